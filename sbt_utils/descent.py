@@ -1,0 +1,248 @@
+"""Gradient descent: a chunk of members of one batch size, epoch by epoch."""
+
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from functools import partial
+from typing import Any
+
+import numpy as np
+import torch
+import xarray as xr
+from torch import Tensor, nn
+
+from sbt_utils.ensemble import Ensemble, State
+from sbt_utils.noise import draw_keys, permutations, standard_normal, uniform
+from sbt_utils.settings import Members
+
+STOP_LOSS = 1e-4
+STOP_CHANGE = 1e-10
+"""A network stops when its epoch loss is below the first or changes by less than the second."""
+
+OPTIMIZERS: dict[str, Callable[..., torch.optim.Optimizer]] = {
+    "adam": partial(torch.optim.Adam, betas=(0.9, 0.999), eps=1e-8, fused=True),
+    "sgd": partial(torch.optim.SGD, fused=True),
+    "momentum": partial(torch.optim.SGD, momentum=0.9, fused=True),
+}
+
+# The draws of a step: the order of the images (first step of an epoch), two words for Gaussian
+# noise, which labels to redraw and what they become; dropout layers take the keys that follow.
+_ORDER, _GAUSS, _REDRAW, _LABEL, _DROPOUT = 0, slice(1, 3), 3, 4, 5
+
+
+@dataclass(frozen=True)
+class Job:
+    """What all chunks of members share.
+
+    Attributes
+    ----------
+    network : torch.nn.Sequential
+        The architecture.
+    images, labels : Tensor, shapes (N, ...) and (N,)
+        Training images, on the device to compute on.
+    epochs : range
+        Which to train.
+    optimizer : callable
+        One of `OPTIMIZERS`.
+    probe : callable, optional
+        Maps (state, members) to the load curves (M, layers).
+    probe_epochs : tuple of int
+        After how many epochs to call `probe`; 0 is before training.
+    cancelled : threading.Event
+        Set when another chunk has failed.
+    """
+
+    network: nn.Sequential
+    images: Tensor
+    labels: Tensor
+    epochs: range
+    optimizer: Callable[..., torch.optim.Optimizer]
+    probe: Callable[[State, Members], np.ndarray] | None = None
+    probe_epochs: tuple[int, ...] = ()
+    cancelled: threading.Event = field(default_factory=threading.Event)
+
+
+def train_chunk(
+    job: Job, members: Members, state: dict[str, Any], advance: Callable[[int], Any]
+) -> tuple[dict[str, Any], xr.Dataset]:
+    """Train members of one batch size to the end of `job.epochs` or until each has stopped.
+
+    Parameters
+    ----------
+    job : Job
+    members : dict of str to ndarray
+        Settings of the M members: those of `sbt_utils.training.train`, and ``word``, their noise
+        word (`sbt_utils.noise.seed_words`).
+    state : dict
+        Their ``networks``, ``optimizer``, ``epochs``, ``loss`` and ``stopped``: tensors, or
+        dictionaries of tensors, with a leading member axis.
+    advance : callable
+        Called with the number of member epochs done.
+
+    Returns
+    -------
+    state : dict
+        As at the end of training.
+    history : xarray.Dataset
+        ``loss`` and ``accuracy`` (member, epoch), ``separation`` (member, probe_epoch, layer); nan
+        where a member had stopped.
+    """
+    count, last_epoch = len(members["word"]), job.epochs.stop
+    losses, accuracies = np.full((2, count, len(job.epochs)), np.nan)
+    probed: dict[int, np.ndarray] = {}
+    finished: dict[int, dict[str, Any]] = {}
+    active = np.arange(count)
+    ensemble, optimizer = _assemble(job, members, state)
+
+    def probe(epoch: int) -> None:
+        if job.probe is not None and epoch in job.probe_epochs:
+            curves = job.probe(ensemble.state(), members)
+            probed[epoch] = np.full((count, curves.shape[1]), np.nan)
+            probed[epoch][active] = curves
+
+    if job.epochs.start == 0:
+        probe(0)
+    for column, epoch in enumerate(job.epochs):
+        if job.cancelled.is_set():
+            break
+        loss, accuracy = _train_epoch(job, ensemble, optimizer, members, epoch)
+        losses[active, column], accuracies[active, column] = loss, accuracy
+        # A loss that is not a number never becomes one again.
+        stopped = (loss < STOP_LOSS) | ~np.isfinite(loss)
+        stopped |= np.abs(loss - state["loss"].numpy()) < STOP_CHANGE
+        state["loss"] = torch.from_numpy(loss)
+        probe(epoch + 1)
+        advance(len(active) + int(stopped.sum()) * (last_epoch - epoch - 1))
+        leaving = stopped | (epoch + 1 == last_epoch)
+        if not leaving.any():
+            continue
+        state |= {
+            "networks": ensemble.state(),
+            "optimizer": _moments(optimizer),
+            "epochs": torch.full((len(active),), epoch + 1),
+            "stopped": torch.from_numpy(stopped),
+        }
+        for place in np.flatnonzero(leaving):
+            finished[int(active[place])] = select(state, np.array([place]))
+        staying = np.flatnonzero(~leaving)
+        active, members, state = active[staying], select(members, staying), select(state, staying)
+        if not len(active):
+            break
+        ensemble, optimizer = _assemble(job, members, state)
+    epochs = ("member", "epoch")
+    history = xr.Dataset(
+        {
+            "loss": (epochs, losses, {"long_name": "cross-entropy of the training batches"}),
+            "accuracy": (epochs, accuracies, {"long_name": "accuracy on the training batches"}),
+        },
+        {"epoch": np.array(job.epochs) + 1},
+    )
+    if probed:
+        history["probe_epoch"] = list(probed)
+        history["separation"] = (
+            ("member", "probe_epoch", "layer"),
+            np.stack(list(probed.values()), axis=1),
+            {"long_name": "data separation D of the training images"},
+        )
+    return concatenate([finished[place] for place in sorted(finished)]), history
+
+
+def select(tree: dict[str, Any], members: np.ndarray) -> dict[str, Any]:
+    """Return the entries of some members from every array or tensor of a nested dictionary."""
+    return {
+        name: select(value, members) if isinstance(value, dict) else value[members]
+        for name, value in tree.items()
+    }
+
+
+def concatenate(trees: list[dict[str, Any]]) -> dict[str, Any]:
+    """Join nested dictionaries of tensors along the member axis."""
+    return {
+        name: concatenate([tree[name] for tree in trees])
+        if isinstance(value, dict)
+        else torch.cat([tree[name] for tree in trees])
+        for name, value in trees[0].items()
+    }
+
+
+def _train_epoch(
+    job: Job,
+    ensemble: Ensemble,
+    optimizer: torch.optim.Optimizer,
+    members: Members,
+    epoch: int,
+) -> tuple[np.ndarray, np.ndarray]:
+    """Take every member once through the images; return its mean loss and its accuracy."""
+    device, count, batch = job.images.device, len(job.images), int(members["batch_size"][0])
+    slope, dropout, noise = (
+        torch.from_numpy(members[name]).to(device, job.images.dtype)
+        for name in ("negative_slope", "dropout", "data_noise")
+    )
+    starts = range(0, count, batch)
+    steps = range(epoch * len(starts), (epoch + 1) * len(starts))
+    keys = draw_keys(members["word"], steps, _DROPOUT + ensemble.draws).to(device)
+    order = permutations(keys[:, 0, _ORDER], count) if batch < count else None
+    loss, right = torch.zeros(2, len(slope), dtype=torch.float64, device=device)
+    for key, start in zip(keys.unbind(1), starts, strict=True):
+        if order is None:
+            images, labels = (t.expand(len(slope), *t.shape) for t in (job.images, job.labels))
+        else:
+            chosen = order[:, start : start + batch]
+            images, labels = job.images[chosen], job.labels[chosen]
+        if noise.any():
+            images, labels = _noisy(images, labels, noise, key, job)
+        logits = ensemble.forward(images, key[:, _DROPOUT:], slope, dropout)
+        step_loss, gradient = _cross_entropy(logits, labels)
+        loss += step_loss.double() * labels.shape[1]
+        right += (logits.argmax(2) == labels).sum(1)
+        ensemble.backward(gradient)
+        optimizer.step()
+    return (loss / count).cpu().numpy(), (right / count).cpu().numpy()
+
+
+def _noisy(
+    images: Tensor, labels: Tensor, noise: Tensor, keys: Tensor, job: Job
+) -> tuple[Tensor, Tensor]:
+    """Redraw a fraction of the labels and add Gaussian noise to the images."""
+    normal = standard_normal(keys[:, _GAUSS], images[0].numel()).view(images.shape)
+    amplitude = (noise * job.images.std()).view(-1, *(1,) * (images.dim() - 1))
+    redrawn = uniform(keys[:, _REDRAW], labels.shape[1]) <= noise[:, None]
+    classes = int(job.labels.max()) + 1
+    drawn = (uniform(keys[:, _LABEL], labels.shape[1]) * classes).ceil().long() - 1
+    return images + normal * amplitude, torch.where(redrawn, drawn, labels)
+
+
+def _cross_entropy(logits: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
+    """Return the members' losses (M,) and the losses' gradients (M, batch, classes)."""
+    batch, index = labels.shape[1], labels.unsqueeze(2)
+    loss = logits.log_softmax(2).gather(2, index).squeeze(2).sum(1).div_(-batch)
+    gradient = logits.softmax(2)
+    gradient.scatter_add_(2, index, gradient.new_full((), -1).expand(index.shape))
+    return loss, gradient.div_(batch)
+
+
+def _assemble(
+    job: Job, members: Members, state: dict[str, Any]
+) -> tuple[Ensemble, torch.optim.Optimizer]:
+    """Put members together; the optimiser has one parameter for each, its row."""
+    ensemble = Ensemble(job.network, state["networks"], job.images.device)
+    rows = list(ensemble.rows.unbind())
+    for row, gradient in zip(rows, ensemble.gradients, strict=True):
+        row.grad = gradient
+    rates = members["learning_rate"].tolist()
+    optimizer = job.optimizer(
+        [{"params": [row], "lr": rate} for row, rate in zip(rows, rates, strict=True)]
+    )
+    for place, row in enumerate(rows):
+        optimizer.state[row] = {
+            name: tensor[place].to(row.device, copy=True)
+            for name, tensor in state["optimizer"].items()
+        }
+    return ensemble, optimizer
+
+
+def _moments(optimizer: torch.optim.Optimizer) -> State:
+    """Return what the optimiser remembers, a tensor (M, ...) for each name, on the CPU."""
+    members = [optimizer.state[group["params"][0]] for group in optimizer.param_groups]
+    names = [name for name, value in members[0].items() if isinstance(value, Tensor)]
+    return {name: torch.stack([member[name] for member in members]).cpu() for name in names}

@@ -1,0 +1,230 @@
+"""Many networks at once: M copies of one architecture, every tensor with a leading member axis."""
+
+import copy
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from sbt_utils.stacked_layers import LAYERS, Call, State, Workspace
+
+
+class Ensemble:
+    """M networks of one architecture as stacked tensors, ready to be trained together.
+
+    Parameters
+    ----------
+    network : torch.nn.Sequential
+        The architecture; its own weights are not used.
+    state : dict of str to Tensor
+        The members' state, each tensor with a leading member axis (`initial_state`). Copied.
+    device : torch.device or str
+        Where to compute.
+
+    Attributes
+    ----------
+    rows, gradients : Tensor, shape (M, P)
+        All P parameters of a member side by side, and the gradients of its loss. An optimiser
+        works on the rows, each of them contiguous.
+
+    Raises
+    ------
+    TypeError
+        If a layer is not one of `sbt_utils.stacked_layers.LAYERS`.
+
+    Examples
+    --------
+    >>> from sbt_utils.networks import MLP
+    >>> network = MLP(inputs=4, width=5)
+    >>> ensemble = Ensemble(network, initial_state(network, [0, 1]))
+    >>> keys = torch.zeros(2, ensemble.draws, dtype=torch.int32)
+    >>> slope, dropout = torch.zeros(2), torch.full((2,), 0.1)
+    >>> ensemble.forward(torch.rand(2, 8, 4), keys, slope, dropout).shape
+    torch.Size([2, 8, 10])
+    """
+
+    def __init__(
+        self, network: nn.Sequential, state: State, device: torch.device | str = "cpu"
+    ) -> None:
+        names = [name for name, _ in network.named_parameters()]
+        own = {name: tensor.to(device, copy=True) for name, tensor in state.items()}
+        self.rows = torch.cat([own[name].flatten(1) for name in names], dim=1)
+        self.gradients = torch.zeros_like(self.rows)
+        shapes = [own[name].shape for name in names]
+        own |= zip(names, _views(self.rows, shapes), strict=True)
+        gradients = dict(zip(names, _views(self.gradients, shapes), strict=True))
+        work = Workspace(self.rows)
+        self._state = own
+        layers = stock_layers(network)
+        with_parameters = [place for place, (_, layer) in enumerate(layers) if layer.state_dict()]
+        self._first = with_parameters[0]
+        self._layers = [
+            LAYERS[type(layer)](path, layer, own, gradients, work, leading=place <= self._first)
+            for place, (path, layer) in enumerate(layers)
+        ]
+
+    @property
+    def draws(self) -> int:
+        """Keys a forward pass takes for each member: one for each dropout layer."""
+        return sum(isinstance(layer.layer, nn.Dropout) for layer in self._layers)
+
+    def forward(
+        self, inputs: Tensor, keys: Tensor, negative_slope: Tensor, dropout: Tensor
+    ) -> Tensor:
+        """Run every member in training mode on its own batch, updating running statistics.
+
+        Parameters
+        ----------
+        inputs : Tensor, shape (M, batch, ...)
+        keys : Tensor, shape (M, draws), int32
+            From `sbt_utils.noise.draw_keys`.
+        negative_slope, dropout : Tensor, shape (M,)
+            Each member's α and p, in place of those of the architecture's layers.
+
+        Returns
+        -------
+        Tensor, shape (M, batch, classes)
+            Logits; overwritten by the next forward pass.
+        """
+        call = Call(iter(keys.unbind(1)), negative_slope, dropout)
+        for layer in self._layers:
+            inputs = layer.forward(inputs, call)
+        return inputs
+
+    def backward(self, gradient: Tensor) -> None:
+        """Write each member's gradients into `gradients`.
+
+        Parameters
+        ----------
+        gradient : Tensor, shape (M, batch, classes)
+            Of the members' losses with respect to the logits of the last forward pass.
+        """
+        for layer in reversed(self._layers[self._first :]):
+            gradient = layer.backward(gradient)
+
+    def state(self) -> State:
+        """Return a copy of the members' state on the CPU."""
+        return {name: tensor.to("cpu", copy=True) for name, tensor in self._state.items()}
+
+
+def initial_state(network: nn.Sequential, seeds: Iterable[int]) -> State:
+    """Return PyTorch's default initialisation of a network for each seed.
+
+    Parameters
+    ----------
+    network : torch.nn.Sequential
+        The architecture; left as it is.
+    seeds : iterable of int
+        One for each member; the weights of a seed do not depend on the other seeds.
+
+    Returns
+    -------
+    dict of str to Tensor
+        Stacked ``state_dict``.
+
+    Examples
+    --------
+    >>> from sbt_utils.networks import MLP
+    >>> initial_state(MLP(), range(3))["linear1.weight"].shape
+    torch.Size([3, 100, 100])
+    """
+    states = []
+    network = copy.deepcopy(network)
+    with torch.random.fork_rng(devices=[]):
+        for seed in seeds:
+            torch.random.default_generator.manual_seed(int(seed))
+            layer: Any
+            for layer in network.modules():
+                if hasattr(layer, "reset_parameters"):
+                    layer.reset_parameters()
+            states.append({name: t.clone() for name, t in network.state_dict().items()})
+    return {name: torch.stack([state[name] for state in states]) for name in states[0]}
+
+
+def member_network(
+    network: nn.Sequential,
+    state: State,
+    member: int,
+    negative_slope: float,
+    dropout: float,
+) -> nn.Sequential:
+    """Return one member as a plain network of stock PyTorch layers, in evaluation mode.
+
+    Parameters
+    ----------
+    network : torch.nn.Sequential
+        The architecture; left as it is.
+    state : dict of str to Tensor
+        Stacked ``state_dict``.
+    member : int
+        Which one.
+    negative_slope, dropout : float
+        The member's α and p, in place of those of the architecture's layers.
+
+    Returns
+    -------
+    torch.nn.Sequential
+        A copy that shares nothing with its arguments.
+
+    Examples
+    --------
+    >>> from sbt_utils.networks import MLP
+    >>> network = member_network(MLP(), initial_state(MLP(), [0]), 0, 0.2, 0.1)
+    >>> network.activation1
+    LeakyReLU(negative_slope=0.2)
+    """
+    network = copy.deepcopy(network)
+    network.load_state_dict({name: tensor[member] for name, tensor in state.items()})
+    for layer in network.modules():
+        if isinstance(layer, nn.LeakyReLU):
+            layer.negative_slope = float(negative_slope)
+        if isinstance(layer, nn.Dropout):
+            layer.p = float(dropout)
+    return network.eval()
+
+
+def stock_layers(network: nn.Sequential) -> list[tuple[str, nn.Module]]:
+    """Return a network's layers and their names in order; raise if one is not in `LAYERS`.
+
+    Parameters
+    ----------
+    network : torch.nn.Sequential
+        May hold further `Sequential` containers.
+
+    Returns
+    -------
+    list of (str, torch.nn.Module)
+
+    Raises
+    ------
+    TypeError
+        If the network is not `Sequential` or has a layer of another type.
+
+    Examples
+    --------
+    >>> [name for name, _ in stock_layers(nn.Sequential(nn.Flatten(), nn.Linear(3, 2)))]
+    ['0', '1']
+    """
+    if not isinstance(network, nn.Sequential):
+        raise TypeError(
+            f"network is a {type(network).__name__}: ensembles train torch.nn.Sequential; "
+            "train other models with a loop of your own and measure them with load_curve"
+        )
+    found = []
+    for name, layer in network.named_modules():
+        if isinstance(layer, nn.Sequential):
+            continue
+        if type(layer) not in LAYERS:
+            known = ", ".join(sorted(t.__name__ for t in LAYERS))
+            raise TypeError(
+                f"network: layer {name!r} is a {type(layer).__name__}; ensembles know {known}"
+            )
+        found.append((name, layer))
+    return found
+
+
+def _views(rows: Tensor, shapes: Sequence[torch.Size]) -> list[Tensor]:
+    """Cut rows (M, P) into tensors of the given shapes (M, ...), sharing their memory."""
+    pieces = rows.split([shape[1:].numel() for shape in shapes], dim=1)
+    return [piece.view(shape) for piece, shape in zip(pieces, shapes, strict=True)]

@@ -1,0 +1,203 @@
+"""The members' settings and data, checked once, before anything is trained."""
+
+import copy
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import ArrayLike
+from torch import Tensor, nn
+
+from sbt_utils.ensemble import stock_layers
+
+Members = dict[str, np.ndarray]
+"""The members' settings: under every name an array with an entry for each member."""
+
+RANGES = {
+    "negative_slope": (0.0, 1.0, "[0, 1]"),
+    "dropout": (0.0, np.nextafter(1.0, 0.0), "[0, 1)"),
+    "learning_rate": (np.nextafter(0.0, 1.0), np.finfo(np.float64).max, "(0, inf)"),
+    "data_noise": (0.0, 1.0, "[0, 1]"),
+}
+"""Where each parameter of a network and of its training must lie: lowest, highest, in words."""
+
+
+def check_range(name: str, values: Any) -> None:
+    """Raise if a parameter lies outside its range in `RANGES`.
+
+    Parameters
+    ----------
+    name : str
+        A key of `RANGES`.
+    values : float or array_like of float
+        What was given.
+
+    Raises
+    ------
+    ValueError
+        If a value is out of range or not a number.
+
+    Examples
+    --------
+    >>> check_range("dropout", [0.0, 0.3])
+    >>> check_range("dropout", 1.0)
+    Traceback (most recent call last):
+    ValueError: dropout=1.0: give a number in [0, 1)
+    """
+    low, high, words = RANGES[name]
+    array = np.asarray(values, dtype=np.float64)
+    outside = ~((array >= low) & (array <= high))
+    if outside.any():
+        raise ValueError(f"{name}={array[outside].flat[0]!s}: give a number in {words}")
+
+
+def member_settings(
+    network: nn.Sequential,
+    seeds: int | Sequence[int],
+    negative_slope: ArrayLike | None,
+    dropout: ArrayLike | None,
+    learning_rate: ArrayLike,
+    data_noise: ArrayLike,
+    batch_size: ArrayLike,
+) -> Members:
+    """Give every member its entry of each setting.
+
+    Parameters
+    ----------
+    network : torch.nn.Sequential
+        Its layers' own α and p serve where None is given.
+    seeds, negative_slope, dropout, learning_rate, data_noise, batch_size
+        As in `sbt_utils.training.train`.
+
+    Returns
+    -------
+    dict of str to ndarray, shape (members,)
+        ``seed``, ``negative_slope``, ``dropout``, ``learning_rate``, ``data_noise`` and
+        ``batch_size``; α or p is nan where the network has no such layer.
+
+    Raises
+    ------
+    ValueError
+        If a value is out of range or the sequences differ in length.
+
+    Examples
+    --------
+    >>> from sbt_utils.networks import MLP
+    >>> member_settings(MLP(), range(2), None, [0.0, 0.1], 1e-3, 0.0, 20)["dropout"]
+    array([0. , 0.1])
+    """
+    given = {
+        "seed": seeds,
+        "negative_slope": _own(network, nn.LeakyReLU, "negative_slope", negative_slope),
+        "dropout": _own(network, nn.Dropout, "dropout", dropout),
+        "learning_rate": learning_rate,
+        "data_noise": data_noise,
+        "batch_size": batch_size,
+    }
+    arrays = {name: np.atleast_1d(np.asarray(value)) for name, value in given.items()}
+    for name in ("learning_rate", "data_noise"):
+        check_range(name, arrays[name])
+    for name, least in (("seed", 0), ("batch_size", 1)):
+        if arrays[name].dtype.kind not in "iu" or (arrays[name] < least).any():
+            raise ValueError(f"{name}={given[name]!r}: give integers of at least {least}")
+    counts = {len(array) for array in arrays.values()} - {1}
+    if len(counts) > 1 or 0 in counts or any(array.ndim > 1 for array in arrays.values()):
+        shapes = ", ".join(f"{name} {array.shape}" for name, array in arrays.items())
+        raise ValueError(
+            f"settings of shapes {shapes}: give each one value, or one value for each member"
+        )
+    return {
+        name: np.resize(array, max(counts, default=1)).astype(
+            np.int64 if name in ("seed", "batch_size") else np.float64
+        )
+        for name, array in arrays.items()
+    }
+
+
+def check_device(device: str) -> None:
+    """Raise unless the machine has the device.
+
+    Parameters
+    ----------
+    device : str
+        ``"cpu"``, ``"cuda"`` or ``"cuda:1"``, ...
+
+    Raises
+    ------
+    ValueError
+        If it is unknown or not there.
+
+    Examples
+    --------
+    >>> check_device("cpu")
+    """
+    kind, _, number = device.partition(":")
+    if kind not in ("cpu", "cuda"):
+        raise ValueError(f"device={device!r}: choose 'cpu' or 'cuda'")
+    if kind == "cuda" and int(number or 0) >= torch.cuda.device_count():
+        raise ValueError(f"device={device!r}: this machine has no such GPU; choose 'cpu'")
+
+
+def _own(
+    network: nn.Sequential, kind: type[nn.Module], name: str, given: ArrayLike | None
+) -> np.ndarray:
+    """Return what was given for a setting of the network's layers, else what they have."""
+    attribute = {"dropout": "p"}.get(name, name)
+    values = {getattr(layer, attribute) for layer in network.modules() if isinstance(layer, kind)}
+    if given is not None:
+        if not values:
+            raise ValueError(f"{name}={given!r}: the network has no {kind.__name__} layer; omit it")
+        check_range(name, given)
+        return np.asarray(given, np.float64)
+    if len(values) > 1:
+        raise ValueError(f"{name}: the network's layers differ ({sorted(values)}); give one value")
+    return np.array(values.pop() if values else np.nan)
+
+
+def check_data(
+    network: nn.Sequential, images: Tensor, labels: Tensor, batch_sizes: np.ndarray
+) -> None:
+    """Raise unless the images, labels and batch sizes fit the network and one another.
+
+    Parameters
+    ----------
+    network : torch.nn.Sequential
+    images : Tensor, shape (N, ...), floating point
+    labels : Tensor, shape (N,), integer
+    batch_sizes : ndarray of int
+
+    Raises
+    ------
+    ValueError
+        Naming what does not fit, and the remedy.
+
+    Examples
+    --------
+    >>> from sbt_utils.networks import MLP
+    >>> check_data(MLP(), torch.rand(8, 100), torch.arange(8), np.array([4]))
+    """
+    layers = [layer for _, layer in stock_layers(network)]
+    if not torch.isfinite(images).all():
+        raise ValueError("images hold NaN or infinite values: remove or mend them")
+    if labels.shape != images.shape[:1] or labels.is_floating_point():
+        raise ValueError(f"labels of shape {tuple(labels.shape)} and {labels.dtype} for "
+                         f"{len(images)} images: give one integer for each image")  # fmt: skip
+    try:
+        with torch.no_grad():
+            classes = copy.deepcopy(network).eval()(images[:1].cpu()).shape[1]
+    except RuntimeError as error:
+        raise ValueError(
+            f"images of shape {tuple(images.shape)} do not fit the network: {error}"
+        ) from None
+    if labels.min() < 0 or labels.max() >= classes:
+        raise ValueError(f"labels from {labels.min()} to {labels.max()}: "
+                         f"the network has classes 0 to {classes - 1}")  # fmt: skip
+    for size in set(batch_sizes.tolist()):
+        if size > len(images):
+            raise ValueError(
+                f"batch_size={size}: there are {len(images)} images; give at most that"
+            )
+        if 1 in (size, len(images) % size) and any(isinstance(x, nn.BatchNorm1d) for x in layers):
+            raise ValueError(f"batch_size={size} leaves a batch of 1 of {len(images)} images; "
+                             "batch normalisation needs at least 2")  # fmt: skip

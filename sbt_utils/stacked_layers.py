@@ -1,0 +1,184 @@
+"""The stock layers of PyTorch for all members at once: forward, and backward written out.
+
+Automatic differentiation would spend more time on fresh memory than these layers on arithmetic, so
+each keeps its working memory from step to step.
+
+Two rules make a member's numbers the same, bit by bit on a CPU, whatever company it keeps. Every
+operation either treats the members one by one inside PyTorch (batched matrix products, sums over
+the batch) or rounds each element once (no fused multiply-add, whose use could depend on where in
+memory an element lies). And noise is a function of the member's own key (`sbt_utils.noise`).
+"""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from sbt_utils.noise import keep_mask
+
+State = dict[str, Tensor]
+"""A network's ``state_dict`` with a leading member axis on every tensor."""
+
+
+@dataclass(frozen=True)
+class Call:
+    """What a forward pass needs beside its input: see `Ensemble.forward`."""
+
+    keys: Iterator[Tensor]
+    negative_slope: Tensor
+    dropout: Tensor
+
+
+class Workspace:
+    """Working memory by name, shape and dtype, allocated once and left uncleared."""
+
+    def __init__(self, like: Tensor) -> None:
+        self._like = like
+        self._tensors: dict[tuple[Any, ...], Tensor] = {}
+
+    def __call__(self, name: str, shape: Sequence[int], dtype: torch.dtype | None = None) -> Tensor:
+        """Return the tensor of this name, shape and dtype."""
+        key = (name, tuple(shape), dtype)
+        if key not in self._tensors:
+            self._tensors[key] = self._like.new_empty(shape, dtype=dtype)
+        return self._tensors[key]
+
+
+class Layer:
+    """One stock layer of every member.
+
+    ``forward`` maps activations (M, batch, ...) to activations; ``backward``, called after it,
+    maps the gradients of the losses with respect to its result to those with respect to its
+    argument, and writes those of the parameters. Both may overwrite what they are given: what a
+    later layer overwrites is never needed again. A `leading` layer (none before it has parameters)
+    is given the caller's images, which it leaves alone and whose gradient nobody wants.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        layer: Any,
+        state: State,
+        gradients: State,
+        work: Workspace,
+        leading: bool,
+    ) -> None:
+        self.name, self.layer, self.work, self.leading = name, layer, work, leading
+        self.own = {key: state[f"{name}.{key}"] for key in layer.state_dict()}
+        self.gradients = {key: gradients[f"{name}.{key}"] for key, _ in layer.named_parameters()}
+
+    def memory(self, use: str, shape: Sequence[int]) -> Tensor:
+        """Return memory of this layer alone."""
+        return self.work(f"{self.name}.{use}", shape)
+
+    def forward(self, x: Tensor, call: Call) -> Tensor:
+        """Map activations to activations."""
+        raise NotImplementedError
+
+    def backward(self, gradient: Tensor) -> Tensor:
+        """Map the result's gradient to the argument's."""
+        raise NotImplementedError
+
+
+class _Linear(Layer):
+    def forward(self, x: Tensor, call: Call) -> Tensor:
+        weight = self.own["weight"]
+        self.x = x
+        out = self.memory("out", (*x.shape[:2], weight.shape[1]))
+        torch.bmm(x, weight.transpose(1, 2), out=out)
+        return out.add_(self.own["bias"].unsqueeze(1)) if "bias" in self.own else out
+
+    def backward(self, gradient: Tensor) -> Tensor:
+        torch.bmm(gradient.transpose(1, 2), self.x, out=self.gradients["weight"])
+        if "bias" in self.own:
+            torch.sum(gradient, 1, out=self.gradients["bias"])
+        if self.leading:
+            return gradient
+        out = self.work("to_input", self.x.shape)
+        if out.data_ptr() == gradient.data_ptr():
+            out = self.work("to_input too", self.x.shape)
+        return torch.bmm(gradient, self.own["weight"], out=out)
+
+
+class _BatchNorm(Layer):
+    """Ioffe & Szegedy, Batch normalization, ICML 2015; gradient in closed form."""
+
+    def forward(self, x: Tensor, call: Call) -> Tensor:
+        batch = x.shape[1]
+        mean = x.sum(1, keepdim=True).div_(batch)
+        self.centred = torch.sub(x, mean, out=self.memory("centred", x.shape))
+        squares = torch.mul(self.centred, self.centred, out=self.work("scratch", x.shape))
+        variance = squares.sum(1, keepdim=True).div_(batch)
+        self.inverse = (variance + self.layer.eps).sqrt_().reciprocal_()
+        self.scale = self.inverse * self.own["weight"].unsqueeze(1)
+        # PyTorch normalises with the biased variance and keeps the unbiased one.
+        self._keep("running_mean", mean)
+        self._keep("running_var", variance.mul_(batch / (batch - 1)))
+        self.own["num_batches_tracked"] += 1
+        out = torch.mul(self.centred, self.scale, out=self.memory("out", x.shape))
+        return out.add_(self.own["bias"].unsqueeze(1))
+
+    def backward(self, gradient: Tensor) -> Tensor:
+        to_bias = torch.sum(gradient, 1, out=self.gradients["bias"]).unsqueeze(1)
+        product = torch.mul(gradient, self.centred, out=self.work("scratch", gradient.shape))
+        to_weight = product.sum(1, keepdim=True).mul_(self.inverse)
+        self.gradients["weight"].copy_(to_weight.squeeze(1))
+        if self.leading:
+            return gradient
+        batch = gradient.shape[1]
+        gradient.sub_(self.centred.mul_(to_weight.mul_(self.inverse).div_(batch)))
+        return gradient.sub_(to_bias / batch).mul_(self.scale)
+
+    def _keep(self, name: str, new: Tensor) -> None:
+        momentum = self.layer.momentum
+        self.own[name].mul_(1 - momentum).add_(new.squeeze(1) * momentum)
+
+
+class _LeakyReLU(Layer):
+    def forward(self, x: Tensor, call: Call) -> Tensor:
+        slope = call.negative_slope.view(-1, *(1,) * (x.dim() - 1))
+        if isinstance(self.layer, nn.ReLU):
+            slope = torch.zeros_like(slope)
+        # 1 where x > 0, else the slope.
+        self.factor = torch.gt(x, 0, out=self.memory("factor", x.shape))
+        self.factor.mul_(1 - slope).add_(slope)
+        return x * self.factor if self.leading else x.mul_(self.factor)
+
+    def backward(self, gradient: Tensor) -> Tensor:
+        return gradient.mul_(self.factor)
+
+
+class _Dropout(Layer):
+    def forward(self, x: Tensor, call: Call) -> Tensor:
+        keys = next(call.keys)
+        self.mask = None
+        if call.dropout.any():
+            self.mask = self.memory("mask", x.shape)
+            keep_mask(keys, call.dropout, self.mask, self.work("bits", (2, *x.shape), torch.int32))
+            return x * self.mask if self.leading else x.mul_(self.mask)
+        return x
+
+    def backward(self, gradient: Tensor) -> Tensor:
+        return gradient if self.mask is None else gradient.mul_(self.mask)
+
+
+class _Flatten(Layer):
+    def forward(self, x: Tensor, call: Call) -> Tensor:
+        self.shape = x.shape
+        return x.flatten(2)
+
+    def backward(self, gradient: Tensor) -> Tensor:
+        return gradient.view(self.shape)
+
+
+LAYERS: dict[type[nn.Module], type[Layer]] = {
+    nn.BatchNorm1d: _BatchNorm,
+    nn.Dropout: _Dropout,
+    nn.Flatten: _Flatten,
+    nn.LeakyReLU: _LeakyReLU,
+    nn.Linear: _Linear,
+    nn.ReLU: _LeakyReLU,
+}
+"""The stock layers an ensemble can be made of."""

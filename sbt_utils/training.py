@@ -1,0 +1,344 @@
+"""Training: an ensemble of networks by the published protocol, each with its own settings.
+
+Every argument that describes a member may be one value or a sequence of values; sequences must
+have the same length, one entry for each member. What a member becomes depends on its own settings
+alone: it is the same bit by bit (on a CPU) trained by itself, in any company and in any chunking.
+"""
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+import numpy as np
+import torch
+import xarray as xr
+from numpy.typing import ArrayLike
+from torch import Tensor, nn
+from tqdm.auto import tqdm
+
+from sbt_utils.descent import OPTIMIZERS, Job, concatenate, select, train_chunk
+from sbt_utils.ensemble import State, initial_state, member_network
+from sbt_utils.noise import seed_words
+from sbt_utils.probe import load_curve
+from sbt_utils.settings import Members, check_data, check_device, member_settings
+
+# Elements of one layer's activations, all members of a chunk together: large enough that PyTorch
+# calls cost little, small enough that a step's working set stays near the processor's cache.
+_CHUNK_ELEMENTS = {"cpu": 2**15, "cuda": 2**24}
+
+
+@dataclass(frozen=True)
+class Training:
+    """Trained networks and how they got there.
+
+    Attributes
+    ----------
+    history : xarray.Dataset
+        ``loss`` and ``accuracy`` (member, epoch), of the training batches as trained (with noise
+        and dropout), nan after a member has stopped; ``epochs`` (member), epochs trained; with
+        `separation_every`, ``separation`` (member, probe_epoch, layer), of the training images.
+        The members' settings are coordinates.
+    state : dict
+        Everything needed to go on: pass it as `resume`. It holds tensors and plain numbers only,
+        so ``torch.load(path, weights_only=True)`` reads what ``torch.save`` wrote.
+    """
+
+    history: xr.Dataset
+    state: dict[str, Any]
+    _architecture: nn.Sequential
+
+    def network(self, member: int) -> nn.Sequential:
+        """Return a member as a plain PyTorch network in evaluation mode.
+
+        Parameters
+        ----------
+        member : int
+            Its place in the ensemble.
+
+        Returns
+        -------
+        torch.nn.Sequential
+        """
+        settings = self.history.isel(member=member)
+        return member_network(
+            self._architecture,
+            self.state["networks"],
+            member,
+            settings["negative_slope"].item(),
+            settings["dropout"].item(),
+        )
+
+    @property
+    def networks(self) -> Iterator[nn.Sequential]:
+        """All members in order, as plain PyTorch networks in evaluation mode."""
+        return map(self.network, range(self.history.sizes["member"]))
+
+
+def train(
+    network: nn.Sequential,
+    images: Tensor,
+    labels: Tensor,
+    *,
+    seeds: int | Sequence[int] = 0,
+    negative_slope: ArrayLike | None = None,
+    dropout: ArrayLike | None = None,
+    learning_rate: ArrayLike = 1e-3,
+    data_noise: ArrayLike = 0.0,
+    batch_size: ArrayLike | None = None,
+    epochs: int = 100,
+    optimizer: str = "adam",
+    separation_every: int | None = None,
+    device: str = "cpu",
+    resume: Mapping[str, Any] | None = None,
+    progress: bool = True,
+) -> Training:
+    """Train an ensemble of networks; the defaults are the published protocol.
+
+    Cross-entropy; full batch unless `batch_size` is given. A member stops before `epochs` when
+    its epoch loss is below 1e-4 or changes by less than 1e-10 (`sbt_utils.descent`).
+
+    Parameters
+    ----------
+    network : torch.nn.Sequential
+        The architecture, made of the stock layers in `sbt_utils.ensemble.LAYERS`. Left as it is:
+        each member starts from PyTorch's default initialisation drawn from its own seed.
+    images : Tensor, shape (N, ...), floating point
+        Training images.
+    labels : Tensor, shape (N,), integer
+        Classes 0..C-1.
+    seeds : int or sequence of int
+        A member's seed decides its weights, its order of images, its dropout and its noise.
+    negative_slope : float or sequence of float, optional
+        α of the members' leaky ReLUs, in [0, 1]. Default: the network's own.
+    dropout : float or sequence of float, optional
+        p in [0, 1). Default: the network's own.
+    learning_rate : float or sequence of float
+        Positive.
+    data_noise : float or sequence of float
+        In [0, 1], anew at every step: this fraction of the labels is redrawn uniformly over all
+        classes, and Gaussian noise of this many standard deviations of `images` is added to them.
+    batch_size : int or sequence of int, optional
+        Images in a step; default all. An epoch's last step takes what is left.
+    epochs : int
+        How many to train, counted from the start of training also when resuming.
+    optimizer : {"adam", "sgd", "momentum"}
+    separation_every : int, optional
+        Measure the data separation D_l of the training images every so many epochs.
+    device : str
+        ``"cpu"`` (chunks of members on as many threads as PyTorch uses) or ``"cuda"``.
+    resume : dict, optional
+        The `state` of an earlier training of the same ensemble.
+    progress : bool
+        Show a progress bar.
+
+    Returns
+    -------
+    Training
+
+    Raises
+    ------
+    ValueError, TypeError
+        If an argument is out of range or does not fit the others.
+
+    Notes
+    -----
+    On a GPU a member's result depends on its company in the last digits, because the libraries
+    choose other kernels for other sizes.
+
+    References
+    ----------
+    Shi, Pan & Dokmanić, Spring-block theory of feature learning in deep neural networks,
+    Phys. Rev. Lett. (2025), arXiv:2407.19353.
+
+    Examples
+    --------
+    >>> from sbt_utils.datasets import load
+    >>> from sbt_utils.networks import MLP
+    >>> digits = load("mnist", train=100)
+    >>> trained = train(MLP(hidden_layers=2), digits.train_images, digits.train_labels,
+    ...                 seeds=range(3), dropout=[0.0, 0.1, 0.2], epochs=2, progress=False)
+    >>> trained.history.loss.shape
+    (3, 2)
+    """
+    members = member_settings(
+        network,
+        seeds,
+        negative_slope=negative_slope,
+        dropout=dropout,
+        learning_rate=learning_rate,
+        data_noise=data_noise,
+        batch_size=len(images) if batch_size is None else batch_size,
+    )
+    check_data(network, images, labels, members["batch_size"])
+    if optimizer not in OPTIMIZERS:
+        raise ValueError(f"optimizer={optimizer!r}: choose one of {', '.join(OPTIMIZERS)}")
+    for name, value in (("epochs", epochs), ("separation_every", separation_every)):
+        if value is not None and value < 1:
+            raise ValueError(f"{name}={value!r}: give at least 1")
+    check_device(device)
+    words = np.stack([seed_words(seed) for seed in members["seed"]])
+    state = _fresh(network, words[:, 0]) if resume is None else _checked(resume, network, members)
+    going = np.flatnonzero(~state["stopped"].numpy())
+    start = int(state["epochs"][going].min()) if len(going) else epochs
+    going = going if start < epochs else going[:0]
+    probes = range(0, epochs + 1, separation_every) if separation_every else ()
+    job = Job(
+        network,
+        images.to(device),
+        labels.to(device),
+        range(start, epochs),
+        OPTIMIZERS[optimizer],
+        partial(_probe, network, images, labels),
+        tuple(epoch for epoch in probes if epoch > start or epoch == 0 == start),
+    )
+    chunks = _chunks(going, members["batch_size"], network, device)
+    with tqdm(total=len(going) * len(job.epochs), unit="epoch", disable=not progress) as bar:
+        tasks = [
+            (job, select(members | {"word": words[:, 1]}, c), select(state, c), bar.update)
+            for c in chunks
+        ]
+        outcomes = _in_threads(tasks, device)
+    states = {int(m): select(state, np.array([m])) for m in range(len(words))}
+    for chunk, (trained, _) in zip(chunks, outcomes, strict=True):
+        states |= {int(m): select(trained, np.array([i])) for i, m in enumerate(chunk)}
+    state = concatenate([states[m] for m in sorted(states)])
+    recorded = [h.assign_coords(member=c) for c, (_, h) in zip(chunks, outcomes, strict=True)]
+    empty = xr.Dataset(coords={"member": np.arange(len(words))})
+    history = xr.concat(recorded, "member").reindex_like(empty) if recorded else empty
+    history = history.drop_vars("member")
+    history["epochs"] = ("member", state["epochs"].numpy(), {"long_name": "epochs trained"})
+    history = history.assign_coords({name: ("member", array) for name, array in members.items()})
+    return Training(history, state, network)
+
+
+def evaluate(
+    networks: Iterable[nn.Module], images: Tensor, labels: Tensor, measure: str = "trace"
+) -> xr.Dataset:
+    """Measure the load curve and the accuracy of each network on labelled images.
+
+    Parameters
+    ----------
+    networks : iterable of torch.nn.Module
+        For instance `Training.networks`; all with the same number of layers.
+    images : Tensor, shape (N, ...), floating point
+    labels : Tensor, shape (N,), integer
+    measure : {"trace", "fuzziness"}
+        See `sbt_utils.separation.data_separation`.
+
+    Returns
+    -------
+    xarray.Dataset
+        ``separation`` (member, layer), nan where a collapsed network leaves it undefined, and
+        ``accuracy`` (member), a fraction.
+
+    Examples
+    --------
+    >>> from sbt_utils.datasets import load
+    >>> from sbt_utils.networks import MLP
+    >>> digits = load("mnist", train=100)
+    >>> evaluate([MLP()], digits.train_images, digits.train_labels).separation.shape
+    (1, 8)
+    """
+    curves, accuracies = [], []
+    for network in networks:
+        curves.append(_separation(network, images, labels, measure))
+        accuracies.append(_accuracy(network, images, labels))
+    return xr.Dataset(
+        {
+            "separation": (("member", "layer"), _stack(curves), {"long_name": "data separation D"}),
+            "accuracy": ("member", accuracies, {"long_name": "accuracy"}),
+        }
+    )
+
+
+def _separation(network: nn.Module, images: Tensor, labels: Tensor, measure: str) -> np.ndarray:
+    """Return D_l of a network, or nan if it has collapsed so far that D is not defined."""
+    try:
+        return load_curve(network, images, labels, measure=measure).separation
+    except ValueError:
+        return np.array(np.nan)
+
+
+def _stack(curves: Sequence[np.ndarray]) -> np.ndarray:
+    """Stack curves of one length, filling in those that are a single nan."""
+    shape = max((curve.shape for curve in curves), key=len)
+    return np.stack([np.broadcast_to(curve, shape) for curve in curves])
+
+
+@torch.no_grad()
+def _accuracy(network: nn.Module, images: Tensor, labels: Tensor) -> float:
+    """Return the fraction of images that a network in evaluation mode classifies rightly."""
+    return (network(images).argmax(1) == labels).double().mean().item()
+
+
+def _probe(
+    network: nn.Sequential, images: Tensor, labels: Tensor, states: State, members: Members
+) -> np.ndarray:
+    """Return D_l of the images for each member, shape (M, layers)."""
+    settings = zip(members["negative_slope"], members["dropout"], strict=True)
+    networks = [member_network(network, states, m, *pair) for m, pair in enumerate(settings)]
+    return _stack([_separation(each, images, labels, "trace") for each in networks])
+
+
+def _fresh(network: nn.Sequential, words: np.ndarray) -> dict[str, Any]:
+    """Return the state before training."""
+    count = len(words)
+    return {
+        "networks": initial_state(network, words),
+        "optimizer": {},
+        "epochs": torch.zeros(count, dtype=torch.int64),
+        "loss": torch.full((count,), torch.inf, dtype=torch.float64),
+        "stopped": torch.zeros(count, dtype=torch.bool),
+    }
+
+
+def _checked(state: Mapping[str, Any], network: nn.Sequential, members: Members) -> dict[str, Any]:
+    """Return a state to resume from; raise if it belongs to another ensemble."""
+    expected = {name: tensor.shape for name, tensor in network.state_dict().items()}
+    found = {name: tensor.shape[1:] for name, tensor in state["networks"].items()}
+    if found != expected:
+        raise ValueError("resume holds networks of another architecture: give the state that this "
+                         "network's training returned")  # fmt: skip
+    if len(state["epochs"]) != len(members["seed"]):
+        raise ValueError(f"resume holds {len(state['epochs'])} members, the settings describe "
+                         f"{len(members['seed'])}: give the same members again")  # fmt: skip
+    return dict(state)
+
+
+def _chunks(
+    going: np.ndarray, batch_sizes: np.ndarray, network: nn.Sequential, device: str
+) -> list[np.ndarray]:
+    """Divide the members into chunks of one batch size, those with most steps first."""
+    width = max(p.shape[0] for p in network.parameters())
+    chunks = []
+    for size in np.unique(batch_sizes[going]):
+        alike = going[batch_sizes[going] == size]
+        most = max(1, _CHUNK_ELEMENTS[torch.device(device).type] // int(size * width))
+        if device == "cpu":
+            most = min(most, -(-len(alike) // torch.get_num_threads()))
+        chunks += np.array_split(alike, -(-len(alike) // most))
+    return chunks
+
+
+def _in_threads(tasks: Sequence[tuple[Any, ...]], device: str) -> list[Any]:
+    """Train the chunks: on a CPU as many at once as PyTorch has threads, each on one.
+
+    One thread a chunk is faster than all threads on each operation, and keeps a member's sums in
+    one order however many threads there are.
+    """
+    if device != "cpu":
+        return [train_chunk(*task) for task in tasks]
+    threads = torch.get_num_threads()
+    try:
+        with ThreadPoolExecutor(threads, initializer=torch.set_num_threads, initargs=(1,)) as pool:
+            futures = [pool.submit(train_chunk, *task) for task in tasks]
+            try:
+                return [future.result() for future in futures]
+            except BaseException:
+                tasks[0][0].cancelled.set()
+                pool.shutdown(cancel_futures=True)
+                raise
+    finally:
+        torch.set_num_threads(threads)
