@@ -1,0 +1,166 @@
+"""The command line: ``python -m sbt_utils``."""
+
+import argparse
+import json
+import os
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from sbt_utils import datasets
+from sbt_utils.descent import OPTIMIZERS
+from sbt_utils.networks import MLP
+from sbt_utils.separation import MEASURES, LoadCurve
+from sbt_utils.training import evaluate, train
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run a command; return the exit status.
+
+    Parameters
+    ----------
+    arguments : sequence of str, optional
+        In place of the process's own.
+
+    Returns
+    -------
+    int
+        0, or 2 where the input was at fault; the reason is on standard error.
+
+    Examples
+    --------
+    >>> main(["load-curve", "--epochs", "0"])
+    2
+    """
+    parser = _parser()
+    options = parser.parse_args(arguments)
+    if "run" not in options:
+        parser.print_help()
+        return 0
+    try:
+        options.run(options)
+    except (ValueError, TypeError, OSError, datasets.DatasetError) as error:
+        print(f"{parser.prog}: error: {error}", file=sys.stderr)
+        return 2
+    return 0
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        "python -m sbt_utils", description="Load curves of networks and of spring-block chains."
+    )
+    commands = parser.add_subparsers(title="commands", metavar="")
+    text = "train networks and print, write or plot their load curves"
+    command = commands.add_parser(
+        "load-curve",
+        help=text,
+        description=f"{text.capitalize()}. The defaults are the published protocol.",
+        formatter_class=argparse.ArgumentDefaultsHelpFormatter,
+    )
+    command.set_defaults(run=_load_curve)
+    network = command.add_argument_group("network")
+    network.add_argument("--hidden-layers", type=int, default=7)
+    network.add_argument("--width", type=int, default=100, help="units of a hidden layer")
+    network.add_argument("--negative-slope", type=float, default=0.0, help="α: 0 ReLU, 1 linear")
+    network.add_argument("--dropout", type=float, default=0.0, help="p")
+    training = command.add_argument_group("training")
+    training.add_argument("--seeds", type=int, default=3, help="how many networks")
+    training.add_argument("--learning-rate", type=float, default=1e-3)
+    training.add_argument("--batch-size", type=int, help="default: all training images")
+    training.add_argument("--data-noise", type=float, default=0.0)
+    training.add_argument("--epochs", type=int, default=100)
+    training.add_argument("--optimizer", choices=OPTIMIZERS, default="adam")
+    training.add_argument("--device", default="auto", help="auto, cpu or cuda")
+    data = command.add_argument_group("data")
+    data.add_argument("--dataset", default="mnist", help=", ".join(datasets.NAMES))
+    data.add_argument("--train", type=int, default=2560, help="training images")
+    data.add_argument("--test", type=int, help="test images; default: all")
+    data.add_argument("--size", type=int, default=10, help="pixels of an image's side")
+    output = command.add_argument_group("output")
+    output.add_argument("--measure", choices=MEASURES, default="trace", help="of data separation")
+    output.add_argument("--json", type=Path, metavar="FILE", help="write the curves here")
+    output.add_argument("--plot", type=Path, metavar="FILE", help="draw the curves here")
+    return parser
+
+
+def _load_curve(options: argparse.Namespace) -> None:
+    if options.seeds < 1:
+        raise ValueError(f"seeds={options.seeds}: give at least 1")
+    if options.device == "auto":
+        options.device = "cuda" if torch.cuda.is_available() else "cpu"
+    data = datasets.load(options.dataset, options.train, options.test, options.size)
+    inputs = data.train_images[0].numel()
+    trained = train(
+        MLP(inputs, options.width, options.hidden_layers, data.classes),
+        data.train_images,
+        data.train_labels,
+        seeds=range(options.seeds),
+        negative_slope=options.negative_slope,
+        dropout=options.dropout,
+        learning_rate=options.learning_rate,
+        data_noise=options.data_noise,
+        batch_size=options.batch_size,
+        epochs=options.epochs,
+        optimizer=options.optimizer,
+        device=options.device,
+    )
+    networks = list(trained.networks)
+    on_train = evaluate(networks, data.train_images, data.train_labels, options.measure)
+    on_test = evaluate(networks, data.test_images, data.test_labels, options.measure)
+    seeds = [
+        {
+            "seed": seed,
+            "separation_train": on_train.separation[seed].values.tolist(),
+            "separation_test": on_test.separation[seed].values.tolist(),
+            "accuracy_test": on_test.accuracy[seed].item(),
+        }
+        for seed in range(options.seeds)
+    ]
+    _print(seeds)
+    if options.json:
+        shown = {k: v for k, v in vars(options).items() if k not in ("run", "json", "plot")}
+        _write(options.json, json.dumps({"configuration": shown, "seeds": seeds}, indent=1) + "\n")
+    if options.plot:
+        _plot(options.plot, seeds)
+
+
+def _print(seeds: list[dict[str, Any]]) -> None:
+    curves = {
+        part: LoadCurve([seed[f"separation_{part}"] for seed in seeds])
+        for part in ("train", "test")
+    }
+    layers = range(len(seeds[0]["separation_train"]))
+    print("layer      " + "".join(f"{layer:8d}" for layer in layers))
+    for seed in seeds:
+        values = "".join(f"{value:8.3f}" for value in seed["separation_train"])
+        print(f"D, seed {seed['seed']:<3d}{values}   test accuracy {seed['accuracy_test']:.2%}")
+    for part, curve in curves.items():
+        print(f"{part}: {curve.verdict}; r = {curve.linearity:.4f}")
+
+
+def _plot(path: Path, seeds: list[dict[str, Any]]) -> None:
+    from sbt_utils.figures import load_curves
+
+    curves = {"training images": _curve(seeds, "train"), "test images": _curve(seeds, "test")}
+    load_curves(curves).savefig(path)
+
+
+def _curve(seeds: list[dict[str, Any]], part: str) -> LoadCurve:
+    return LoadCurve(np.array([seed[f"separation_{part}"] for seed in seeds]))
+
+
+def _write(path: Path, text: str) -> None:
+    temporary = path.with_name(f".{path.name}.{os.getpid()}")
+    try:
+        temporary.write_text(text, encoding="utf-8")
+        os.replace(temporary, path)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

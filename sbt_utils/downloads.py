@@ -1,0 +1,184 @@
+"""Full data sets from the network: fetched once, checked, and read without pickle.
+
+Every file is checked against its SHA-256 before it is read. Files in the folder that the
+environment variable ``SBT_DATA`` names come first (`sbt_utils.datasets` shows its layout); else
+`pooch` downloads them into its cache.
+"""
+
+from __future__ import annotations
+
+import gzip
+import hashlib
+import io
+import os
+import tarfile
+import zlib
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import dataclass
+from importlib import resources
+from pathlib import Path
+
+import numpy as np
+import pooch
+
+Pools = tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]
+"""Training images, training labels, test images, test labels; uint8, images (n, channels, h, w)."""
+
+
+class DatasetError(RuntimeError):
+    """The data cannot be had or are not what was published: missing, truncated, altered."""
+
+
+def fetch(name: str) -> tuple[Pools, str]:
+    """Return a full data set from ``SBT_DATA``, the cache or, the first time, the network.
+
+    Parameters
+    ----------
+    name : str
+        A key of `REMOTES`.
+
+    Returns
+    -------
+    pools : tuple of ndarray
+        See `Pools`.
+    source : str
+        Where the data came from, in a sentence.
+
+    Raises
+    ------
+    DatasetError
+        If a file cannot be had, or its contents are not the published ones.
+    """
+    remote = REMOTES[name]
+    files = [file for file in CHECKSUMS if file.startswith(f"{remote.folder}/")]
+    return remote.read([_by_hand(file) or _by_pooch(remote, file) for file in files]), remote.source
+
+
+def sha256(raw: bytes) -> str:
+    """Return the SHA-256 of some bytes in hexadecimal.
+
+    Examples
+    --------
+    >>> sha256(b"")[:8]
+    'e3b0c442'
+    """
+    return hashlib.sha256(raw).hexdigest()
+
+
+def _read_checksums() -> dict[str, tuple[str, str]]:
+    """Return, for each file, its SHA-256 and that of what it unpacks to."""
+    text = (resources.files("sbt_utils") / "data" / "checksums.txt").read_text(encoding="utf-8")
+    rows = [line.split() for line in text.splitlines() if not line.startswith("#")]
+    return {file: (packed, unpacked) for file, packed, unpacked in rows}
+
+
+CHECKSUMS = _read_checksums()
+
+
+def _read_idx(contents: list[bytes]) -> Pools:
+    """Read the four idx files of MNIST: big-endian sizes, then the bytes."""
+    arrays = []
+    for raw in contents:
+        shape = np.frombuffer(raw, ">u4", count=raw[3], offset=4)
+        arrays.append(np.frombuffer(raw, np.uint8, offset=4 + 4 * raw[3]).reshape(shape))
+    train_images, train_labels, test_images, test_labels = arrays
+    return train_images[:, None], train_labels, test_images[:, None], test_labels
+
+
+def _read_cifar(contents: list[bytes]) -> Pools:
+    """Read CIFAR-10's binary form: per image 1 byte of label and 3 x 32 x 32 bytes of pixels."""
+    batches = []
+    with tarfile.open(fileobj=io.BytesIO(contents[0])) as archive:
+        for batch in [f"data_batch_{i}" for i in range(1, 6)] + ["test_batch"]:
+            member = archive.extractfile(f"cifar-10-batches-bin/{batch}.bin")
+            assert member is not None  # a plain file in the one archive that has this hash
+            batches.append(np.frombuffer(member.read(), np.uint8).reshape(-1, 1 + 3 * 32 * 32))
+    train, test = np.concatenate(batches[:5]), batches[5]
+    train_images, test_images = (rows[:, 1:].reshape(-1, 3, 32, 32) for rows in (train, test))
+    return train_images, train[:, 0], test_images, test[:, 0]
+
+
+@dataclass(frozen=True)
+class Remote:
+    """Where the files of a data set are and how they are read."""
+
+    folder: str  # in the cache, in SBT_DATA and in checksums.txt
+    mirrors: tuple[str, ...]
+    read: Callable[[list[bytes]], Pools]
+    source: str
+
+
+REMOTES = {
+    "mnist_full": Remote(
+        folder="mnist",
+        mirrors=(
+            "https://ossci-datasets.s3.amazonaws.com/mnist/",
+            "https://storage.googleapis.com/cvdf-datasets/mnist/",
+        ),
+        read=_read_idx,
+        source="MNIST (LeCun, Cortes and Burges; CC BY-SA 3.0), all 70,000 digits.",
+    ),
+    "fashion_mnist": Remote(
+        folder="fashion_mnist",
+        mirrors=(
+            "https://raw.githubusercontent.com/zalandoresearch/fashion-mnist/master/data/fashion/",
+        ),
+        read=_read_idx,
+        source="Fashion-MNIST (Xiao, Rasul and Vollgraf; MIT), github.com/zalandoresearch.",
+    ),
+    "cifar10": Remote(
+        folder="cifar10",
+        mirrors=("https://www.cs.toronto.edu/~kriz/",),
+        read=_read_cifar,
+        source="CIFAR-10 (Krizhevsky, 2009), www.cs.toronto.edu/~kriz/cifar.html.",
+    ),
+}
+
+
+def _by_hand(file: str) -> bytes | None:
+    """Return the unpacked contents of a file in the folder SBT_DATA, None if it is not there."""
+    folder = os.environ.get("SBT_DATA")
+    if not folder:
+        return None
+    path = Path(folder).expanduser() / file
+    path = path if path.is_file() else path.with_suffix("")  # unpacked, without .gz
+    if not path.is_file():
+        return None
+    raw = path.read_bytes()
+    try:
+        unpacked = gzip.decompress(raw) if raw.startswith(b"\x1f\x8b") else raw
+    except (OSError, EOFError, zlib.error):  # truncated
+        unpacked = b""
+    published = CHECKSUMS[file]
+    if sha256(raw) not in published and sha256(unpacked) not in published:
+        raise DatasetError(
+            f"{path}, found through SBT_DATA, is truncated or not the published file: its SHA-256 "
+            f"is {sha256(raw)}, not {published[0]}; replace it, or take it away to download it"
+        )
+    return unpacked
+
+
+def _by_pooch(remote: Remote, file: str) -> bytes:
+    """Return the unpacked contents of a file in the cache, downloaded if it is not there yet."""
+    cache = pooch.os_cache("sbt_utils")
+    failures = []
+    for url in (mirror + Path(file).name for mirror in remote.mirrors):
+        try:
+            path = pooch.retrieve(url, CHECKSUMS[file][0], file, cache, progressbar=True)
+        except (OSError, ValueError) as error:  # not reached (requests), wrong hash (pooch)
+            failures.append(f"  {url}: {type(error).__name__}: {error}")
+        else:
+            return gzip.decompress(Path(path).read_bytes())
+    # Were the file in the cache the right one, pooch would have returned it: it is a bad one.
+    with suppress(OSError):
+        (cache / file).unlink()
+    by_hand = Path(os.environ.get("SBT_DATA") or "$SBT_DATA") / remote.folder
+    names = " ".join(Path(file).name for file in CHECKSUMS if file.startswith(f"{remote.folder}/"))
+    raise DatasetError(
+        f"{file} could not be downloaded:\n" + "\n".join(failures) + "\n"
+        f"Get the set's files ({names}) elsewhere and put them into {by_hand} (the environment "
+        "variable SBT_DATA names a folder of your choice) or, as published, into "
+        f'{cache / remote.folder}. Or load "mnist": 10,000 digits that come with the package and '
+        "need no network."
+    )

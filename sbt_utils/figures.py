@@ -1,0 +1,249 @@
+"""The figures of the book: each function takes results and returns a matplotlib Figure."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import matplotlib as mpl
+import numpy as np
+import xarray as xr
+from cycler import cycler
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from numpy.typing import ArrayLike
+
+from sbt_utils.separation import LoadCurve
+
+# Okabe & Ito's colours, told apart by colour-blind readers, in an order of falling contrast.
+COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
+STYLE: Any = {
+    "axes.prop_cycle": cycler(color=COLOURS),
+    "axes.spines.right": False,
+    "axes.spines.top": False,
+    "figure.constrained_layout.use": True,
+    "figure.dpi": 110,
+    "font.size": 10,
+    "legend.frameon": False,
+    "lines.linewidth": 1.8,
+    "lines.markersize": 4.5,
+}
+
+
+def digits(images: ArrayLike, labels: ArrayLike, per_class: int = 12) -> Figure:
+    """Show the first images of every class, a row for each.
+
+    Parameters
+    ----------
+    images : array_like, shape (N, 1, size, size)
+        Grey levels in [0, 1].
+    labels : array_like of int, shape (N,)
+    per_class : int
+        Images in a row.
+
+    Returns
+    -------
+    matplotlib.figure.Figure
+
+    Examples
+    --------
+    >>> figure = digits(np.zeros((4, 1, 3, 3)), [0, 0, 1, 1], per_class=2)
+    >>> len(figure.axes)
+    1
+    """
+    images, labels = np.asarray(images)[:, 0], np.asarray(labels)
+    framed = np.pad(images, ((0, 0), (1, 1), (1, 1)))
+    rows = [np.hstack(framed[labels == label][:per_class]) for label in np.unique(labels)]
+    with mpl.rc_context(STYLE):
+        figure = Figure(figsize=(6.4, 6.4 * len(rows) / per_class))
+        axes = figure.add_subplot()
+        axes.imshow(np.vstack(rows), cmap="gray_r", interpolation="nearest")
+        axes.set_axis_off()
+    return figure
+
+
+def feature_clouds(
+    features: Sequence[ArrayLike], labels: ArrayLike, curve: LoadCurve, layers: Sequence[int]
+) -> Figure:
+    """Show the features of some layers as points in the plane that holds most of their variance.
+
+    Parameters
+    ----------
+    features : sequence of array_like, shapes (N, d_l)
+        Of the layers l = 0..L.
+    labels : array_like of int, shape (N,)
+        Classes, each in its own colour and by its numeral.
+    curve : LoadCurve
+        Of the same network: its D_l stand in the titles.
+    layers : sequence of int
+        Which l to show.
+
+    Returns
+    -------
+    matplotlib.figure.Figure
+
+    Examples
+    --------
+    >>> points = np.random.default_rng(0).normal(size=(8, 3))
+    >>> figure = feature_clouds([points, points], [0, 1] * 4, LoadCurve([1.0, 0.0]), [0, 1])
+    >>> [axes.get_title() for axes in figure.axes]
+    ['l = 0,  D = 1.00', 'l = 1,  D = 0.00']
+    """
+    labels = np.asarray(labels)
+    with mpl.rc_context(STYLE):
+        figure = Figure(figsize=(2.6 * len(layers), 2.9))
+        for place, layer in enumerate(layers, start=1):
+            axes = figure.add_subplot(1, len(layers), place)
+            points = _principal_plane(np.asarray(features[layer], np.float64))
+            classes = np.unique(labels)
+            colours = mpl.colormaps["viridis"](np.linspace(0, 0.9, len(classes)))
+            for colour, label in zip(colours, classes, strict=True):
+                own = points[labels == label]
+                axes.plot(
+                    *own.T, linestyle="none", marker=f"${label}$", ms=5, mew=0.3, color=colour
+                )
+            axes.set(xticks=[], yticks=[], title=f"l = {layer},  D = {curve.mean[layer]:.2f}")
+            axes.spines[:].set_visible(False)
+    return figure
+
+
+def load_curves(curves: Mapping[str, LoadCurve], xlabel: str = "layer l") -> Figure:
+    """Draw load curves as measured and, beside them, scaled to their fall with the chord.
+
+    Parameters
+    ----------
+    curves : mapping of str to LoadCurve
+        By the label in the legend; repeats appear as a band of one standard deviation.
+    xlabel : str
+        Name of l.
+
+    Returns
+    -------
+    matplotlib.figure.Figure
+
+    Examples
+    --------
+    >>> figure = load_curves({"chain": LoadCurve([1.0, 0.4, 0.0])})
+    >>> len(figure.axes)
+    2
+    """
+    with mpl.rc_context(STYLE):
+        figure = Figure(figsize=(8.4, 3.6))
+        left, right = figure.subplots(1, 2)
+        for place, (label, curve) in enumerate(curves.items()):
+            style = {"marker": "osD^vP*"[place % 7], "label": label}
+            _draw(left, curve.mean, curve.spread, **style)
+            _draw(right, curve.scaled, None, **style)
+        last = max(len(curve.mean) for curve in curves.values()) - 1
+        right.plot([0, last], [1, 0], color="0.5", lw=1, ls="--", zorder=0)
+        left.set(xlabel=xlabel, ylabel="data separation D", title="as measured")
+        right.set(xlabel=xlabel, ylabel="D, scaled to [0, 1]", title="shape; dashed: equal loads")
+        figure.legend(*left.get_legend_handles_labels(), loc="outside lower center", ncols=3)
+    return figure
+
+
+def curves_in_time(history: xr.Dataset) -> Figure:
+    """Draw a network's load curve before, during and after training, and its loss.
+
+    Parameters
+    ----------
+    history : xarray.Dataset
+        One member of `sbt_utils.training.Training.history`, with ``separation``.
+
+    Returns
+    -------
+    matplotlib.figure.Figure
+
+    Examples
+    --------
+    >>> history = xr.Dataset(
+    ...     {"separation": (("probe_epoch", "layer"), [[1, 1], [1, 0]]), "loss": ("epoch", [2, 1])},
+    ...     {"probe_epoch": [0, 2], "epoch": [1, 2]})
+    >>> len(curves_in_time(history).axes)
+    2
+    """
+    probes = history.probe_epoch.values
+    colours = mpl.colormaps["viridis"](np.linspace(0, 0.9, len(probes)))
+    with mpl.rc_context(STYLE):
+        figure = Figure(figsize=(8.4, 3.4))
+        left, right = figure.subplots(1, 2)
+        right.plot(history.epoch, history.loss, color="0.3")
+        for epoch, colour in zip(probes, colours, strict=True):
+            curve = history.separation.sel(probe_epoch=epoch)
+            left.plot(curve, "o-", color=colour, label=f"epoch {epoch}")
+            if epoch:
+                right.plot(epoch, history.loss.sel(epoch=epoch), "o", color=colour)
+        left.set(xlabel="layer l", ylabel="data separation D")
+        left.legend(loc="lower left")
+        right.set(xlabel="epoch", ylabel="training loss", yscale="log")
+    return figure
+
+
+def diagram_excerpt(ours: xr.Dataset, published: xr.Dataset) -> Figure:
+    """Lay measured load curves over the published ones, a panel for each cell.
+
+    Parameters
+    ----------
+    ours : xarray.Dataset
+        ``separation_train`` (slope, noise, seed, layer) and ``accuracy_test`` (slope, noise, seed),
+        a fraction.
+    published : xarray.Dataset
+        From `sbt_utils.results.published_diagram`.
+
+    Returns
+    -------
+    matplotlib.figure.Figure
+        Noise falls from left to right and α rises from top to bottom, as in the paper; the ground
+        is the darker, the lower the accuracy.
+
+    Examples
+    --------
+    >>> cell = {"slope": [0.0], "noise": [0.1]}
+    >>> ours = xr.Dataset({
+    ...     "separation_train": (("slope", "noise", "seed", "layer"), np.array([[[[1.0, 0.0]]]])),
+    ...     "accuracy_test": (("slope", "noise", "seed"), np.array([[[0.9]]]))}, cell)
+    >>> published = xr.Dataset({"curve": (("slope", "noise", "layer"), [[[1, 0]]])}, cell)
+    >>> len(diagram_excerpt(ours, published).axes)
+    1
+    """
+    slopes, levels = ours.slope.values, ours.noise.values[::-1]
+    accuracy = ours.accuracy_test.mean("seed")
+    darkest, lightest = float(accuracy.min()), float(accuracy.max())
+    with mpl.rc_context(STYLE | {"font.size": 9}):
+        figure = Figure(figsize=(1.15 * len(levels) + 0.6, 1.2 * len(slopes) + 0.9))
+        grid = figure.subplots(len(slopes), len(levels), squeeze=False, sharex=True, sharey=True)
+        for row, slope in zip(grid, slopes, strict=True):
+            for axes, noise in zip(row, levels, strict=True):
+                cell = {"slope": slope, "noise": noise}
+                bright = (float(accuracy.sel(cell)) - darkest) / max(lightest - darkest, 1e-12)
+                axes.set_facecolor(str(0.72 + 0.28 * bright))
+                _draw_cell(axes, ours.separation_train.sel(cell), published.curve.sel(cell))
+                axes.set_title(f"{accuracy.sel(cell).item():.1%}", fontsize=8, pad=2)
+            row[0].set_ylabel(f"α = {slope:g}")
+        for axes, noise in zip(grid[-1], levels, strict=True):
+            axes.set_xlabel(f"p = {noise:g}")
+        figure.legend(*grid[0, 0].get_legend_handles_labels(), loc="outside upper center", ncols=2)
+    return figure
+
+
+def _draw_cell(axes: Axes, separation: xr.DataArray, published: xr.DataArray) -> None:
+    """Draw a cell's curves: ours with its seeds' spread in its mean's scale, and the published."""
+    curve = LoadCurve(separation.transpose("seed", "layer").values)
+    axes.plot(published, "--", color="black", lw=1.4, label="published", zorder=3)
+    spread = None if curve.spread is None else curve.spread / np.ptp(curve.mean)
+    _draw(axes, curve.scaled, spread, color=COLOURS[1], label="this companion")
+    axes.set(xticks=[], yticks=[], ylim=(-0.08, 1.08))
+    axes.spines[:].set_visible(False)
+
+
+def _draw(axes: Axes, mean: np.ndarray, spread: np.ndarray | None, **style: Any) -> None:
+    """Draw a curve over l, with a band of one standard deviation."""
+    (line,) = axes.plot(mean, **style)
+    if spread is not None:
+        low, high = mean - spread, mean + spread
+        axes.fill_between(range(len(mean)), low, high, color=line.get_color(), alpha=0.25, lw=0)
+
+
+def _principal_plane(points: np.ndarray) -> np.ndarray:
+    """Project points (N, d) on their first two principal axes."""
+    centred = points - points.mean(0)
+    _, _, axes = np.linalg.svd(centred, full_matrices=False)
+    return centred @ axes[:2].T

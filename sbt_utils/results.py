@@ -1,0 +1,122 @@
+"""Results on disk: netCDF files that say how they came about, and the published numbers."""
+
+import json
+import os
+import platform
+import subprocess
+import time
+from collections.abc import Mapping
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import xarray as xr
+
+RESULTS = Path(__file__).parent.parent / "results"
+"""The committed results of a checkout."""
+
+
+def save(
+    dataset: xr.Dataset,
+    path: str | os.PathLike[str],
+    configuration: Mapping[str, Any],
+    start: float,
+) -> Path:
+    """Write a dataset with its provenance; the file is there whole or not at all.
+
+    Parameters
+    ----------
+    dataset : xarray.Dataset
+        Left as it is.
+    path : path-like
+        Ends in ``.nc``; its folder is made if need be.
+    configuration : mapping
+        What was computed, with the seeds; whatever JSON can hold.
+    start : float
+        When the computation began, as `time.time` gives it.
+
+    Returns
+    -------
+    pathlib.Path
+        The path, for a message.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     path = save(xr.Dataset({"D": ("layer", [1.0, 0.0])}), f"{folder}/chain.nc",
+    ...                 {"blocks": 1}, time.time())
+    ...     xr.load_dataset(path, engine="h5netcdf").attrs["configuration"]
+    '{"blocks": 1}'
+    """
+    path = Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    packages = ("sbt-utils", "torch", "numpy", "xarray", "h5netcdf")
+    dataset = dataset.assign_attrs(
+        configuration=json.dumps(configuration),
+        versions=json.dumps({name: version(name) for name in packages}),
+        python=platform.python_version(),
+        machine=f"{platform.system()} {platform.machine()}, {os.cpu_count()} processors",
+        commit=_commit(),
+        wall_time_seconds=round(time.time() - start, 1),
+    )
+    temporary = path.with_name(f".{path.name}.{os.getpid()}")
+    try:
+        dataset.to_netcdf(temporary, engine="h5netcdf")
+        os.replace(temporary, path)
+    finally:
+        temporary.unlink(missing_ok=True)
+    return path
+
+
+def published_diagram(axis: str) -> xr.Dataset:
+    """Return a panel of the paper's phase diagram as numbers.
+
+    Parameters
+    ----------
+    axis : {"dropout", "learning_rate"}
+        The source of noise; the other two panels were not to be had as numbers.
+
+    Returns
+    -------
+    xarray.Dataset
+        ``curve`` (slope, noise, layer), load curves min-max scaled to [0, 1], and ``accuracy``
+        (slope, noise), test accuracy in percent, read from grey levels to about 0.1.
+
+    Raises
+    ------
+    ValueError
+        If there is no such panel.
+
+    References
+    ----------
+    Shi, Pan & Dokmanić, Phys. Rev. Lett. (2025), arXiv:2407.19353; digitised from the vector
+    figure in the authors' public repository.
+
+    Examples
+    --------
+    >>> published_diagram("dropout").curve.sel(slope=0, noise=0.28).values[:3]
+    array([1.    , 0.7555, 0.4954])
+    """
+    file = RESULTS / "reference" / "published_phase_diagrams.json"
+    panels = json.loads(file.read_text())["panels"]
+    if axis not in panels:
+        raise ValueError(f"axis={axis!r}: the published panels at hand are {', '.join(panels)}")
+    panel = panels[axis]
+    return xr.Dataset(
+        {
+            "curve": (("slope", "noise", "layer"), np.array(panel["curve"])),
+            "accuracy": (("slope", "noise"), np.array(panel["accuracy"]), {"units": "%"}),
+        },
+        {"slope": panel["slope"], "noise": panel["noise"]},
+    ).sortby("noise")
+
+
+def _commit() -> str:
+    """Return the checkout's commit, with a mark if files differ from it."""
+    command = ["git", "-C", str(RESULTS.parent), "describe", "--always", "--dirty", "--abbrev=12"]
+    try:
+        return subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
+    except (OSError, subprocess.CalledProcessError):
+        return "not a checkout"

@@ -1,0 +1,211 @@
+"""Scatter of labelled features within and between their classes, in float64, batch by batch.
+
+No d x d matrix is formed: class counts, class means and sums of squares are all that is kept, and
+samples are taken up in blocks, so that neither N nor d has to be small. `sbt_utils.separation`
+is the way in for features that are at hand in one array.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+import torch
+from numpy.typing import ArrayLike
+
+Array = np.ndarray | torch.Tensor
+
+_ROUNDING = 2.0**-44  # 256 units of float64: a standard deviation below this part of all is noise
+_BLOCK = 2**22  # elements of a float64 working block: 32 MB
+
+
+class ScatterStatistics:
+    """Class counts, class means and within-class scatter, batch by batch.
+
+    Feed `update` the samples in any split, then read `separation` (measure ``"trace"``) or go on
+    to `ProjectedScatter` (``"fuzziness"``). The device is that of the first batch (the CPU where
+    that has no float64). After an error, start afresh.
+    """
+
+    def __init__(self) -> None:
+        self.classes: dict[int, int] = {}  # label -> row of counts and means
+        self.counts = self.means = self.within = self.origin = torch.empty(0)
+
+    def update(self, features: Array, labels: ArrayLike | torch.Tensor) -> None:
+        """Add a batch of features (n, ...) with its labels (n,).
+
+        Raises
+        ------
+        TypeError, ValueError
+            As `sbt_utils.separation.data_separation`.
+        """
+        features, names, index = _checked(features, labels)
+        if not self.classes:
+            # D does not depend on the origin: one inside the data saves the digits that a large
+            # common offset would cost.
+            self.origin = _float64(features[:1])[0]
+            self.within, self.counts = self.origin.new_zeros(()), self.origin.new_zeros(0)
+            self.means = self.origin.new_zeros(0, len(self.origin))
+        for label in names:
+            self.classes.setdefault(label, len(self.classes))
+        new = len(self.classes) - len(self.counts)
+        self.counts = torch.cat([self.counts, self.counts.new_zeros(new)])
+        self.means = torch.cat([self.means, self.means.new_zeros(new, len(self.origin))])
+        for x, one_hot in self.blocks(features, names, index):
+            # Chan, Golub & LeVeque (1983), all classes at once: one that this block, or all
+            # blocks before it, lack has weight 0.
+            counts = one_hot.sum(0)
+            means = (one_hot.T @ x) / counts.clamp(min=1)[:, None]
+            shift = means - self.means
+            weight = counts / (self.counts + counts).clamp(min=1)
+            self.within += x.addmm_(one_hot, means, alpha=-1).square_().sum()
+            self.within += (self.counts * weight) @ shift.square().sum(1)
+            self.means += weight[:, None] * shift
+            self.counts += counts
+
+    def blocks(
+        self, features: Array, names: list[int], index: np.ndarray
+    ) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
+        """Yield blocks of samples (n, d), seen from the origin, and one-hot classes (n, C).
+
+        The labels are ``names[index]``.
+        """
+        if unknown := set(names) - set(self.classes):
+            raise ValueError(f"labels: class {min(unknown)} is new; read the same samples twice")
+        rows = np.array([self.classes[name] for name in names])[index]
+        classes = torch.from_numpy(rows).to(self.origin.device)
+        step = max(1, _BLOCK // len(self.origin))
+        for start in range(0, len(rows), step):
+            x = _float64(features[start : start + step]).to(self.origin.device)
+            if x.shape[1] != len(self.origin):
+                raise ValueError(
+                    f"features: {x.shape[1]} values a sample, but {len(self.origin)} in an earlier "
+                    "batch; give all samples one shape"
+                )
+            x -= self.origin
+            # The sum is the cheap question; it may also overflow.
+            if not x.sum().isfinite() and len(bad := (~x.isfinite()).any(1).nonzero()):
+                raise ValueError(
+                    f"features: sample {start + int(bad[0])} of the batch holds NaN or infinite "
+                    "values; leave it out, or find where the network diverged"
+                )
+            one_hot = torch.nn.functional.one_hot(classes[start : start + step], len(self.classes))
+            yield x, one_hot.to(torch.float64)
+
+    def class_factor(self) -> torch.Tensor:
+        """Return B (C, d) with B^T B = Σb: the centred class means, weighted by sqrt(n_c / N)."""
+        share = self.counts / self.counts.sum()
+        return share.sqrt()[:, None] * (self.means - share @ self.means)
+
+    def scatter(self) -> tuple[float, float]:
+        """Return tr Σw and tr Σb; raise where they leave D undefined."""
+        if len(self.classes) < 2:
+            raise ValueError(
+                f"labels: one class only, {list(self.classes)}; data separation compares 2 or more"
+            )
+        counts = self.counts.tolist()
+        if alone := [label for label, row in self.classes.items() if counts[row] < 2]:
+            raise ValueError(
+                f"labels: class {min(alone)} has 1 sample; the within-class scatter needs at least "
+                "2, add samples or leave the class out"
+            )
+        within = float(self.within / self.counts.sum())
+        between = float(self.class_factor().square().sum())
+        if not np.isfinite(within + between):
+            raise ValueError("features: squares overflow float64; scale them, D stays the same")
+        if between <= _ROUNDING**2 * (within + between):
+            raise ValueError(
+                "features: zero variance between the classes, so D is infinite: all class means "
+                "coincide; leave out layers that carry nothing of the classes, such as dead ones"
+            )
+        _check_within(within, _ROUNDING**2 * (within + between))
+        return within, between
+
+    @property
+    def separation(self) -> float:
+        """D of measure ``"trace"``."""
+        within, between = self.scatter()
+        return float(np.log(within / between))
+
+
+class ProjectedScatter:
+    """Second pass over the samples of `first`, in any split, for measure ``"fuzziness"``.
+
+    With B = U S V^T the thin singular value decomposition of the weighted, centred class means,
+    tr(Σw Σb^+) is the mean squared norm of the projected residuals (h_i - m_c) V S^-1.
+    """
+
+    def __init__(self, first: ScatterStatistics) -> None:
+        self.first, self.samples = first, 0
+        noise = _ROUNDING**2 * sum(first.scatter())
+        # Not through B B^T, which would square the condition number of the class means.
+        _, scale, directions = torch.linalg.svd(first.class_factor(), full_matrices=False)
+        scale = scale[: len(first.classes) - 1]
+        scale = scale[scale > noise**0.5]
+        self.projection = directions[: len(scale)].T / scale
+        self.noise = noise * float(scale.pow(-2).sum())
+        self.within = torch.zeros_like(first.within)
+
+    def update(self, features: Array, labels: ArrayLike | torch.Tensor) -> None:
+        """Add features (n, ...) with labels (n,): each sample of the first pass, once."""
+        for x, one_hot in self.first.blocks(*_checked(features, labels)):
+            residuals = x.addmm_(one_hot, self.first.means, alpha=-1)
+            self.within += (residuals @ self.projection).square().sum()
+            self.samples += len(x)
+
+    @property
+    def separation(self) -> float:
+        """D of measure ``"fuzziness"``."""
+        if self.samples != (expected := int(self.first.counts.sum())):
+            raise ValueError(
+                f"features: {self.samples} samples in the second pass after {expected} in the "
+                "first; measure 'fuzziness' reads the same samples twice"
+            )
+        within = float(self.within) / self.samples
+        _check_within(within, self.noise)
+        return float(np.log(within))
+
+
+def _check_within(within: float, noise: float) -> None:
+    if within <= noise:
+        raise ValueError(
+            "features: zero variance within the classes, so D is minus infinity: all samples of a "
+            "class coincide along the class means; measure earlier layers or more varied samples"
+        )
+
+
+def _checked(
+    features: Array, labels: ArrayLike | torch.Tensor
+) -> tuple[Array, list[int], np.ndarray]:
+    if not isinstance(features, torch.Tensor):
+        features = np.asarray(features)
+    if not any(kind in _type(features) for kind in ("float", "int", "bool")):
+        raise TypeError(f"features: {_type(features)} given; convert them to real numbers")
+    shape = tuple(features.shape)
+    if not shape or 0 in shape:
+        raise ValueError(f"features: shape {shape} is empty; give (N, ...), a sample a row")
+    values = labels.detach().cpu() if isinstance(labels, torch.Tensor) else np.asarray(labels)
+    if "int" not in _type(values):
+        raise TypeError(f"labels: {_type(values)} given; convert them to integers, one a sample")
+    classes = np.asarray(values)
+    if classes.shape != shape[:1]:
+        raise ValueError(
+            f"labels: shape {classes.shape} does not match features of shape {shape}; give "
+            f"{shape[0]} labels, one a sample"
+        )
+    if classes.min() < 0:
+        raise ValueError(f"labels: {classes.min()} is negative; number the classes from 0")
+    names, index = np.unique(classes, return_inverse=True)
+    return features, names.tolist(), index
+
+
+def _type(array: Array) -> str:
+    return getattr(array.dtype, "name", str(array.dtype))
+
+
+def _float64(rows: Array) -> torch.Tensor:
+    """Return a float64 copy of shape (n, d); on the CPU for MPS, which has no float64."""
+    if not isinstance(rows, torch.Tensor):
+        return torch.from_numpy(np.array(rows, dtype=np.float64).reshape(len(rows), -1))
+    rows = rows.detach().cpu() if rows.device.type == "mps" else rows.detach()
+    return rows.to(torch.float64, copy=True).reshape(len(rows), -1)

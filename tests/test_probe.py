@@ -1,0 +1,392 @@
+"""Load curves of models against features from a plain forward pass, and the model left alone."""
+
+import copy
+import warnings
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+from torch.utils.data import DataLoader, TensorDataset
+
+from sbt_utils.probe import load_curve
+from sbt_utils.separation import MEASURES, data_separation
+
+
+@pytest.fixture
+def data():
+    generator = torch.Generator().manual_seed(0)
+    labels = torch.arange(60) % 3
+    images = torch.randn(60, 6, generator=generator) + labels[:, None]
+    return images, labels
+
+
+def mlp(dropout=0.3):
+    torch.manual_seed(1)
+    layers = [nn.BatchNorm1d(6)]
+    for width in (6, 8, 8):
+        layers += [nn.Linear(width, 8), nn.BatchNorm1d(8), nn.LeakyReLU(0.2), nn.Dropout(dropout)]
+    model = nn.Sequential(*layers, nn.Linear(8, 3))
+    for _ in range(3):  # running statistics other than the initial ones
+        model(torch.randn(20, 6) * 2 + 1)
+    return model
+
+
+def plain(model, images, stops, labels, measure="trace"):
+    """Features of a sequential model by hand: its outputs after the modules of these indices."""
+    model = copy.deepcopy(model).eval()
+    curve, h = [], images
+    with torch.no_grad():
+        for i, module in enumerate(model):
+            h = module(h)
+            if i in stops:
+                curve.append(data_separation(h, labels, measure))
+    return np.array(curve)
+
+
+@pytest.mark.parametrize("measure", MEASURES)
+@pytest.mark.parametrize("batch_size", [7, 60, 512])
+def test_equals_a_plain_forward_pass(data, measure, batch_size):
+    images, labels = data
+    model = mlp()
+    curve = load_curve(model, images, labels, measure=measure, batch_size=batch_size)
+    # l = 0 after the input batch norm, then after each activation, before its dropout; no logits
+    assert curve.layers == ("0", "3", "7", "11")
+    assert curve.measure == measure
+    expected = plain(model, images, (0, 3, 7, 11), labels, measure)
+    # float32 features of differently sized batches agree to rounding
+    np.testing.assert_allclose(curve.separation, expected, rtol=1e-5)
+    double = load_curve(model.double(), images.double(), labels, None, measure, batch_size)
+    expected = plain(model, images.double(), (0, 3, 7, 11), labels, measure)
+    np.testing.assert_allclose(double.separation, expected, rtol=1e-11)
+
+
+def test_measures_the_images_where_no_normalisation_comes_first(data):
+    images, labels = data
+    model = nn.Sequential(nn.Flatten(), nn.Linear(6, 5), nn.BatchNorm1d(5), nn.Tanh())
+    curve = load_curve(model, images.reshape(60, 2, 3), labels)
+    assert curve.layers == ("images", "3")
+    assert curve.separation[0] == pytest.approx(data_separation(images, labels))
+
+
+@pytest.mark.parametrize(
+    "norm", [nn.BatchNorm1d(6), nn.LayerNorm(6), nn.GroupNorm(2, 6), nn.RMSNorm(6)]
+)
+def test_input_normalisation_is_found_behind_layers_that_pass_the_input_on(data, norm):
+    images, labels = data
+    model = nn.Sequential(nn.Identity(), nn.Dropout(0.5), nn.Flatten(), norm, nn.Linear(6, 5))
+    model.append(nn.ReLU())
+    curve = load_curve(model, images, labels)
+    assert curve.layers == ("3", "5")
+    np.testing.assert_allclose(curve.separation, plain(model, images, (3, 5), labels), rtol=1e-5)
+
+
+def test_input_normalisation_that_is_chosen_as_well_counts_once(data):
+    curve = load_curve(mlp(), *data, layers=nn.BatchNorm1d)
+    assert curve.layers == ("0", "2", "6", "10")
+
+
+def test_layers_ahead_of_the_input_normalisation_come_after_it_in_the_curve(data):
+    images, labels = data
+    model = nn.Sequential(nn.Flatten(), nn.BatchNorm1d(6), nn.Linear(6, 5))
+    assert load_curve(model, images, labels, layers=["0", "2"]).layers == ("1", "0", "2")
+
+
+@pytest.mark.parametrize(
+    ("layers", "names"),
+    [
+        (["5", "1"], ("0", "1", "5")),
+        ("9", ("0", "9")),
+        (nn.Linear, ("0", "1", "5", "9", "13")),
+        ([nn.LeakyReLU, "13"], ("0", "3", "7", "11", "13")),
+        (lambda name, module: isinstance(module, nn.Dropout) and name > "4", ("0", "8")),
+    ],
+)
+def test_layers_by_name_type_and_function(data, layers, names):
+    images, labels = data
+    model = mlp()
+    curve = load_curve(model, images, labels, layers=layers)
+    assert curve.layers == names
+    stops = [int(name) for name in names]
+    np.testing.assert_allclose(curve.separation, plain(model, images, stops, labels), rtol=1e-5)
+
+
+class Branching(nn.Module):
+    """Registers its layers in another order than it runs them, and runs one of them twice."""
+
+    def __init__(self):
+        super().__init__()
+        self.last = nn.GELU()
+        self.act = nn.ReLU(inplace=True)
+        self.wide = nn.Linear(6, 6)
+        self.unused = nn.SiLU()
+        self.pair = Pair()
+
+    def forward(self, x):
+        x = self.act(self.wide(x))
+        x = self.act(self.wide(x) - 0.5)
+        x += 1  # in place, after the measurement
+        return self.last(self.pair(x)["features"][1])
+
+
+class Pair(nn.Module):
+    def forward(self, x):
+        return {"count": len(x), "features": (torch.arange(len(x)), 2 * x, x)}
+
+
+def test_order_of_execution_repeated_layers_nested_outputs(data):
+    images, labels = data
+    torch.manual_seed(3)
+    model = Branching()
+    del model.unused
+    curve = load_curve(
+        model, images, labels, layers=lambda name, m: name in ("act", "last", "pair")
+    )
+    assert curve.layers == ("images", "act", "act#2", "pair", "last")
+    with torch.no_grad():
+        first = torch.relu(model.wide(images))
+        second = torch.relu(model.wide(first) - 0.5)
+        features = [images, first, second, second + 1, nn.functional.gelu(2 * second + 2)]
+    expected = [data_separation(h, labels) for h in features]
+    np.testing.assert_allclose(curve.separation, expected, rtol=1e-5)
+
+
+def test_layers_that_never_run_are_named(data):
+    model = Branching()
+    with pytest.warns(UserWarning, match="never calls unused; left out of the load curve"):
+        assert load_curve(model, *data).layers == ("images", "act", "act#2", "last")
+    with pytest.raises(ValueError, match="never calls unused, nor any other chosen layer"):
+        load_curve(model, *data, layers="unused")
+
+
+def test_a_shared_activation_goes_by_its_first_name(data):
+    act = nn.ReLU()
+    model = nn.Sequential(nn.Linear(6, 5), act, nn.Linear(5, 5), act)
+    assert load_curve(model, *data).layers == ("images", "1", "1#2")
+    assert load_curve(model, *data, layers=["3"]).layers == ("images", "3", "3#2")
+
+
+@pytest.mark.parametrize("measure", MEASURES)
+def test_a_loader_gives_the_same_as_tensors(data, measure):
+    images, labels = data
+    model = mlp()
+    expected = load_curve(model, images, labels, measure=measure).separation
+    loader = DataLoader(TensorDataset(images, labels), batch_size=17)
+    curve = load_curve(model, loader, measure=measure)
+    np.testing.assert_allclose(curve.separation, expected, rtol=1e-5)
+    arrays = [(images.numpy(), labels.tolist())]
+    np.testing.assert_allclose(
+        load_curve(model, arrays, measure=measure).separation, expected, rtol=1e-5
+    )
+
+
+def test_an_iterator_is_read_once(data):
+    images, labels = data
+    model = mlp()
+    batches = list(zip(images.split(20), labels.split(20), strict=True))
+    expected = load_curve(model, batches).separation
+    np.testing.assert_array_equal(load_curve(model, iter(batches)).separation, expected)
+    with pytest.raises(TypeError, match="'fuzziness' reads it twice; give a DataLoader"):
+        load_curve(model, iter(batches), measure="fuzziness")
+
+
+def test_arrays_and_dtypes(data):
+    images, labels = data
+    model = mlp()
+    expected = load_curve(model, images, labels).separation
+    frozen = images.double().numpy()
+    frozen.setflags(write=False)
+    np.testing.assert_array_equal(load_curve(model, frozen, labels.numpy()).separation, expected)
+    np.testing.assert_array_equal(load_curve(model, frozen, labels.tolist()).separation, expected)
+    half = load_curve(model.bfloat16(), images, labels)
+    np.testing.assert_allclose(half.separation, expected, atol=0.05)
+    whole = (images * 10).abs().long()
+    embedding = nn.Sequential(nn.Embedding(256, 4), nn.ReLU())
+    curve = load_curve(embedding, whole, labels)
+    assert curve.separation[0] == data_separation(whole, labels)
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
+def test_images_move_to_the_device_of_the_model(data):
+    images, labels = data
+    expected = load_curve(mlp(), images, labels, measure="fuzziness").separation
+    curve = load_curve(mlp().cuda(), images, labels, measure="fuzziness")
+    np.testing.assert_allclose(curve.separation, expected, rtol=1e-4)
+
+
+# The model is left as it was found
+
+
+def fingerprint(model):
+    return {
+        "training": [module.training for module in model.modules()],
+        "hooks": [
+            [dict(getattr(module, kind)) for kind in ("_forward_hooks", "_forward_pre_hooks")]
+            for module in model.modules()
+        ],
+        "gradients": [None if p.grad is None else p.grad.tolist() for p in model.parameters()],
+        "requires": [p.requires_grad for p in model.parameters()],
+        "state": {name: tensor.tolist() for name, tensor in model.state_dict().items()},
+    }
+
+
+class Faulty(nn.Module):
+    def forward(self, x):
+        raise RuntimeError("broken layer")
+
+
+@pytest.mark.parametrize("fault", [None, "forward", "statistics", "loader"])
+def test_the_model_is_left_as_it_was(data, fault):
+    images, labels = data
+    model = mlp()
+    model(images).sum().backward()
+    model[4].eval()  # a mixture of modes
+    model[1].weight.requires_grad_(False)
+    heard = []
+    model[3].register_forward_hook(lambda *_: heard.append("after"))
+    model[5].register_forward_pre_hook(lambda *_: heard.append("before"))
+    batches = [(images, labels)]
+    if fault == "forward":
+        model.append(Faulty())
+    elif fault == "statistics":
+        batches = [(images, -labels)]
+    elif fault == "loader":
+        batches = [(images, labels), None]
+    found = fingerprint(model)
+    grad_mode = torch.is_grad_enabled()
+    before = images.clone()
+    if fault is None:
+        load_curve(model, batches, measure="fuzziness")
+        assert heard == ["after", "before"] * 2
+    else:
+        with pytest.raises((RuntimeError, ValueError, TypeError)):
+            load_curve(model, batches)
+    assert fingerprint(model) == found
+    assert torch.is_grad_enabled() == grad_mode
+    assert torch.equal(images, before)
+
+
+def test_a_model_that_works_in_place_leaves_the_images_alone(data):
+    images, labels = data
+    before = images.clone()
+    model = nn.Sequential(nn.ReLU(inplace=True), nn.Linear(6, 4), nn.ReLU(inplace=True))
+    curve = load_curve(model, images, labels)
+    assert torch.equal(images, before)
+    assert curve.separation[0] == pytest.approx(data_separation(before, labels))
+
+
+class Guarded(nn.Sequential):
+    def train(self, mode=True):
+        raise AssertionError("the probe sets the flags, it does not call train or eval")
+
+
+def test_modes_are_set_without_the_side_effects_of_a_model(data):
+    model = Guarded(nn.Dropout(0.9), nn.Linear(6, 4), nn.ReLU())
+    first, second = (load_curve(model, *data).separation for _ in range(2))
+    np.testing.assert_array_equal(first, second)  # no dropout
+    assert model.training
+    assert model[0].training
+
+
+# Bad input
+
+
+class Fickle(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.act = nn.ReLU()
+        self.linear = nn.Linear(6, 6)
+
+    def forward(self, x):
+        x = self.act(self.linear(x))
+        return self.act(x - 0.1) if len(x) > 20 else x
+
+
+@pytest.mark.parametrize("measure", MEASURES)
+def test_a_layer_that_runs_a_varying_number_of_times(data, measure):
+    images, labels = data
+    with pytest.raises(ValueError, match="'act#2': does not run equally often for all batches"):
+        load_curve(Fickle(), images, labels, measure=measure, batch_size=45)
+    batches = [(images[:18], labels[:18]), (images, labels)]
+    with pytest.raises(ValueError, match="'act#2': does not run equally often for all batches"):
+        load_curve(Fickle(), batches, measure=measure)
+
+
+class Wordy(nn.Module):
+    def forward(self, x):
+        return "no tensor"
+
+
+def linear():
+    return nn.Sequential(nn.Linear(6, 6), nn.BatchNorm1d(6), nn.Linear(6, 3))
+
+
+@pytest.mark.parametrize(
+    ("model", "options", "error", "message"),
+    [
+        (linear(), {}, ValueError, "no activation module; its layers are BatchNorm1d, Linear; ch"),
+        (linear(), {"layers": ["fc1"]}, ValueError, "no layer 'fc1'; its layers are BatchNorm1d"),
+        (linear(), {"layers": nn.Conv2d}, ValueError, "has no layer for .*Conv2d.*; its layers"),
+        (linear(), {"layers": lambda n, m: False}, ValueError, "has no layer for .*lambda"),
+        (linear(), {"layers": [3]}, TypeError, r"layers: \[3\] given; give names, module types"),
+        (linear(), {"measure": "trac"}, ValueError, "measure: 'trac' is unknown"),
+        (linear(), {"layers": "0", "batch_size": 0}, ValueError, "batch_size: 0 given; give an"),
+        (nn.Sequential(nn.LayerNorm(6)), {"layers": "0"}, ValueError, "'0' alone is l = 0"),
+        (nn.Sequential(nn.LazyLinear(3), nn.ReLU()), {}, ValueError, "lazy parameters"),
+        (len, {}, TypeError, "model: builtin_function_or_method given; give a torch.nn.Module"),
+        (nn.Sequential(Wordy()), {"layers": "0"}, TypeError, "layer '0': no floating tensor in"),
+    ],
+)
+def test_bad_models_and_choices(data, model, options, error, message):
+    with pytest.raises(error, match=message):
+        load_curve(model, *data, **options)
+
+
+def test_errors_of_the_statistics_name_the_layer(data):
+    images, labels = data
+    dead = nn.Sequential(nn.Linear(6, 4), nn.ReLU(), nn.Linear(4, 4), nn.ReLU())
+    with torch.no_grad():
+        dead[2].weight.zero_()
+    for measure in MEASURES:
+        with pytest.raises(ValueError, match="layer '3': features: zero variance between"):
+            load_curve(dead, images, labels, measure=measure)
+    spoilt = images.clone()
+    spoilt[33, 2] = torch.nan
+    with pytest.raises(ValueError, match=r"layer 'images': features: sample 33 .* NaN"):
+        load_curve(dead, spoilt, labels)
+    with pytest.raises(ValueError, match="layer 'images': labels: one class only"):
+        load_curve(dead, images, torch.zeros_like(labels))
+    with torch.no_grad():
+        dead[0].weight.fill_(torch.inf)
+    with pytest.raises(ValueError, match=r"layer '1': features: sample 0 .* NaN or infinite"):
+        load_curve(dead, images, labels)
+    folded = nn.Sequential(nn.Unflatten(1, (2, 3)), nn.Flatten(0, 1), nn.Linear(3, 3), nn.ReLU())
+    with pytest.raises(ValueError, match=r"layer '3': labels: shape \(60,\) does not match .*120"):
+        load_curve(folded, images, labels)
+
+
+def test_bad_data(data):
+    images, labels = data
+    model = mlp()
+    with pytest.raises(TypeError, match="labels: None given; images in an array need labels"):
+        load_curve(model, images)
+    with pytest.raises(ValueError, match=r"labels: shape \(59,\) does not match images of shape"):
+        load_curve(model, images, labels[1:])
+    with pytest.raises(TypeError, match="labels: given beside a loader"):
+        load_curve(model, [(images, labels)], labels)
+    with pytest.raises(TypeError, match="images: int given; give a tensor or a loader"):
+        load_curve(model, 3)
+    with pytest.raises(TypeError, match=r"images: a batch is Tensor; yield \(images, labels\)"):
+        load_curve(model, [images])
+    with pytest.raises(TypeError, match="images: a batch holds dict; yield tensors"):
+        load_curve(model, [({"pixels": images}, labels)])
+    with pytest.raises(ValueError, match="images: the loader yields no batch"):
+        load_curve(model, [])
+    with pytest.raises(ValueError, match="images: the loader yields no batch"):
+        load_curve(model, images[:0], labels[:0])
+
+
+def test_nothing_is_warned_about_in_a_good_run(data):
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        load_curve(mlp(), *data, measure="fuzziness")
