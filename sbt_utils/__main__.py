@@ -120,6 +120,8 @@ def _load_curve(options: argparse.Namespace) -> None:
         }
         for seed in range(options.seeds)
     ]
+    if collapsed := [s["seed"] for s in seeds if not np.isfinite(s["separation_test"]).all()]:
+        raise ValueError(f"seeds {collapsed} have collapsed, D is undefined: train more gently")
     _print(seeds)
     if options.json:
         shown = {k: v for k, v in vars(options).items() if k not in ("run", "json", "plot")}
@@ -129,10 +131,7 @@ def _load_curve(options: argparse.Namespace) -> None:
 
 
 def _print(seeds: list[dict[str, Any]]) -> None:
-    curves = {
-        part: LoadCurve([seed[f"separation_{part}"] for seed in seeds])
-        for part in ("train", "test")
-    }
+    curves = {part: _curve(seeds, part) for part in ("train", "test")}
     layers = range(len(seeds[0]["separation_train"]))
     print("layer      " + "".join(f"{layer:8d}" for layer in layers))
     for seed in seeds:

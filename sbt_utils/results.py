@@ -113,6 +113,44 @@ def published_diagram(axis: str) -> xr.Dataset:
     ).sortby("noise")
 
 
+def compare(ours: xr.Dataset, published: xr.Dataset) -> xr.Dataset:
+    """Compare a measured phase diagram with a published one, cell by cell.
+
+    Parameters
+    ----------
+    ours : xarray.Dataset
+        ``separation_train`` (slope, noise, seed, layer), ``accuracy_test`` (slope, noise, seed), a
+        fraction.
+    published : xarray.Dataset
+        From `published_diagram`.
+
+    Returns
+    -------
+    xarray.Dataset
+        For the cells that both have, (slope, noise): ``deviation``, the mean over the layers of the
+        absolute difference of the min-max scaled curves (ours: of the mean over the seeds);
+        ``accuracy_difference``, ours less the published, in percentage points.
+
+    Examples
+    --------
+    >>> published = published_diagram("dropout")
+    >>> ours = xr.Dataset({"separation_train": 3 * published.curve.expand_dims("seed"),
+    ...                    "accuracy_test": published.accuracy.expand_dims("seed") / 100})
+    >>> float(compare(ours, published).deviation.max()) < 1e-12
+    True
+    """
+    mean = ours.separation_train.mean("seed")
+    lowest = mean.min("layer")
+    scaled = (mean - lowest) / (mean.max("layer") - lowest)
+    points = 100 * ours.accuracy_test.mean("seed") - published.accuracy
+    return xr.Dataset(
+        {
+            "deviation": abs(scaled - published.curve).mean("layer"),
+            "accuracy_difference": points.assign_attrs(units="percentage points"),
+        }
+    )
+
+
 def _commit() -> str:
     """Return the checkout's commit, with a mark if files differ from it."""
     command = ["git", "-C", str(RESULTS.parent), "describe", "--always", "--dirty", "--abbrev=12"]

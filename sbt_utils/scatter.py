@@ -19,6 +19,10 @@ _ROUNDING = 2.0**-44  # 256 units of float64: a standard deviation below this pa
 _BLOCK = 2**22  # elements of a float64 working block: 32 MB
 
 
+class UndefinedSeparation(ValueError):
+    """The features leave data separation undefined: no scatter, or numbers that are none."""
+
+
 class ScatterStatistics:
     """Class counts, class means and within-class scatter, batch by batch.
 
@@ -85,7 +89,7 @@ class ScatterStatistics:
             x -= self.origin
             # The sum is the cheap question; it may also overflow.
             if not x.sum().isfinite() and len(bad := (~x.isfinite()).any(1).nonzero()):
-                raise ValueError(
+                raise UndefinedSeparation(
                     f"features: sample {start + int(bad[0])} of the batch holds NaN or infinite "
                     "values; leave it out, or find where the network diverged"
                 )
@@ -112,9 +116,11 @@ class ScatterStatistics:
         within = float(self.within / self.counts.sum())
         between = float(self.class_factor().square().sum())
         if not np.isfinite(within + between):
-            raise ValueError("features: squares overflow float64; scale them, D stays the same")
+            raise UndefinedSeparation(
+                "features: squares overflow float64; scale them, D stays the same"
+            )
         if between <= _ROUNDING**2 * (within + between):
-            raise ValueError(
+            raise UndefinedSeparation(
                 "features: zero variance between the classes, so D is infinite: all class means "
                 "coincide; leave out layers that carry nothing of the classes, such as dead ones"
             )
@@ -168,7 +174,7 @@ class ProjectedScatter:
 
 def _check_within(within: float, noise: float) -> None:
     if within <= noise:
-        raise ValueError(
+        raise UndefinedSeparation(
             "features: zero variance within the classes, so D is minus infinity: all samples of a "
             "class coincide along the class means; measure earlier layers or more varied samples"
         )

@@ -22,6 +22,7 @@ from sbt_utils.descent import OPTIMIZERS, Job, concatenate, select, train_chunk
 from sbt_utils.ensemble import State, initial_state, member_network
 from sbt_utils.noise import seed_words
 from sbt_utils.probe import load_curve
+from sbt_utils.scatter import UndefinedSeparation
 from sbt_utils.settings import Members, check_data, check_device, member_settings
 
 # Elements of one layer's activations, all members of a chunk together: large enough that PyTorch
@@ -256,8 +257,8 @@ def evaluate(
 def _separation(network: nn.Module, images: Tensor, labels: Tensor, measure: str) -> np.ndarray:
     """Return D_l of a network, or nan if it has collapsed so far that D is not defined."""
     try:
-        return load_curve(network, images, labels, measure=measure).separation
-    except ValueError:
+        return load_curve(network, images, labels, measure=measure, batch_size=4096).separation
+    except UndefinedSeparation:
         return np.array(np.nan)
 
 
