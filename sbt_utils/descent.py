@@ -2,6 +2,7 @@
 
 import threading
 from collections.abc import Callable
+from concurrent.futures import CancelledError
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
@@ -104,7 +105,7 @@ def train_chunk(
         probe(0)
     for column, epoch in enumerate(job.epochs):
         if job.cancelled.is_set():
-            break
+            raise CancelledError
         loss, accuracy = _train_epoch(job, ensemble, optimizer, members, epoch)
         losses[active, column], accuracies[active, column] = loss, accuracy
         # A loss that is not a number never becomes one again.
@@ -188,7 +189,8 @@ def _train_epoch(
             images, labels = (t.expand(len(slope), *t.shape) for t in (job.images, job.labels))
         else:
             chosen = order[:, start : start + batch]
-            images, labels = job.images[chosen], job.labels[chosen]
+            images = job.images.index_select(0, chosen.flatten()).unflatten(0, chosen.shape)
+            labels = job.labels[chosen]
         if noise.any():
             images, labels = _noisy(images, labels, noise, key, job)
         logits = ensemble.forward(images, key[:, _DROPOUT:], slope, dropout)

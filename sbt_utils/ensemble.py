@@ -7,7 +7,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from sbt_utils.stacked_layers import LAYERS, Call, State, Workspace
+from sbt_utils.stacked_layers import LAYERS, Call, State, Workspace, padded
 
 
 class Ensemble:
@@ -25,8 +25,9 @@ class Ensemble:
     Attributes
     ----------
     rows, gradients : Tensor, shape (M, P)
-        All P parameters of a member side by side, and the gradients of its loss. An optimiser
-        works on the rows, each of them contiguous.
+        All parameters of a member side by side, and the gradients of its loss. An optimiser works
+        on the rows, each of them contiguous. Between the parameters there are zeros where
+        `sbt_utils.stacked_layers` asks for room.
 
     Raises
     ------
@@ -47,20 +48,26 @@ class Ensemble:
     def __init__(
         self, network: nn.Sequential, state: State, device: torch.device | str = "cpu"
     ) -> None:
+        layers = stock_layers(network)
         names = [name for name, _ in network.named_parameters()]
         own = {name: tensor.to(device, copy=True) for name, tensor in state.items()}
-        self.rows = torch.cat([own[name].flatten(1) for name in names], dim=1)
-        self.gradients = torch.zeros_like(self.rows)
         shapes = [own[name].shape for name in names]
-        own |= zip(names, _views(self.rows, shapes), strict=True)
+        count = sum(padded(shape[1:].numel()) for shape in shapes)
+        self.rows = own[names[0]].new_zeros(shapes[0][0], count)
+        self.gradients = torch.zeros_like(self.rows)
+        views = dict(zip(names, _views(self.rows, shapes), strict=True))
+        for name, view in views.items():
+            view.copy_(own[name])
+        own |= views
         gradients = dict(zip(names, _views(self.gradients, shapes), strict=True))
-        work = Workspace(self.rows)
+        self._work = Workspace(self.rows)
         self._state = own
-        layers = stock_layers(network)
         with_parameters = [place for place, (_, layer) in enumerate(layers) if layer.state_dict()]
         self._first = with_parameters[0]
         self._layers = [
-            LAYERS[type(layer)](path, layer, own, gradients, work, leading=place <= self._first)
+            LAYERS[type(layer)](
+                path, layer, own, gradients, self._work, leading=place <= self._first
+            )
             for place, (path, layer) in enumerate(layers)
         ]
 
@@ -100,6 +107,7 @@ class Ensemble:
         gradient : Tensor, shape (M, batch, classes)
             Of the members' losses with respect to the logits of the last forward pass.
         """
+        gradient = self._work("to_logits", gradient.shape).copy_(gradient)
         for layer in reversed(self._layers[self._first :]):
             gradient = layer.backward(gradient)
 
@@ -211,20 +219,38 @@ def stock_layers(network: nn.Sequential) -> list[tuple[str, nn.Module]]:
             f"network is a {type(network).__name__}: ensembles train torch.nn.Sequential; "
             "train other models with a loop of your own and measure them with load_curve"
         )
-    found = []
-    for name, layer in network.named_modules():
-        if isinstance(layer, nn.Sequential):
-            continue
-        if type(layer) not in LAYERS:
-            known = ", ".join(sorted(t.__name__ for t in LAYERS))
-            raise TypeError(
-                f"network: layer {name!r} is a {type(layer).__name__}; ensembles know {known}"
-            )
-        found.append((name, layer))
+    found = [
+        (name, layer)
+        for name, layer in network.named_modules(remove_duplicate=False)
+        if not isinstance(layer, nn.Sequential)
+    ]
+    for name, layer in found:
+        if reason := _unfit(layer):
+            raise TypeError(f"network: layer {name!r} is a {type(layer).__name__}{reason}")
+    if len({layer for _, layer in found}) < len(found):
+        raise TypeError("network: a layer stands in it twice; give each place a layer of its own")
+    if not any(True for _ in network.parameters()):
+        raise TypeError("network: no layer has parameters; there is nothing to train")
     return found
 
 
 def _views(rows: Tensor, shapes: Sequence[torch.Size]) -> list[Tensor]:
     """Cut rows (M, P) into tensors of the given shapes (M, ...), sharing their memory."""
-    pieces = rows.split([shape[1:].numel() for shape in shapes], dim=1)
-    return [piece.view(shape) for piece, shape in zip(pieces, shapes, strict=True)]
+    sizes = [shape[1:].numel() for shape in shapes]
+    pieces = rows.split([padded(size) for size in sizes], dim=1)
+    return [
+        piece[:, :size].view(shape)
+        for piece, size, shape in zip(pieces, sizes, shapes, strict=True)
+    ]
+
+
+def _unfit(layer: nn.Module) -> str:
+    """Say why an ensemble cannot have this layer, if it cannot."""
+    if type(layer) not in LAYERS:
+        return "; ensembles know " + ", ".join(sorted(kind.__name__ for kind in LAYERS))
+    if isinstance(layer, nn.BatchNorm1d):
+        usual = layer.affine and layer.track_running_stats and layer.momentum is not None
+        return "" if usual else " without affine, running statistics or momentum; give it all three"
+    if isinstance(layer, nn.Flatten) and (layer.start_dim, layer.end_dim) != (1, -1):
+        return " of some dimensions only; let it flatten all but the first"
+    return ""

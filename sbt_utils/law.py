@@ -118,7 +118,9 @@ def linearity_table(
     """
     rows = []
     for kind, result in zip(kinds, results, strict=True):
-        best = result.isel(learning_rate=result.accuracy_test.mean("seed").argmax().item())
+        best = result.isel(
+            learning_rate=result.accuracy_test.mean("seed").argmax("learning_rate").item()
+        )
         row = dict(kind) | {"learning rate": f"{best.learning_rate.item():g}"}
         for measure in MEASURES:
             r = abs(best[f"linearity_{measure}"])

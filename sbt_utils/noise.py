@@ -99,7 +99,11 @@ def random_bits(keys: torch.Tensor, count: int) -> torch.Tensor:
 
 
 def keep_mask(
-    keys: torch.Tensor, dropout: torch.Tensor, out: torch.Tensor, scratch: torch.Tensor
+    keys: torch.Tensor,
+    dropout: torch.Tensor,
+    out: torch.Tensor,
+    bits: torch.Tensor,
+    scratch: torch.Tensor,
 ) -> torch.Tensor:
     """Write the factors of inverted dropout: 0 with probability p, else 1 / (1 - p).
 
@@ -108,10 +112,10 @@ def keep_mask(
     keys : Tensor, shape (members,), int32
         From `draw_keys`.
     dropout : Tensor, shape (members,), floating point
-        Each member's p in [0, 1); resolved to 2**-31.
-    out : Tensor, shape (members, ...), floating point
+        Each member's p in [0, 1); rounded to a multiple of 2**-15, below 1.
+    out : Tensor, shape (members, count), floating point
         Written and returned.
-    scratch : Tensor, shape (2, members, ...), int32
+    bits, scratch : Tensor, shape (members, ceil(count / 2)), int32
         Working memory. It comes from outside because a fresh megabyte costs more than the
         arithmetic on it.
 
@@ -127,20 +131,17 @@ def keep_mask(
     Examples
     --------
     >>> keys = draw_keys(seed_words(0)[1:], [0], 1)[:, 0, 0]
-    >>> out, scratch = torch.empty(1, 2, 3), torch.empty(2, 1, 2, 3, dtype=torch.int32)
-    >>> keep_mask(keys, torch.tensor([0.0]), out, scratch)
-    tensor([[[1., 1., 1.],
-             [1., 1., 1.]]])
+    >>> out, bits, scratch = torch.empty(1, 5), *torch.empty(2, 1, 3, dtype=torch.int32)
+    >>> keep_mask(keys, torch.tensor([0.0]), out, bits, scratch)
+    tensor([[1., 1., 1., 1., 1.]])
     """
-    per_member = (-1,) + (1,) * (out.dim() - 1)
-    keep = 1 - dropout.double()
-    limit = (keep * 2.0**31).round().to(torch.int64) - 2**30
-    bits, shifted = scratch
-    _random_bits(keys, bits.flatten(1), shifted.flatten(1))
-    # Halved, the bits lie in [-2**30, 2**30): the difference to the limit cannot overflow, and
-    # its sign, spread over the word, is -1 with probability 1 - p and otherwise 0.
-    bits.__irshift__(1).sub_(limit.to(torch.int32).view(per_member)).__irshift__(31)
-    return out.copy_(bits).mul_(keep.reciprocal().neg().to(out.dtype).view(per_member))
+    kept = ((1 - dropout.double()) * 2**15).round().clamp_(min=1)  # of 2**15
+    # Each word serves two units. Halved, 16 bits lie in [-2**14, 2**14): the difference to the
+    # limit cannot overflow, and its sign, spread over the bits, is -1 with probability 1 - p.
+    halves = _random_bits(keys, bits, scratch).view(torch.int16)
+    halves.__irshift__(1).sub_((kept - 2**14).to(torch.int16)[:, None]).__irshift__(15)
+    scale = (-(2.0**15) / kept).to(out.dtype)
+    return out.copy_(halves[:, : out.shape[1]]).mul_(scale[:, None])
 
 
 def standard_normal(keys: torch.Tensor, count: int) -> torch.Tensor:

@@ -46,7 +46,10 @@ def check_range(name: str, values: Any) -> None:
     ValueError: dropout=1.0: give a number in [0, 1)
     """
     low, high, words = RANGES[name]
-    array = np.asarray(values, dtype=np.float64)
+    try:
+        array = np.asarray(values, dtype=np.float64)
+    except (TypeError, ValueError):
+        raise ValueError(f"{name}={values!r}: give a number in {words}") from None
     outside = ~((array >= low) & (array <= high))
     if outside.any():
         raise ValueError(f"{name}={array[outside].flat[0]!s}: give a number in {words}")
@@ -185,32 +188,34 @@ def _own(
     return np.array(values.pop() if values else np.nan)
 
 
-def check_data(
-    network: nn.Sequential, images: Tensor, labels: Tensor, batch_sizes: np.ndarray
-) -> None:
-    """Raise unless the images, labels and batch sizes fit the network and one another.
+def check_data(network: nn.Sequential, images: Tensor, labels: Tensor) -> None:
+    """Raise unless the images and labels fit the network and one another.
 
     Parameters
     ----------
     network : torch.nn.Sequential
     images : Tensor, shape (N, ...), floating point
     labels : Tensor, shape (N,), integer
-    batch_sizes : ndarray of int
 
     Raises
     ------
-    ValueError
+    TypeError, ValueError
         Naming what does not fit, and the remedy.
 
     Examples
     --------
     >>> from sbt_utils.networks import MLP
-    >>> check_data(MLP(), torch.rand(8, 100), torch.arange(8), np.array([4]))
+    >>> check_data(MLP(), torch.rand(8, 100), torch.arange(8))
     """
-    layers = [layer for _, layer in stock_layers(network)]
+    stock_layers(network)
+    for name, tensor in (("images", images), ("labels", labels)):
+        if not isinstance(tensor, Tensor):
+            raise TypeError(f"{name} is a {type(tensor).__name__}: give a torch.Tensor")
+    if not len(images):
+        raise ValueError(f"images of shape {tuple(images.shape)}: give at least one")
     if not torch.isfinite(images).all():
         raise ValueError("images hold NaN or infinite values: remove or mend them")
-    if labels.shape != images.shape[:1] or labels.is_floating_point():
+    if labels.shape != images.shape[:1] or labels.is_floating_point() or labels.dtype == torch.bool:
         raise ValueError(f"labels of shape {tuple(labels.shape)} and {labels.dtype} for "
                          f"{len(images)} images: give one integer for each image")  # fmt: skip
     try:
@@ -223,11 +228,32 @@ def check_data(
     if labels.min() < 0 or labels.max() >= classes:
         raise ValueError(f"labels from {labels.min()} to {labels.max()}: "
                          f"the network has classes 0 to {classes - 1}")  # fmt: skip
+
+
+def check_batch_sizes(network: nn.Sequential, count: int, batch_sizes: np.ndarray) -> None:
+    """Raise unless batches of these sizes can be taken from so many images.
+
+    Parameters
+    ----------
+    network : torch.nn.Sequential
+    count : int
+        Training images.
+    batch_sizes : ndarray of int
+
+    Raises
+    ------
+    ValueError
+        If a batch is larger than that, or one image is left where batch normalisation needs two.
+
+    Examples
+    --------
+    >>> from sbt_utils.networks import MLP
+    >>> check_batch_sizes(MLP(), 8, np.array([4]))
+    """
+    normalised = any(isinstance(layer, nn.BatchNorm1d) for layer in network.modules())
     for size in set(batch_sizes.tolist()):
-        if size > len(images):
-            raise ValueError(
-                f"batch_size={size}: there are {len(images)} images; give at most that"
-            )
-        if 1 in (size, len(images) % size) and any(isinstance(x, nn.BatchNorm1d) for x in layers):
-            raise ValueError(f"batch_size={size} leaves a batch of 1 of {len(images)} images; "
+        if size > count:
+            raise ValueError(f"batch_size={size}: there are {count} images; give at most that")
+        if 1 in (size, count % size) and normalised:
+            raise ValueError(f"batch_size={size} leaves a batch of 1 of {count} images; "
                              "batch normalisation needs at least 2")  # fmt: skip

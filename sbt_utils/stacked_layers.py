@@ -3,12 +3,15 @@
 Automatic differentiation would spend more time on fresh memory than these layers on arithmetic, so
 each keeps its working memory from step to step.
 
-Two rules make a member's numbers the same, bit by bit on a CPU, whatever company it keeps. Every
+Three rules make a member's numbers the same, bit by bit on a CPU, whatever company it keeps. Every
 operation either treats the members one by one inside PyTorch (batched matrix products, sums over
 the batch) or rounds each element once (no fused multiply-add, whose use could depend on where in
-memory an element lies). And noise is a function of the member's own key (`sbt_utils.noise`).
+an array an element stands). Every member's part of an array starts at a multiple of 64 bytes,
+because matrix products round differently at other addresses. And noise is a function of the
+member's own key (`sbt_utils.noise`).
 """
 
+import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -17,6 +20,9 @@ import torch
 from torch import Tensor, nn
 
 from sbt_utils.noise import keep_mask
+
+ALIGNMENT = 16
+"""A member's part of an array starts at a multiple of this many elements."""
 
 State = dict[str, Tensor]
 """A network's ``state_dict`` with a leading member axis on every tensor."""
@@ -42,8 +48,15 @@ class Workspace:
         """Return the tensor of this name, shape and dtype."""
         key = (name, tuple(shape), dtype)
         if key not in self._tensors:
-            self._tensors[key] = self._like.new_empty(shape, dtype=dtype)
+            size = math.prod(shape[1:])
+            rows = self._like.new_empty(shape[0], padded(size), dtype=dtype)
+            self._tensors[key] = rows[:, :size].view(*shape)
         return self._tensors[key]
+
+
+def padded(size: int) -> int:
+    """Return the least multiple of `ALIGNMENT` that holds so many elements."""
+    return -(-size // ALIGNMENT) * ALIGNMENT
 
 
 class Layer:
@@ -85,6 +98,8 @@ class Layer:
 class _Linear(Layer):
     def forward(self, x: Tensor, call: Call) -> Tensor:
         weight = self.own["weight"]
+        if self.leading:
+            x = self.memory("in", x.shape).copy_(x)
         self.x = x
         out = self.memory("out", (*x.shape[:2], weight.shape[1]))
         torch.bmm(x, weight.transpose(1, 2), out=out)
@@ -106,6 +121,8 @@ class _BatchNorm(Layer):
     """Ioffe & Szegedy, Batch normalization, ICML 2015; gradient in closed form."""
 
     def forward(self, x: Tensor, call: Call) -> Tensor:
+        if x.dim() != 3:
+            raise ValueError(f"layer {self.name!r} is given {x.shape[1:]}: flatten its input first")
         batch = x.shape[1]
         mean = x.sum(1, keepdim=True).div_(batch)
         self.centred = torch.sub(x, mean, out=self.memory("centred", x.shape))
@@ -156,7 +173,9 @@ class _Dropout(Layer):
         self.mask = None
         if call.dropout.any():
             self.mask = self.memory("mask", x.shape)
-            keep_mask(keys, call.dropout, self.mask, self.work("bits", (2, *x.shape), torch.int32))
+            words = (len(x), -(-self.mask[0].numel() // 2))
+            scratch = (self.work(name, words, torch.int32) for name in ("bits", "shifted"))
+            keep_mask(keys, call.dropout, self.mask.flatten(1), *scratch)
             return x * self.mask if self.leading else x.mul_(self.mask)
         return x
 

@@ -5,8 +5,9 @@ have the same length, one entry for each member. What a member becomes depends o
 alone: it is the same bit by bit (on a CPU) trained by itself, in any company and in any chunking.
 """
 
+import copy
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor, as_completed
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -23,11 +24,13 @@ from sbt_utils.ensemble import State, initial_state, member_network
 from sbt_utils.noise import seed_words
 from sbt_utils.probe import load_curve
 from sbt_utils.scatter import UndefinedSeparation
-from sbt_utils.settings import Members, check_data, check_device, member_settings
+from sbt_utils.settings import Members, check_batch_sizes, check_data, check_device, member_settings
 
 # Elements of one layer's activations, all members of a chunk together: large enough that PyTorch
 # calls cost little, small enough that a step's working set stays near the processor's cache.
-_CHUNK_ELEMENTS = {"cpu": 2**15, "cuda": 2**24}
+_CHUNK_ELEMENTS = {"cpu": 2**17, "cuda": 2**24}
+# More members than this would gain nothing; their weights would only leave the cache.
+_CHUNK_MEMBERS = {"cpu": 32, "cuda": 1024}
 
 
 @dataclass(frozen=True)
@@ -163,6 +166,7 @@ def train(
     >>> trained.history.loss.shape
     (3, 2)
     """
+    check_data(network, images, labels)
     members = member_settings(
         network,
         seeds,
@@ -172,15 +176,18 @@ def train(
         data_noise=data_noise,
         batch_size=len(images) if batch_size is None else batch_size,
     )
-    check_data(network, images, labels, members["batch_size"])
+    check_batch_sizes(network, len(images), members["batch_size"])
     if optimizer not in OPTIMIZERS:
         raise ValueError(f"optimizer={optimizer!r}: choose one of {', '.join(OPTIMIZERS)}")
     for name, value in (("epochs", epochs), ("separation_every", separation_every)):
-        if value is not None and value < 1:
-            raise ValueError(f"{name}={value!r}: give at least 1")
+        if value is not None and not (isinstance(value, int) and value >= 1):
+            raise ValueError(f"{name}={value!r}: give an integer of at least 1")
     check_device(device)
     words = np.stack([seed_words(seed) for seed in members["seed"]])
-    state = _fresh(network, words[:, 0]) if resume is None else _checked(resume, network, members)
+    if resume is None:
+        state = _fresh(network, members["seed"], words[:, 0])
+    else:
+        state = _resumed(resume, network, members["seed"], optimizer)
     going = np.flatnonzero(~state["stopped"].numpy())
     start = int(state["epochs"][going].min()) if len(going) else epochs
     going = going if start < epochs else going[:0]
@@ -188,7 +195,7 @@ def train(
     job = Job(
         network,
         images.to(device),
-        labels.to(device),
+        labels.to(device, torch.int64),
         range(start, epochs),
         OPTIMIZERS[optimizer],
         partial(_probe, network, images, labels),
@@ -207,11 +214,12 @@ def train(
     state = concatenate([states[m] for m in sorted(states)])
     recorded = [h.assign_coords(member=c) for c, (_, h) in zip(chunks, outcomes, strict=True)]
     empty = xr.Dataset(coords={"member": np.arange(len(words))})
-    history = xr.concat(recorded, "member").reindex_like(empty) if recorded else empty
-    history = history.drop_vars("member")
+    if recorded:
+        empty = xr.concat(recorded, "member", join="outer").reindex_like(empty)
+    history = empty.drop_vars("member")
     history["epochs"] = ("member", state["epochs"].numpy(), {"long_name": "epochs trained"})
     history = history.assign_coords({name: ("member", array) for name, array in members.items()})
-    return Training(history, state, network)
+    return Training(history, state | {"algorithm": optimizer}, network)
 
 
 def evaluate(
@@ -248,7 +256,11 @@ def evaluate(
         accuracies.append(_accuracy(network, images, labels))
     return xr.Dataset(
         {
-            "separation": (("member", "layer"), _stack(curves), {"long_name": "data separation D"}),
+            "separation": (
+                ("member", "layer"),
+                np.stack(curves),
+                {"long_name": "data separation D"},
+            ),
             "accuracy": ("member", accuracies, {"long_name": "accuracy"}),
         }
     )
@@ -259,13 +271,13 @@ def _separation(network: nn.Module, images: Tensor, labels: Tensor, measure: str
     try:
         return load_curve(network, images, labels, measure=measure, batch_size=4096).separation
     except UndefinedSeparation:
-        return np.array(np.nan)
-
-
-def _stack(curves: Sequence[np.ndarray]) -> np.ndarray:
-    """Stack curves of one length, filling in those that are a single nan."""
-    shape = max((curve.shape for curve in curves), key=len)
-    return np.stack([np.broadcast_to(curve, shape) for curve in curves])
+        # A copy with new weights says how many layers there are.
+        network = copy.deepcopy(network)
+        layer: Any
+        for layer in network.modules():
+            if hasattr(layer, "reset_parameters"):
+                layer.reset_parameters()
+        return np.full_like(load_curve(network, images, labels).separation, np.nan)
 
 
 @torch.no_grad()
@@ -280,32 +292,46 @@ def _probe(
     """Return D_l of the images for each member, shape (M, layers)."""
     settings = zip(members["negative_slope"], members["dropout"], strict=True)
     networks = [member_network(network, states, m, *pair) for m, pair in enumerate(settings)]
-    return _stack([_separation(each, images, labels, "trace") for each in networks])
+    return np.stack([_separation(each, images, labels, "trace") for each in networks])
 
 
-def _fresh(network: nn.Sequential, words: np.ndarray) -> dict[str, Any]:
-    """Return the state before training."""
+_STATE = ("seed", "networks", "optimizer", "epochs", "loss", "stopped")
+
+
+def _fresh(network: nn.Sequential, seeds: np.ndarray, words: np.ndarray) -> dict[str, Any]:
+    """Return the members' state before training."""
     count = len(words)
     return {
+        "seed": torch.from_numpy(seeds),
         "networks": initial_state(network, words),
         "optimizer": {},
         "epochs": torch.zeros(count, dtype=torch.int64),
-        "loss": torch.full((count,), torch.inf, dtype=torch.float64),
+        "loss": torch.full((count,), torch.nan, dtype=torch.float64),
         "stopped": torch.zeros(count, dtype=torch.bool),
     }
 
 
-def _checked(state: Mapping[str, Any], network: nn.Sequential, members: Members) -> dict[str, Any]:
-    """Return a state to resume from; raise if it belongs to another ensemble."""
-    expected = {name: tensor.shape for name, tensor in network.state_dict().items()}
-    found = {name: tensor.shape[1:] for name, tensor in state["networks"].items()}
-    if found != expected:
-        raise ValueError("resume holds networks of another architecture: give the state that this "
-                         "network's training returned")  # fmt: skip
-    if len(state["epochs"]) != len(members["seed"]):
-        raise ValueError(f"resume holds {len(state['epochs'])} members, the settings describe "
-                         f"{len(members['seed'])}: give the same members again")  # fmt: skip
-    return dict(state)
+def _resumed(
+    state: Mapping[str, Any], network: nn.Sequential, seeds: np.ndarray, optimizer: str
+) -> dict[str, Any]:
+    """Return the members' state to resume from; raise if it belongs to another training."""
+    try:
+        members = {name: state[name] for name in _STATE}
+        found = {name: tensor.shape[1:] for name, tensor in members["networks"].items()}
+        given = members["seed"].tolist(), state["algorithm"]
+    except (KeyError, TypeError, AttributeError) as error:
+        raise ValueError(
+            f"resume={type(state).__name__} is not a training's state ({error!r}): give "
+            "Training.state, or what torch.load read of it"
+        ) from None
+    if found != {name: tensor.shape for name, tensor in network.state_dict().items()}:
+        raise ValueError("resume holds networks of another architecture: give this network's")
+    if given != (seeds.tolist(), optimizer):
+        raise ValueError(
+            f"resume holds seeds {given[0]} trained with {given[1]!r}, not seeds {seeds.tolist()} "
+            f"and {optimizer!r}: give the same again"
+        )
+    return members
 
 
 def _chunks(
@@ -316,7 +342,8 @@ def _chunks(
     chunks = []
     for size in np.unique(batch_sizes[going]):
         alike = going[batch_sizes[going] == size]
-        most = max(1, _CHUNK_ELEMENTS[torch.device(device).type] // int(size * width))
+        kind = torch.device(device).type
+        most = min(max(1, _CHUNK_ELEMENTS[kind] // int(size * width)), _CHUNK_MEMBERS[kind])
         if device == "cpu":
             most = min(most, -(-len(alike) // torch.get_num_threads()))
         chunks += np.array_split(alike, -(-len(alike) // most))
@@ -336,10 +363,12 @@ def _in_threads(tasks: Sequence[tuple[Any, ...]], device: str) -> list[Any]:
         with ThreadPoolExecutor(threads, initializer=torch.set_num_threads, initargs=(1,)) as pool:
             futures = [pool.submit(train_chunk, *task) for task in tasks]
             try:
-                return [future.result() for future in futures]
+                for future in as_completed(futures):
+                    future.result()
             except BaseException:
                 tasks[0][0].cancelled.set()
                 pool.shutdown(cancel_futures=True)
                 raise
+            return [future.result() for future in futures]
     finally:
         torch.set_num_threads(threads)

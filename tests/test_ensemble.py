@@ -1,0 +1,437 @@
+"""Stacked networks against plain PyTorch: every member by itself, by automatic differentiation."""
+
+import copy
+from collections import OrderedDict
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+from torch.nn.functional import cross_entropy
+
+from sbt_utils.ensemble import Ensemble, initial_state, member_network, stock_layers
+from sbt_utils.networks import MLP
+from sbt_utils.noise import draw_keys, keep_mask, seed_words
+
+CLASSES = 4
+SLOPES = torch.tensor([0.0, 0.3, 1.0], dtype=torch.float64)
+DROPOUTS = torch.tensor([0.0, 0.2, 0.5], dtype=torch.float64)
+MEMBERS = len(SLOPES)
+
+# Every architecture takes images of 6 pixels, (2, 3) where it flattens them.
+ARCHITECTURES = {
+    "published": lambda: MLP(inputs=6, width=5, hidden_layers=3, classes=CLASSES),
+    "all widths equal to the batch": lambda: MLP(inputs=6, width=6, hidden_layers=3, classes=6),
+    "no batch norm": lambda: MLP(
+        inputs=6, width=5, hidden_layers=2, classes=CLASSES, batch_norm=False
+    ),
+    "linear": lambda: nn.Sequential(nn.Linear(6, CLASSES)),
+    "ReLU beside leaky ReLU": lambda: nn.Sequential(
+        nn.Linear(6, 5), nn.ReLU(), nn.Linear(5, 5), nn.LeakyReLU(), nn.Linear(5, CLASSES)
+    ),
+    "no bias": lambda: nn.Sequential(
+        nn.Linear(6, 5, bias=False),
+        nn.BatchNorm1d(5),
+        nn.LeakyReLU(),
+        nn.Linear(5, CLASSES, bias=False),
+    ),
+    "nested": lambda: nn.Sequential(
+        OrderedDict(
+            stem=nn.Sequential(nn.Flatten(), nn.Sequential(nn.BatchNorm1d(6))),
+            body=nn.Sequential(nn.Linear(6, 5), nn.LeakyReLU(), nn.Dropout()),
+            head=nn.Linear(5, CLASSES),
+        )
+    ),
+    "dropout first": lambda: nn.Sequential(
+        nn.Dropout(), nn.Flatten(), nn.Linear(6, 5), nn.LeakyReLU(), nn.Linear(5, CLASSES)
+    ),
+    "leaky ReLU first": lambda: nn.Sequential(
+        nn.LeakyReLU(), nn.Flatten(), nn.BatchNorm1d(6), nn.Linear(6, CLASSES)
+    ),
+    "dropout, leaky ReLU and dropout first": lambda: nn.Sequential(
+        nn.Dropout(), nn.LeakyReLU(), nn.Dropout(), nn.Linear(6, 5), nn.Linear(5, CLASSES)
+    ),
+    "linear layers in a row": lambda: nn.Sequential(
+        nn.Linear(6, 6), nn.Linear(6, 6), nn.Linear(6, 6), nn.Linear(6, 6)
+    ),
+    "activations and dropouts in a row": lambda: nn.Sequential(
+        nn.Linear(6, 5),
+        nn.LeakyReLU(),
+        nn.Dropout(),
+        nn.ReLU(),
+        nn.Dropout(),
+        nn.Linear(5, CLASSES),
+    ),
+    "norms in a row and other constants": lambda: nn.Sequential(
+        nn.BatchNorm1d(6, eps=0.1),
+        nn.BatchNorm1d(6, momentum=0.3),
+        nn.Linear(6, 5),
+        nn.LeakyReLU(),
+        nn.BatchNorm1d(5, eps=0.01, momentum=1.0),
+        nn.Linear(5, CLASSES),
+    ),
+    "norm last": lambda: nn.Sequential(
+        nn.Linear(6, 5), nn.LeakyReLU(), nn.Linear(5, CLASSES), nn.BatchNorm1d(CLASSES)
+    ),
+    "activation and dropout last": lambda: nn.Sequential(
+        nn.Linear(6, 5), nn.LeakyReLU(), nn.Linear(5, CLASSES), nn.LeakyReLU(), nn.Dropout()
+    ),
+}
+
+
+@pytest.fixture(autouse=True)
+def one_thread():
+    """Several threads wait for one another on a busy machine, and nothing here is large."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
+
+
+class Masked(nn.Module):
+    """Dropout with a given mask."""
+
+    def __init__(self, mask):
+        super().__init__()
+        self.mask = mask
+
+    def forward(self, x):
+        return x * self.mask
+
+
+def with_masks(network, keys, dropout, shapes):
+    """Replace the dropout layers of one member by the masks of its keys."""
+    keys = iter(keys)
+
+    def replace(container):
+        for name, layer in container.named_children():
+            replace(layer)
+            if isinstance(layer, nn.Dropout):
+                shape = shapes[layer]
+                mask = torch.empty((1, shape.numel()), dtype=torch.float64)
+                words = torch.empty((2, 1, -(-shape.numel() // 2)), dtype=torch.int32)
+                keep_mask(next(keys)[None], dropout[None], mask, *words)
+                setattr(container, name, Masked(mask.view(shape)))
+
+    replace(network)
+    return network
+
+
+def dropout_shapes(network, images):
+    """Return the shape of what each dropout layer of a network is given."""
+    shapes = {}
+    for layer in network.modules():
+        if isinstance(layer, nn.Dropout):
+            layer.register_forward_hook(lambda m, args, out: shapes.update({m: args[0].shape}))
+    copy_of_buffers = copy.deepcopy(network.state_dict())
+    network(images)
+    network.load_state_dict(copy_of_buffers)
+    return shapes
+
+
+def random_state(network, seed=0):
+    """Weights, biases, scales and running statistics, none of them at its default."""
+    generator = torch.Generator().manual_seed(seed)
+
+    def values(tensor):
+        shape = (MEMBERS, *tensor.shape)
+        return torch.rand(shape, generator=generator, dtype=torch.float64) * 1.5 - 0.5
+
+    return {
+        name: torch.full((MEMBERS,), 7) if tensor.dtype == torch.int64 else values(tensor)
+        for name, tensor in network.state_dict().items()
+    } | {
+        name: values(tensor).abs() + 0.1
+        for name, tensor in network.state_dict().items()
+        if "running_var" in name
+    }
+
+
+def batch(size, flatten_later, seed=1):
+    generator = torch.Generator().manual_seed(seed)
+    shape = (2, 3) if flatten_later else (6,)
+    images = torch.randn(MEMBERS, size, *shape, generator=generator, dtype=torch.float64)
+    return images, torch.randint(CLASSES, (MEMBERS, size), generator=generator)
+
+
+def flattens(network):
+    return any(isinstance(layer, nn.Flatten) for layer in network.modules())
+
+
+def gradients(ensemble):
+    """Return the named gradients: what a descent of step 1 takes from the parameters."""
+    before, rows = ensemble.state(), ensemble.rows.clone()
+    ensemble.rows.sub_(ensemble.gradients)
+    after = ensemble.state()
+    ensemble.rows.copy_(rows)
+    return {name: before[name] - after[name] for name in before}
+
+
+def step(ensemble, images, labels, keys, dropout):
+    """Return the members' losses, their logits and their gradients, by the ensemble."""
+    logits = ensemble.forward(images, keys, SLOPES, dropout)
+    leaf = logits.clone().requires_grad_()
+    losses = [cross_entropy(*pair) for pair in zip(leaf, labels, strict=True)]
+    (gradient,) = torch.autograd.grad(sum(losses), leaf)
+    logits = logits.clone()
+    ensemble.backward(gradient)
+    return torch.stack(losses).detach(), logits, gradients(ensemble)
+
+
+def close(actual, expected):
+    torch.testing.assert_close(actual, expected, rtol=1e-10, atol=1e-10)
+
+
+@pytest.mark.parametrize("dropout", [torch.zeros_like(DROPOUTS), DROPOUTS], ids=["p=0", "p"])
+@pytest.mark.parametrize("architecture", ARCHITECTURES)
+def test_forward_and_backward_equal_automatic_differentiation(architecture, dropout):
+    network = ARCHITECTURES[architecture]().double()
+    state = random_state(network)
+    ensemble = Ensemble(network, state)
+    plain = [
+        member_network(network, state, m, SLOPES[m].item(), dropout[m].item()).train()
+        for m in range(MEMBERS)
+    ]
+    # Steps of several sizes in turn: working memory must not carry over, running statistics must.
+    for number, size in enumerate((6, 9, 6)):
+        images, labels = batch(size, flattens(network), seed=number)
+        keys = draw_keys(np.arange(MEMBERS, dtype=np.uint64), [number], ensemble.draws)[:, 0]
+        given = images.clone()
+        _, logits, found = step(ensemble, images, labels, keys, dropout)
+        assert torch.equal(images, given), "the images were overwritten"
+        after = ensemble.state()
+        for m, member in enumerate(plain):
+            masked = copy.deepcopy(member)
+            shapes = dropout_shapes(masked, images[m])
+            masked = with_masks(masked, keys[m], dropout[m], shapes)
+            masked.zero_grad()
+            expected = masked(images[m])
+            cross_entropy(expected, labels[m]).backward()
+            own = {f"gradient of {name}": p.grad for name, p in masked.named_parameters()}
+            own |= {name: p for name, p in masked.named_buffers() if not name.endswith("mask")}
+            ours = {f"gradient of {name}": tensor[m] for name, tensor in found.items()}
+            ours |= {name: tensor[m] for name, tensor in after.items()}
+            close(logits[m], expected.detach())
+            for name, tensor in own.items():
+                assert (ours[name] - tensor).abs().max() < 1e-10 * (1 + tensor.abs().max()), name
+            member.load_state_dict({name: tensor[m] for name, tensor in after.items()})
+
+
+@pytest.mark.parametrize("architecture", ARCHITECTURES)
+def test_members_may_share_their_images(architecture):
+    network = ARCHITECTURES[architecture]().double()
+    images, labels = batch(9, flattens(network))
+    shared, labels = images[:1].expand_as(images), labels[:1].expand_as(labels)
+    assert shared.stride(0) == 0
+    given = images.clone()
+    ensembles = [Ensemble(network, random_state(network)) for _ in range(2)]
+    keys = draw_keys(np.arange(MEMBERS, dtype=np.uint64), [0], ensembles[0].draws)[:, 0]
+    found = step(ensembles[0], shared, labels, keys, DROPOUTS)
+    expected = step(ensembles[1], shared.clone(), labels, keys, DROPOUTS)
+    close(found, expected)
+    assert torch.equal(images, given)
+
+
+@pytest.mark.parametrize("architecture", ["published", "no bias", "dropout first", "norm last"])
+def test_gradients_equal_finite_differences(architecture):
+    network = ARCHITECTURES[architecture]().double()
+    state = random_state(network)
+    images, labels = batch(9, flattens(network))
+    ensemble = Ensemble(network, state)
+    keys = draw_keys(np.arange(MEMBERS, dtype=np.uint64), [0], ensemble.draws)[:, 0]
+    _, _, found = step(ensemble, images, labels, keys, DROPOUTS)
+
+    def loss(name, place, change):
+        changed = {key: tensor.clone() for key, tensor in state.items()}
+        changed[name].flatten(1)[:, place] += change
+        logits = Ensemble(network, changed).forward(images, keys, SLOPES, DROPOUTS)
+        pairs = zip(logits, labels, strict=True)
+        return torch.stack([cross_entropy(*pair) for pair in pairs])
+
+    for name, parameter in network.named_parameters():
+        for place in {0, parameter.numel() // 2, parameter.numel() - 1}:
+            slope = (loss(name, place, 1e-6) - loss(name, place, -1e-6)) / 2e-6
+            torch.testing.assert_close(
+                found[name].flatten(1)[:, place], slope, rtol=1e-6, atol=1e-7
+            )
+
+
+def test_members_do_not_touch_one_another():
+    network = MLP(inputs=6, width=5, hidden_layers=2, classes=CLASSES).double()
+    images, labels = batch(9, flatten_later=True)
+    keys = torch.zeros(MEMBERS, 2, dtype=torch.int32)
+    _, _, before = step(Ensemble(network, random_state(network)), images, labels, keys, DROPOUTS)
+    images[1] = torch.nan
+    _, logits, after = step(
+        Ensemble(network, random_state(network)), images, labels, keys, DROPOUTS
+    )
+    assert logits[1].isnan().all()
+    assert not logits[[0, 2]].isnan().any()
+    for name, gradient in before.items():
+        assert torch.equal(after[name][[0, 2]], gradient[[0, 2]])
+
+
+def test_an_ensemble_copies_its_state_in_and_out():
+    network = MLP(inputs=6, width=5, hidden_layers=2, classes=CLASSES).double()
+    state = random_state(network)
+    given = {name: tensor.clone() for name, tensor in state.items()}
+    ensemble = Ensemble(network, state)
+    out = ensemble.state()
+    assert set(out) == set(state)
+    images, labels = batch(9, flatten_later=True)
+    step(ensemble, images, labels, torch.zeros(MEMBERS, 2, dtype=torch.int32), DROPOUTS)
+    ensemble.rows.add_(1)
+    for name, tensor in given.items():
+        assert torch.equal(state[name], tensor)
+        assert torch.equal(out[name], tensor)
+        assert not torch.equal(ensemble.state()[name], tensor)
+
+
+def test_draws_counts_the_dropout_layers():
+    network = MLP(inputs=6, width=5, hidden_layers=3, classes=CLASSES)
+    assert Ensemble(network, initial_state(network, [0])).draws == 3
+    network = nn.Sequential(nn.Linear(6, CLASSES))
+    assert Ensemble(network, initial_state(network, [0])).draws == 0
+
+
+# The start -----------------------------------------------------------------------------------
+
+
+def test_initial_state_is_the_default_start_of_pytorch():
+    network = MLP(inputs=6, width=5, hidden_layers=2, classes=CLASSES)
+    seeds = [3, 0, int(seed_words(11)[0])]
+    state = initial_state(network, seeds)
+    for m, seed in enumerate(seeds):
+        with torch.random.fork_rng(devices=[]):
+            torch.random.default_generator.manual_seed(seed)
+            expected = MLP(inputs=6, width=5, hidden_layers=2, classes=CLASSES).state_dict()
+        assert set(state) == set(expected)
+        for name, tensor in expected.items():
+            assert torch.equal(state[name][m], tensor)
+
+
+def test_initial_state_depends_on_the_seed_alone():
+    network = MLP(inputs=6, width=5, hidden_layers=2, classes=CLASSES)
+    together = initial_state(network, range(5))
+    torch.rand(3)
+    # Nor does a network's present state count.
+    with torch.no_grad():
+        for parameter in network.parameters():
+            parameter.fill_(3.0)
+        network.input_norm.running_mean.fill_(2.0)
+        network.input_norm.num_batches_tracked.fill_(9)
+    alone = initial_state(network, [3])
+    for name, tensor in together.items():
+        assert torch.equal(alone[name][0], tensor[3])
+        if name.startswith("linear"):
+            assert not torch.equal(tensor[0], tensor[3])
+    assert (network.readout.weight == 3).all()
+
+
+def test_initial_state_leaves_the_global_generator_alone():
+    network = MLP()
+    before = torch.random.get_rng_state()
+    initial_state(network, range(2))
+    assert torch.equal(torch.random.get_rng_state(), before)
+
+
+# Members as plain networks -------------------------------------------------------------------
+
+
+def test_a_member_is_a_plain_network_of_its_state():
+    network = MLP(inputs=6, width=5, hidden_layers=2, classes=CLASSES).double()
+    state = random_state(network)
+    images = batch(9, flatten_later=True)[0][0]
+    for m, slope in enumerate(SLOPES.tolist()):
+        own = {name: tensor[m].numpy() for name, tensor in state.items()}
+
+        def normalised(h, name, own=own):
+            mean, variance = own[f"{name}.running_mean"], own[f"{name}.running_var"]
+            h = (h - mean) / np.sqrt(variance + 1e-5)
+            return h * own[f"{name}.weight"] + own[f"{name}.bias"]
+
+        h = normalised(images.numpy().reshape(9, 6), "input_norm")
+        for layer in "12":
+            h = h @ own[f"linear{layer}.weight"].T + own[f"linear{layer}.bias"]
+            h = normalised(h, f"norm{layer}")
+            h = np.where(h > 0, h, slope * h)
+        expected = h @ own["readout.weight"].T + own["readout.bias"]
+        member = member_network(network, state, m, slope, 0.25)
+        np.testing.assert_allclose(member(images).detach(), expected, rtol=1e-12, atol=1e-12)
+        assert not any(module.training for module in member.modules())
+        assert (member.dropout1.p, member.dropout2.p) == (0.25, 0.25)
+        assert [type(layer) for layer in member] == [type(layer) for layer in network]
+
+
+def test_a_member_shares_nothing_with_ensemble_and_architecture():
+    network = MLP(inputs=6, width=5, hidden_layers=1, classes=CLASSES)
+    state = initial_state(network, range(2))
+    given = {name: tensor.clone() for name, tensor in state.items()}
+    own = copy.deepcopy(network.state_dict())
+    member = member_network(network, state, 1, 0.5, 0.5)
+    with torch.no_grad():
+        for tensor in member.state_dict().values():
+            tensor.fill_(5)
+    assert all(torch.equal(state[name], tensor) for name, tensor in given.items())
+    assert all(torch.equal(network.state_dict()[name], tensor) for name, tensor in own.items())
+    assert (network.activation1.negative_slope, network.dropout1.p) == (0.0, 0.0)
+    assert network.training
+
+
+# What an ensemble cannot be made of ----------------------------------------------------------
+
+
+def test_unknown_layers_are_refused_by_name_and_type():
+    network = nn.Sequential(nn.Linear(6, 5), nn.Sequential(nn.Sigmoid()), nn.Linear(5, 2))
+    message = r"layer '1\.0' is a Sigmoid; ensembles know BatchNorm1d, Dropout, Flatten, Leaky"
+    with pytest.raises(TypeError, match=message):
+        stock_layers(network)
+    with pytest.raises(TypeError, match=message):
+        Ensemble(network, initial_state(network, [0]))
+
+
+def test_a_subclass_of_a_stock_layer_is_refused():
+    class Scaled(nn.Linear):
+        def forward(self, x):
+            return 2 * super().forward(x)
+
+    with pytest.raises(TypeError, match="layer '0' is a Scaled"):
+        stock_layers(nn.Sequential(Scaled(6, 5)))
+
+
+def test_only_sequential_networks():
+    with pytest.raises(TypeError, match=r"network is a Linear: .* torch\.nn\.Sequential"):
+        stock_layers(nn.Linear(6, 5))
+
+
+def test_a_layer_used_twice_counts_twice_or_is_refused():
+    activation = nn.LeakyReLU(0.5)
+    network = nn.Sequential(nn.Linear(6, 6), activation, nn.Linear(6, 6), activation).double()
+    images = batch(9, flatten_later=False)[0][:1]
+    state = initial_state(network, [0])
+    keys = torch.zeros(1, 0, dtype=torch.int32)
+    try:
+        ensemble = Ensemble(network, state)
+    except (TypeError, ValueError):
+        return
+    logits = ensemble.forward(
+        images, keys, torch.full((1,), 0.5, dtype=torch.float64), torch.zeros(1)
+    )
+    close(logits[0], member_network(network, state, 0, 0.5, 0.0)(images[0]).detach())
+
+
+@pytest.mark.parametrize(
+    "layers",
+    [
+        (nn.BatchNorm1d(6, affine=False), nn.Linear(6, CLASSES)),
+        (nn.BatchNorm1d(6, momentum=None), nn.Linear(6, CLASSES)),
+        (nn.BatchNorm1d(6, track_running_stats=False), nn.Linear(6, CLASSES)),
+        (nn.Flatten(start_dim=2), nn.Linear(6, CLASSES)),
+        (nn.Flatten(),),
+    ],
+    ids=["affine", "momentum", "track_running_stats", "start_dim", "no parameters"],
+)
+def test_options_that_stacked_layers_do_not_know_are_refused(layers):
+    # If they become known, they belong into ARCHITECTURES instead.
+    with pytest.raises((TypeError, ValueError), match="network"):
+        Ensemble(nn.Sequential(*layers), initial_state(nn.Sequential(*layers), [0]))
