@@ -1,0 +1,101 @@
+# The two commands are `make book` and `make test`; `make help` lists the rest.
+# Everything they make lies in .venv/, node_modules/ and _build/, which git ignores.
+
+PYTHON ?= python3
+PROFILE ?= quick
+PORT ?= 8000
+
+BIN := .venv/bin
+STAGE := _build/$(PROFILE)/source
+# The reader's book lies where Jupyter Book's users look for it; other profiles keep apart.
+OUT := $(if $(filter quick,$(PROFILE)),.,_build/$(PROFILE))
+HTML := $(OUT)/_build/html
+EXECUTED := $(patsubst %,$(STAGE)/%,$(wildcard notebooks/*.ipynb))
+# What a notebook's results depend on besides itself.
+SOURCES := $(wildcard sbt_utils/*.py sbt_utils/data/* results/*.* results/*/*)
+PAGES := _config.yml _toc.yml $(wildcard _ext/*.py book/*.* book/*/*)
+MATHJAX := $(if $(shell command -v npm 2>/dev/null),node_modules/.fetched)
+
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+.PHONY: help venv notebooks book serve lint unit nbval browser test clean
+
+help: ## list the targets
+	@sed -n 's/^\([a-z]*\):.*## /\1|/p' Makefile | while IFS='|' read -r name text; \
+	  do printf '  make %-10s %s\n' "$$name" "$$text"; done
+	@echo '  PROFILE=smoke|quick|paper chooses how much the notebooks compute (now $(PROFILE)).'
+
+# ---- set-up ---------------------------------------------------------------------------------
+# On Linux, pip's default PyTorch brings some gigabytes of CUDA libraries. To have the small
+# CPU build instead, set PIP_EXTRA_INDEX_URL to the CPU index that pytorch.org names.
+
+venv: .venv/.test ## make .venv with everything that `make test` needs
+
+$(BIN)/python:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and \
+	  "This needs Python 3.11 or newer; name one: make PYTHON=python3.12 book")'
+	$(PYTHON) -m venv .venv
+
+.venv/.book: pyproject.toml constraints.txt | $(BIN)/python
+	@echo 'Installing into .venv; the first time this takes some minutes.'
+	$(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[book]'
+	@touch $@
+
+.venv/.test: .venv/.book
+	$(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[book,test]'
+	@touch $@
+
+# ---- the book -------------------------------------------------------------------------------
+
+notebooks: $(EXECUTED) ## run every notebook at PROFILE into _build/, leaving the committed ones alone
+
+# Notebooks run where they lie, so that their paths are those of a checkout.
+$(STAGE)/notebooks/%.ipynb: notebooks/%.ipynb $(SOURCES) .venv/.book
+	@mkdir -p $(@D)
+	$(BIN)/papermill --cwd notebooks -k python3 --no-progress-bar -p profile $(PROFILE) $< $@
+
+book: $(STAGE)/.built ## run the notebooks, build the HTML, say where it is
+	@echo 'The book is in $(HTML)/index.html; `make serve` shows it.'
+
+# --all: after a build that failed on a warning, an incremental one would pass without it.
+$(STAGE)/.built: $(EXECUTED) $(STAGE)/.staged
+	$(BIN)/jupyter-book build $(STAGE) --path-output $(OUT) --all -W -n --keep-going --quiet
+	@touch $@
+
+$(STAGE)/.staged: $(PAGES) $(MATHJAX) .venv/.book
+	@rm -rf $(STAGE)/_ext $(STAGE)/book && mkdir -p $(STAGE)
+	@cp -Rp _config.yml _toc.yml _ext book $(STAGE)
+	@if test -n '$(MATHJAX)'; then \
+	  mkdir -p $(STAGE)/book/static/vendor/mathjax && cd node_modules/mathjax/es5 && \
+	  cp -R tex-chtml.js a11y input output sre ui '$(abspath $(STAGE))/book/static/vendor/mathjax'; \
+	else echo 'npm is missing: the pages will load MathJax from a CDN.'; fi
+	@touch $@
+
+node_modules/.fetched: package.json package-lock.json
+	npm ci --ignore-scripts --no-audit --no-fund
+	@touch $@
+
+serve: book ## show the book on localhost (PORT=8000)
+	$(BIN)/python -m http.server --bind 127.0.0.1 --directory $(HTML) $(PORT)
+
+# ---- checks ---------------------------------------------------------------------------------
+
+lint: .venv/.test ## ruff (rules and format) and mypy
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+unit: .venv/.test ## unit tests and doctests
+	$(BIN)/pytest --ignore=tests/book
+
+nbval: .venv/.test ## run the committed notebooks again and compare their outputs
+	$(BIN)/pytest --nbval --nbval-current-env --nbval-sanitize-with tests/notebooks/sanitize.cfg notebooks
+
+browser: .venv/.test book ## check every page of the book in headless Chromium
+	BOOK_HTML=$(HTML) $(BIN)/pytest tests/book
+
+test: lint unit nbval ## everything: lint, unit, nbval, and notebooks, book and browser at `smoke`
+	$(MAKE) browser PROFILE=smoke
+
+clean: ## remove _build/ (.venv/ and node_modules/ stay)
+	rm -rf _build

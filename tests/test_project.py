@@ -1,0 +1,73 @@
+"""The files that describe the project say the same thing."""
+
+import re
+import tomllib
+from pathlib import Path
+
+import pytest
+import yaml
+from packaging.requirements import Requirement
+from packaging.specifiers import SpecifierSet
+from packaging.utils import canonicalize_name
+
+ROOT = Path(__file__).parents[1]
+PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+EXTRAS = PROJECT["optional-dependencies"]
+CONDA_NAMES = {"torch": "pytorch-cpu", "matplotlib": "matplotlib-base"}
+COLAB = {"python": "3.13", "torch": "2.11", "numpy": "2.1.3", "matplotlib": "3.10"}
+
+
+def requirements(*lists):
+    found = (Requirement(line) for lines in lists for line in lines)
+    return {canonicalize_name(r.name): r.specifier for r in found}
+
+
+def test_environment_lists_the_dependencies_and_the_book():
+    environment = yaml.safe_load((ROOT / "environment.yml").read_text(encoding="utf-8"))
+    *conda, pip = environment["dependencies"]
+    expected = requirements(PROJECT["dependencies"], EXTRAS["book"])
+    expected = {CONDA_NAMES.get(name, name): ranges for name, ranges in expected.items()}
+    found = requirements(conda)
+    assert found.pop("pip") == SpecifierSet()
+    assert PROJECT["requires-python"] in str(found.pop("python"))
+    assert found == expected
+    assert pip == {"pip": ["-e ."]}
+
+
+def test_constraints_pin_every_requirement_within_its_range():
+    lines = (ROOT / "constraints.txt").read_text(encoding="utf-8").splitlines()
+    pins = requirements(line for line in lines if not line.startswith("#"))
+    for name, ranges in requirements(PROJECT["dependencies"], *EXTRAS.values()).items():
+        (pin,) = pins[name]
+        assert pin.operator == "=="
+        assert pin.version in ranges, name
+
+
+def test_colab_has_what_is_required():
+    ranges = requirements(PROJECT["dependencies"])
+    ranges["python"] = SpecifierSet(PROJECT["requires-python"])
+    for name, version in COLAB.items():
+        assert version in ranges[name], name
+
+
+def test_citation_is_of_this_version_and_names_the_paper():
+    citation = yaml.safe_load((ROOT / "CITATION.cff").read_text(encoding="utf-8"))
+    assert citation["version"] == PROJECT["version"]
+    assert citation["preferred-citation"]["doi"] == "10.1103/ys4n-2tj3"
+
+
+@pytest.mark.parametrize(
+    "page", ["README.md", "CONTRIBUTING.md", "book/index.md", "book/running.md"]
+)
+def test_commands_in_the_prose_exist(page):
+    targets = set(re.findall(r"^([a-z]+):", (ROOT / "Makefile").read_text(encoding="utf-8"), re.M))
+    text = (ROOT / page).read_text(encoding="utf-8")
+    named = set(re.findall(r"(?:^|`)make ([a-z]+)", text, re.M))
+    assert named
+    assert named <= targets
+
+
+def test_every_module_has_its_place_in_the_reference():
+    page = (ROOT / "book/api.rst").read_text(encoding="utf-8")
+    modules = {path.stem for path in (ROOT / "sbt_utils").glob("[!_]*.py")}
+    assert set(re.findall(r"automodule:: sbt_utils\.(\w+)", page)) == modules
