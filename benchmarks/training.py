@@ -1,0 +1,87 @@
+"""Speed of ensemble training, as ratios within one run; prints one JSON line.
+
+``sgemm_gflops`` is the machine's rate for 2048 x 2048 matrices in float32. ``full_batch_fraction``
+is the share of it that training the published network with dropout reaches at full batch, counting
+6 operations per multiply-add of the linear layers and step (2 forward, 4 backward).
+``batch_20_over_loop`` is how many times faster an ensemble trains at batch size 20 than a loop over
+its members with plain PyTorch: stock layers, autograd, `torch.optim.Adam`.
+``full_batch_over_loop`` likewise. All use every thread that PyTorch is given. Each figure is the
+median of `REPEATS` rounds; a round measures all of them in turn, so that a drift of the machine's
+speed hits all alike.
+"""
+
+import json
+import statistics
+import time
+from collections.abc import Callable
+
+import torch
+from torch import nn
+
+from sbt_utils.datasets import load
+from sbt_utils.networks import MLP
+from sbt_utils.training import train
+
+REPEATS = 5
+DIGITS = load("mnist")
+IMAGES, LABELS = DIGITS.train_images, DIGITS.train_labels
+MULTIPLY_ADDS = sum(
+    layer.weight.numel() for layer in MLP().modules() if isinstance(layer, nn.Linear)
+)
+
+
+def seconds(function: Callable[[], object]) -> float:
+    start = time.perf_counter()
+    function()
+    return time.perf_counter() - start
+
+
+def sgemm_rate(size: int = 2048) -> float:
+    a, b = torch.rand(2, size, size)
+    return 2 * size**3 / min(seconds(lambda: a @ b) for _ in range(5))
+
+
+def ensemble(members: int, batch_size: int, epochs: int) -> float:
+    """Seconds for one member's step."""
+    settings = {"batch_size": batch_size, "epochs": epochs, "progress": False}
+    run = seconds(lambda: train(MLP(dropout=0.1), IMAGES, LABELS, seeds=range(members), **settings))
+    return run / (members * epochs * (len(IMAGES) // batch_size))
+
+
+def loop(batch_size: int, steps: int) -> float:
+    """Seconds for one member's step in a plain loop over members."""
+    network = MLP(dropout=0.1)
+    optimizer = torch.optim.Adam(network.parameters(), lr=1e-3)
+
+    def run() -> None:
+        for step in range(steps):
+            start = step * batch_size % len(IMAGES)
+            batch = slice(start, start + batch_size)
+            loss = nn.functional.cross_entropy(network(IMAGES[batch]), LABELS[batch])
+            optimizer.zero_grad()
+            loss.backward()
+            optimizer.step()
+
+    return seconds(run) / steps
+
+
+def main() -> None:
+    threads = torch.get_num_threads()
+    rounds = []
+    for _ in range(1 + REPEATS):
+        rate = sgemm_rate()
+        full, small = ensemble(2 * threads, 2560, 20), ensemble(32 * threads, 20, 1)
+        rounds.append(
+            {
+                "sgemm_gflops": rate / 1e9,
+                "full_batch_fraction": 6 * MULTIPLY_ADDS * len(IMAGES) / full / rate,
+                "full_batch_over_loop": loop(2560, 20) / full,
+                "batch_20_over_loop": loop(20, 500) / small,
+            }
+        )
+    medians = {name: statistics.median(r[name] for r in rounds[1:]) for name in rounds[0]}
+    print(json.dumps({"threads": threads} | {k: round(v, 3) for k, v in medians.items()}))
+
+
+if __name__ == "__main__":
+    main()
