@@ -13,9 +13,10 @@ import torch
 
 from sbt_utils import datasets
 from sbt_utils.descent import OPTIMIZERS
+from sbt_utils.evaluation import evaluate
 from sbt_utils.networks import MLP
 from sbt_utils.separation import MEASURES, LoadCurve
-from sbt_utils.training import evaluate, train
+from sbt_utils.training import train
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -45,10 +45,14 @@ class Job:
         Which to train.
     optimizer : callable
         One of `OPTIMIZERS`.
-    probe : callable, optional
+    probe : callable
         Maps (state, members) to the load curves (M, layers).
     probe_epochs : tuple of int
         After how many epochs to call `probe`; 0 is before training.
+    spread : float
+        Standard deviation of the images: the unit of the Gaussian data noise.
+    classes : int
+        Over which labels are redrawn.
     cancelled : threading.Event
         Set when another chunk has failed.
     """
@@ -58,8 +62,10 @@ class Job:
     labels: Tensor
     epochs: range
     optimizer: Callable[..., torch.optim.Optimizer]
-    probe: Callable[[State, Members], np.ndarray] | None = None
-    probe_epochs: tuple[int, ...] = ()
+    probe: Callable[[State, Members], np.ndarray]
+    probe_epochs: tuple[int, ...]
+    spread: float
+    classes: int
     cancelled: threading.Event = field(default_factory=threading.Event)
 
 
@@ -96,7 +102,7 @@ def train_chunk(
     ensemble, optimizer = _assemble(job, members, state)
 
     def probe(epoch: int) -> None:
-        if job.probe is not None and epoch in job.probe_epochs:
+        if epoch in job.probe_epochs:
             curves = job.probe(ensemble.state(), members)
             probed[epoch] = np.full((count, curves.shape[1]), np.nan)
             probed[epoch][active] = curves
@@ -191,7 +197,7 @@ def _train_epoch(
             chosen = order[:, start : start + batch]
             images = job.images.index_select(0, chosen.flatten()).unflatten(0, chosen.shape)
             labels = job.labels[chosen]
-        if noise.any():
+        if members["data_noise"].any():
             images, labels = _noisy(images, labels, noise, key, job)
         logits = ensemble.forward(images, key[:, _DROPOUT:], slope, dropout)
         step_loss, gradient = _cross_entropy(logits, labels)
@@ -207,10 +213,9 @@ def _noisy(
 ) -> tuple[Tensor, Tensor]:
     """Redraw a fraction of the labels and add Gaussian noise to the images."""
     normal = standard_normal(keys[:, _GAUSS], images[0].numel()).view(images.shape)
-    amplitude = (noise * job.images.std()).view(-1, *(1,) * (images.dim() - 1))
+    amplitude = (noise * job.spread).view(-1, *(1,) * (images.dim() - 1))
     redrawn = uniform(keys[:, _REDRAW], labels.shape[1]) <= noise[:, None]
-    classes = int(job.labels.max()) + 1
-    drawn = (uniform(keys[:, _LABEL], labels.shape[1]) * classes).ceil().long() - 1
+    drawn = (uniform(keys[:, _LABEL], labels.shape[1]) * job.classes).ceil().long() - 1
     return images + normal * amplitude, torch.where(redrawn, drawn, labels)
 
 

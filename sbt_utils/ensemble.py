@@ -94,7 +94,7 @@ class Ensemble:
         Tensor, shape (M, batch, classes)
             Logits; overwritten by the next forward pass.
         """
-        call = Call(iter(keys.unbind(1)), negative_slope, dropout)
+        call = Call(iter(keys.unbind(1)), negative_slope, dropout, bool(dropout.any()))
         for layer in self._layers:
             inputs = layer.forward(inputs, call)
         return inputs

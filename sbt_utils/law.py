@@ -8,8 +8,9 @@ import xarray as xr
 from torch import nn
 
 from sbt_utils.datasets import Dataset
+from sbt_utils.evaluation import evaluate
 from sbt_utils.separation import MEASURES, LoadCurve
-from sbt_utils.training import evaluate, train
+from sbt_utils.training import train
 
 LEARNING_RATES = {
     "sgd": (0.03, 0.1, 0.3),

@@ -35,6 +35,7 @@ class Call:
     keys: Iterator[Tensor]
     negative_slope: Tensor
     dropout: Tensor
+    drops: bool
 
 
 class Workspace:
@@ -171,7 +172,7 @@ class _Dropout(Layer):
     def forward(self, x: Tensor, call: Call) -> Tensor:
         keys = next(call.keys)
         self.mask = None
-        if call.dropout.any():
+        if call.drops:
             self.mask = self.memory("mask", x.shape)
             words = (len(x), -(-self.mask[0].numel() // 2))
             scratch = (self.work(name, words, torch.int32) for name in ("bits", "shifted"))

@@ -5,8 +5,7 @@ have the same length, one entry for each member. What a member becomes depends o
 alone: it is the same bit by bit (on a CPU) trained by itself, in any company and in any chunking.
 """
 
-import copy
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from dataclasses import dataclass
 from functools import partial
@@ -21,9 +20,8 @@ from tqdm.auto import tqdm
 
 from sbt_utils.descent import OPTIMIZERS, Job, concatenate, select, train_chunk
 from sbt_utils.ensemble import State, initial_state, member_network
+from sbt_utils.evaluation import separation_or_nan
 from sbt_utils.noise import seed_words
-from sbt_utils.probe import load_curve
-from sbt_utils.scatter import UndefinedSeparation
 from sbt_utils.settings import Members, check_batch_sizes, check_data, check_device, member_settings
 
 # Elements of one layer's activations, all members of a chunk together: large enough that PyTorch
@@ -106,7 +104,7 @@ def train(
     Parameters
     ----------
     network : torch.nn.Sequential
-        The architecture, made of the stock layers in `sbt_utils.ensemble.LAYERS`. Left as it is:
+        The architecture, made of the stock layers in `sbt_utils.stacked_layers.LAYERS`. Left as it is:
         each member starts from PyTorch's default initialisation drawn from its own seed.
     images : Tensor, shape (N, ...), floating point
         Training images.
@@ -200,6 +198,8 @@ def train(
         OPTIMIZERS[optimizer],
         partial(_probe, network, images, labels),
         tuple(epoch for epoch in probes if epoch > start or epoch == 0 == start),
+        float(images.std()),
+        int(labels.max()) + 1,
     )
     chunks = _chunks(going, members["batch_size"], network, device)
     with tqdm(total=len(going) * len(job.epochs), unit="epoch", disable=not progress) as bar:
@@ -222,77 +222,13 @@ def train(
     return Training(history, state | {"algorithm": optimizer}, network)
 
 
-def evaluate(
-    networks: Iterable[nn.Module], images: Tensor, labels: Tensor, measure: str = "trace"
-) -> xr.Dataset:
-    """Measure the load curve and the accuracy of each network on labelled images.
-
-    Parameters
-    ----------
-    networks : iterable of torch.nn.Module
-        For instance `Training.networks`; all with the same number of layers.
-    images : Tensor, shape (N, ...), floating point
-    labels : Tensor, shape (N,), integer
-    measure : {"trace", "fuzziness"}
-        See `sbt_utils.separation.data_separation`.
-
-    Returns
-    -------
-    xarray.Dataset
-        ``separation`` (member, layer), nan where a collapsed network leaves it undefined, and
-        ``accuracy`` (member), a fraction.
-
-    Examples
-    --------
-    >>> from sbt_utils.datasets import load
-    >>> from sbt_utils.networks import MLP
-    >>> digits = load("mnist", train=100)
-    >>> evaluate([MLP()], digits.train_images, digits.train_labels).separation.shape
-    (1, 8)
-    """
-    curves, accuracies = [], []
-    for network in networks:
-        curves.append(_separation(network, images, labels, measure))
-        accuracies.append(_accuracy(network, images, labels))
-    return xr.Dataset(
-        {
-            "separation": (
-                ("member", "layer"),
-                np.stack(curves),
-                {"long_name": "data separation D"},
-            ),
-            "accuracy": ("member", accuracies, {"long_name": "accuracy"}),
-        }
-    )
-
-
-def _separation(network: nn.Module, images: Tensor, labels: Tensor, measure: str) -> np.ndarray:
-    """Return D_l of a network, or nan if it has collapsed so far that D is not defined."""
-    try:
-        return load_curve(network, images, labels, measure=measure, batch_size=4096).separation
-    except UndefinedSeparation:
-        # A copy with new weights says how many layers there are.
-        network = copy.deepcopy(network)
-        layer: Any
-        for layer in network.modules():
-            if hasattr(layer, "reset_parameters"):
-                layer.reset_parameters()
-        return np.full_like(load_curve(network, images, labels).separation, np.nan)
-
-
-@torch.no_grad()
-def _accuracy(network: nn.Module, images: Tensor, labels: Tensor) -> float:
-    """Return the fraction of images that a network in evaluation mode classifies rightly."""
-    return (network(images).argmax(1) == labels).double().mean().item()
-
-
 def _probe(
     network: nn.Sequential, images: Tensor, labels: Tensor, states: State, members: Members
 ) -> np.ndarray:
     """Return D_l of the images for each member, shape (M, layers)."""
     settings = zip(members["negative_slope"], members["dropout"], strict=True)
     networks = [member_network(network, states, m, *pair) for m, pair in enumerate(settings)]
-    return np.stack([_separation(each, images, labels, "trace") for each in networks])
+    return np.stack([separation_or_nan(each, images, labels) for each in networks])
 
 
 _STATE = ("seed", "networks", "optimizer", "epochs", "loss", "stopped")

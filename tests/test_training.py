@@ -20,11 +20,12 @@ import sbt_utils.descent
 import sbt_utils.training
 from sbt_utils.datasets import load
 from sbt_utils.ensemble import Ensemble
+from sbt_utils.evaluation import evaluate
 from sbt_utils.networks import MLP
 from sbt_utils.noise import seed_words
 from sbt_utils.probe import load_curve
 from sbt_utils.settings import check_range, member_settings
-from sbt_utils.training import evaluate, train
+from sbt_utils.training import train
 
 REFERENCE = Path(__file__).parents[1] / "results/reference/published_phase_diagrams.json"
 
