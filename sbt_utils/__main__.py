@@ -10,10 +10,12 @@ from typing import Any
 
 import numpy as np
 import torch
+from matplotlib.figure import Figure
 
 from sbt_utils import datasets
 from sbt_utils.descent import OPTIMIZERS
 from sbt_utils.evaluation import evaluate
+from sbt_utils.figures import load_curves
 from sbt_utils.networks import MLP
 from sbt_utils.separation import MEASURES, LoadCurve
 from sbt_utils.training import train
@@ -54,7 +56,7 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         "python -m sbt_utils", description="Load curves of networks and of spring-block chains."
     )
-    commands = parser.add_subparsers(title="commands", metavar="")
+    commands = parser.add_subparsers(title="commands", metavar="COMMAND")
     text = "train networks and print, write or plot their load curves"
     command = commands.add_parser(
         "load-curve",
@@ -91,6 +93,11 @@ def _parser() -> argparse.ArgumentParser:
 def _load_curve(options: argparse.Namespace) -> None:
     if options.seeds < 1:
         raise ValueError(f"seeds={options.seeds}: give at least 1")
+    if options.dataset not in datasets.NAMES:
+        choices = ", ".join(datasets.NAMES)
+        raise ValueError(f"dataset={options.dataset!r} is not known; choose one of {choices}")
+    _check_file("json", options.json)
+    _check_file("plot", options.plot, [f".{kind}" for kind in Figure().canvas.filetypes])
     if options.device == "auto":
         options.device = "cuda" if torch.cuda.is_available() else "cpu"
     data = datasets.load(options.dataset, options.train, options.test, options.size)
@@ -131,6 +138,18 @@ def _load_curve(options: argparse.Namespace) -> None:
         _plot(options.plot, seeds)
 
 
+def _check_file(argument: str, path: Path | None, suffixes: Sequence[str] = ()) -> None:
+    """Raise now, not after minutes of training, if a file cannot be written."""
+    if path is None:
+        return
+    if suffixes and path.suffix not in suffixes:
+        raise ValueError(f"{argument}={path}: end the name in one of {' '.join(sorted(suffixes))}")
+    if path.is_dir():
+        raise ValueError(f"{argument}={path}: this is a folder; give the name of a file")
+    if not path.parent.is_dir():
+        raise ValueError(f"{argument}={path}: there is no folder {path.parent}; make it first")
+
+
 def _print(seeds: list[dict[str, Any]]) -> None:
     curves = {part: _curve(seeds, part) for part in ("train", "test")}
     layers = range(len(seeds[0]["separation_train"]))
@@ -143,8 +162,6 @@ def _print(seeds: list[dict[str, Any]]) -> None:
 
 
 def _plot(path: Path, seeds: list[dict[str, Any]]) -> None:
-    from sbt_utils.figures import load_curves
-
     curves = {"training images": _curve(seeds, "train"), "test images": _curve(seeds, "test")}
     load_curves(curves).savefig(path)
 

@@ -51,7 +51,11 @@ def digits(images: ArrayLike, labels: ArrayLike, per_class: int = 12) -> Figure:
     """
     images, labels = np.asarray(images)[:, 0], np.asarray(labels)
     framed = np.pad(images, ((0, 0), (1, 1), (1, 1)))
-    rows = [np.hstack(framed[labels == label][:per_class]) for label in np.unique(labels)]
+    rows = []
+    for label in np.unique(labels):
+        own = framed[labels == label][:per_class]
+        row = np.pad(own, ((0, per_class - len(own)), (0, 0), (0, 0)))
+        rows.append(row.transpose(1, 0, 2).reshape(row.shape[1], -1))
     with mpl.rc_context(STYLE):
         figure = Figure(figsize=(6.4, 6.4 * len(rows) / per_class))
         axes = figure.add_subplot()
@@ -129,7 +133,7 @@ def load_curves(curves: Mapping[str, LoadCurve], xlabel: str = "layer l") -> Fig
         figure = Figure(figsize=(8.4, 3.6))
         left, right = figure.subplots(1, 2)
         for place, (label, curve) in enumerate(curves.items()):
-            style = {"marker": "osD^vP*"[place % 7], "label": label}
+            style = {"marker": "osD^vP*"[(place + place // 7) % 7], "label": label}
             _draw(left, curve.mean, curve.spread, **style)
             _draw(right, curve.scaled, None, **style)
         last = max(len(curve.mean) for curve in curves.values()) - 1
@@ -204,7 +208,7 @@ def diagram_excerpt(ours: xr.Dataset, published: xr.Dataset) -> Figure:
     >>> len(diagram_excerpt(ours, published).axes)
     1
     """
-    slopes, levels = ours.slope.values, ours.noise.values[::-1]
+    slopes, levels = np.sort(ours.slope.values), np.sort(ours.noise.values)[::-1]
     accuracy = ours.accuracy_test.mean("seed")
     darkest, lightest = float(accuracy.min()), float(accuracy.max())
     with mpl.rc_context(STYLE | {"font.size": 9}):
@@ -244,6 +248,6 @@ def _draw(axes: Axes, mean: np.ndarray, spread: np.ndarray | None, **style: Any)
 
 def _principal_plane(points: np.ndarray) -> np.ndarray:
     """Project points (N, d) on their first two principal axes."""
-    centred = points - points.mean(0)
+    centred = np.pad(points - points.mean(0), ((0, 0), (0, max(0, 2 - points.shape[1]))))
     _, _, axes = np.linalg.svd(centred, full_matrices=False)
     return centred @ axes[:2].T

@@ -50,6 +50,11 @@ def linearity(
         (l, D_l) on the training images, nan where a network has collapsed; ``accuracy_test``
         likewise, a fraction.
 
+    Raises
+    ------
+    ValueError
+        If the optimiser is unknown, or as `sbt_utils.training.train`.
+
     References
     ----------
     He & Su, A law of data separation in deep learning, PNAS 120 (2023) e2221704120,
@@ -63,6 +68,8 @@ def linearity(
     >>> dict(result.sizes)
     {'learning_rate': 3, 'seed': 1}
     """
+    if optimizer not in LEARNING_RATES:
+        raise ValueError(f"optimizer={optimizer!r}: choose one of {', '.join(LEARNING_RATES)}")
     rates = LEARNING_RATES[optimizer]
     rate, seed = (grid.ravel() for grid in np.meshgrid(rates, seeds, indexing="ij"))
     training, test = (data.train_images, data.train_labels), (data.test_images, data.test_labels)

@@ -166,8 +166,8 @@ def check_device(device: str) -> None:
     >>> check_device("cpu")
     """
     kind, _, number = device.partition(":")
-    if kind not in ("cpu", "cuda"):
-        raise ValueError(f"device={device!r}: choose 'cpu' or 'cuda'")
+    if kind not in ("cpu", "cuda") or not (number or "0").isdecimal():
+        raise ValueError(f"device={device!r}: choose 'cpu' or 'cuda' (of several, 'cuda:1')")
     if kind == "cuda" and int(number or 0) >= torch.cuda.device_count():
         raise ValueError(f"device={device!r}: this machine has no such GPU; choose 'cpu'")
 

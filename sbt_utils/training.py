@@ -104,8 +104,8 @@ def train(
     Parameters
     ----------
     network : torch.nn.Sequential
-        The architecture, made of the stock layers in `sbt_utils.stacked_layers.LAYERS`. Left as it is:
-        each member starts from PyTorch's default initialisation drawn from its own seed.
+        The architecture, made of the stock layers in `sbt_utils.stacked_layers.LAYERS`. Left as it
+        is: each member starts from the default initialisation drawn from its own seed.
     images : Tensor, shape (N, ...), floating point
         Training images.
     labels : Tensor, shape (N,), integer

@@ -1,0 +1,148 @@
+"""The law across networks: against training and measuring the same networks by hand."""
+
+import numpy as np
+import pytest
+import torch
+import xarray as xr
+
+from sbt_utils.datasets import load
+from sbt_utils.evaluation import evaluate
+from sbt_utils.law import LEARNING_RATES, linearity, linearity_table
+from sbt_utils.networks import MLP
+from sbt_utils.separation import LoadCurve
+from sbt_utils.training import train
+
+NAMES = ["linearity_trace", "linearity_fuzziness", "accuracy_test"]
+
+
+@pytest.fixture(scope="module")
+def digits():
+    return load("mnist", train=60, test=50)
+
+
+@pytest.fixture(autouse=True)
+def one_thread():
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
+
+
+def network():
+    return MLP(width=12, hidden_layers=3)
+
+
+def test_learning_rates():
+    assert set(LEARNING_RATES) == {"sgd", "momentum", "adam"}
+    for rates in LEARNING_RATES.values():
+        assert len(set(rates)) > 1
+        assert all(rate > 0 for rate in rates)
+
+
+@pytest.mark.parametrize("optimizer", ["adam", "momentum"])
+def test_linearity_equals_training_each_network_by_itself(digits, optimizer):
+    seeds = [3, 5]
+    result = linearity(network(), digits, optimizer, seeds, epochs=2, batch_size=20)
+    assert sorted(result) == sorted(NAMES)
+    assert result.learning_rate.values.tolist() == list(LEARNING_RATES[optimizer])
+    assert result.seed.values.tolist() == seeds
+    training = digits.train_images, digits.train_labels
+    for rate in LEARNING_RATES[optimizer]:
+        for seed in seeds:
+            alone = train(
+                network(),
+                *training,
+                seeds=seed,
+                learning_rate=rate,
+                batch_size=20,
+                epochs=2,
+                optimizer=optimizer,
+                progress=False,
+            ).network(0)
+            cell = result.sel(learning_rate=rate, seed=seed)
+            with torch.no_grad():
+                right = (alone(digits.test_images).argmax(1) == digits.test_labels).sum().item()
+            assert cell.accuracy_test.item() == pytest.approx(right / 50, abs=1e-12)
+            for measure in ("trace", "fuzziness"):
+                curve = evaluate([alone], *training, measure).separation[0].values
+                pearson = np.corrcoef(range(4), curve)[0, 1]
+                assert cell[f"linearity_{measure}"].item() == pytest.approx(pearson, abs=1e-9)
+                assert LoadCurve(curve).linearity == pytest.approx(pearson)
+
+
+def test_batches_are_no_larger_than_the_training_set(digits):
+    found = linearity(network(), digits, "adam", [0], epochs=1, batch_size=128)
+    full = linearity(network(), digits, "adam", [0], epochs=1, batch_size=60)
+    xr.testing.assert_equal(found, full)
+
+
+def test_a_collapsed_network_is_nan_and_leaves_the_others_alone(digits, monkeypatch):
+    monkeypatch.setitem(LEARNING_RATES, "sgd", (0.1,))
+    healthy = linearity(network(), digits, "sgd", [0], epochs=1)
+    monkeypatch.setitem(LEARNING_RATES, "sgd", (0.1, 1e30))
+    both = linearity(network(), digits, "sgd", [0], epochs=1)
+    xr.testing.assert_equal(both.isel(learning_rate=[0]), healthy)
+    collapsed = both.isel(learning_rate=1, seed=0)
+    assert np.isnan(collapsed.linearity_trace)
+    assert np.isnan(collapsed.linearity_fuzziness)
+    assert 0 <= collapsed.accuracy_test <= 1
+    both = both.assign(accuracy_test=both.accuracy_test + 0.5)
+    table = linearity_table([{}], [both.isel(seed=[0, 0])])
+    assert not table["|r|, fuzziness, all rates"].str.contains("nan").any()
+
+
+def test_an_unknown_optimizer(digits):
+    with pytest.raises(ValueError, match="optimizer='newton': choose one of"):
+        linearity(network(), digits, "newton", [0])
+
+
+# The table -----------------------------------------------------------------------------------
+
+
+def result(trace, fuzziness, accuracy):
+    dims = ("learning_rate", "seed")
+    values = dict(zip(NAMES, (trace, fuzziness, accuracy), strict=True))
+    rates = [0.0003, 0.001, 0.1][: len(accuracy)]
+    return xr.Dataset({k: (dims, v) for k, v in values.items()}, {"learning_rate": rates})
+
+
+def test_linearity_table():
+    first = result(
+        trace=[[-0.9, -0.9], [-0.99, -0.97], [-1, -1]],
+        fuzziness=[[-0.5, -0.7], [-0.8, -0.8], [-0.95, -0.97]],
+        # The best mean, though not the best network, at the second rate.
+        accuracy=[[0.5, 0.99], [0.875, 0.877], [0.9, 0.8]],
+    )
+    # A curve that rises: the magnitude of its r, as in the paper of the law.
+    second = result([[0.25, 0.25]], [[0.5, 0.5]], [[0.1, 0.1]])
+    table = linearity_table([{"width": 50, "depth": 4}, {"width": 9, "depth": 2}], [first, second])
+    assert table.to_dict("records") == [
+        {
+            "width": 50,
+            "depth": 4,
+            "learning rate": "0.001",
+            "|r|, trace": "0.980 ± 0.014",
+            "|r|, fuzziness": "0.800 ± 0.000",
+            "|r|, fuzziness, all rates": "0.600 to 0.960",
+            "test accuracy": "87.6%",
+        },
+        {
+            "width": 9,
+            "depth": 2,
+            "learning rate": "0.0003",
+            "|r|, trace": "0.250 ± 0.000",
+            "|r|, fuzziness": "0.500 ± 0.000",
+            "|r|, fuzziness, all rates": "0.500 to 0.500",
+            "test accuracy": "10.0%",
+        },
+    ]
+
+
+def test_the_table_leaves_its_arguments_alone_and_takes_one_result_a_kind():
+    kind, one = {"width": 50}, result([[-0.9, -0.8]], [[-0.9, -0.8]], [[0.5, 0.5]])
+    before = one.copy(deep=True)
+    linearity_table([kind], [one])
+    assert kind == {"width": 50}
+    xr.testing.assert_identical(one, before)
+    with pytest.raises(ValueError, match="zip"):
+        linearity_table([kind, kind], [one])

@@ -1,0 +1,301 @@
+"""The command line, in this process and in one of its own."""
+
+import json
+import os
+import re
+import subprocess
+import sys
+from xml.etree import ElementTree
+
+import numpy as np
+import pytest
+import torch
+
+from sbt_utils.__main__ import main
+from sbt_utils.datasets import load
+from sbt_utils.evaluation import evaluate
+from sbt_utils.networks import MLP
+from sbt_utils.training import train
+
+TINY = ["load-curve", "--epochs", "1", "--train", "100", "--test", "50"]
+TINY += ["--hidden-layers", "2", "--width", "10"]
+
+
+@pytest.fixture(autouse=True)
+def one_thread():
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
+
+
+def strict(text):
+    def refuse(constant):
+        raise AssertionError(f"{constant} is not JSON")
+
+    return json.loads(text, parse_constant=refuse)
+
+
+def run(*arguments, folder):
+    command = [sys.executable, "-m", "sbt_utils", *arguments]
+    return subprocess.run(command, capture_output=True, text=True, cwd=folder, timeout=120)
+
+
+# Help ----------------------------------------------------------------------------------------
+
+
+def test_no_command_lists_the_commands(capsys):
+    assert main([]) == 0
+    out, err = capsys.readouterr()
+    assert err == ""
+    assert out.startswith("usage: python -m sbt_utils")
+    assert re.search(r"^ +load-curve\s+train networks and .*load curves$", out, re.MULTILINE)
+
+
+def test_a_command_explains_its_options_and_their_defaults(capsys):
+    with pytest.raises(SystemExit) as exit_:
+        main(["load-curve", "--help"])
+    assert exit_.value.code == 0
+    out, _ = capsys.readouterr()
+    for option in (
+        "--seeds",
+        "--negative-slope",
+        "--dropout",
+        "--learning-rate",
+        "--batch-size",
+        "--data-noise",
+        "--epochs",
+        "--dataset",
+        "--json FILE",
+        "--plot FILE",
+    ):
+        assert option in out
+    assert "mnist, mnist_full, fashion_mnist, cifar10, gaussian_mixture" in " ".join(out.split())
+    assert "default: 2560" in " ".join(out.split())
+
+
+# Results -------------------------------------------------------------------------------------
+
+
+def test_a_line_for_each_seed(capsys):
+    assert main([*TINY, "--seeds", "2"]) == 0
+    out, err = capsys.readouterr()
+    header, *rows = out.splitlines()
+    assert header.split() == ["layer", "0", "1", "2"]
+    seeds = [row for row in rows if row.startswith("D, seed")]
+    digits = load("mnist", train=100, test=50)
+    trained = train(
+        MLP(width=10, hidden_layers=2),
+        digits.train_images,
+        digits.train_labels,
+        seeds=range(2),
+        epochs=1,
+        progress=False,
+    )
+    networks = list(trained.networks)
+    curves = evaluate(networks, digits.train_images, digits.train_labels).separation.values
+    accuracy = evaluate(networks, digits.test_images, digits.test_labels).accuracy.values
+    assert len(seeds) == 2
+    for seed, row in enumerate(seeds):
+        numbers = re.fullmatch(r"D, seed (\d) +(.*?) +test accuracy (.*)%", row)
+        assert int(numbers[1]) == seed
+        shown = [float(word) for word in numbers[2].split()]
+        assert shown == pytest.approx(curves[seed].tolist(), abs=6e-4)
+        assert float(numbers[3]) == pytest.approx(100 * accuracy[seed], abs=6e-3)
+    assert [row.split(":")[0] for row in rows[2:]] == ["train", "test"]
+    assert "2/2" in err  # the progress bar, which is not in the way of the results
+
+
+def test_json_equals_calling_the_library(tmp_path, capsys):
+    options = (
+        "--seeds 2 --negative-slope 0.2 --dropout 0.12 --learning-rate 0.01 --batch-size 20 "
+        "--data-noise 0.1 --optimizer momentum --measure fuzziness --size 6 "
+        "--dataset gaussian_mixture --device cpu"
+    )
+    file = tmp_path / "curves.json"
+    assert main([*TINY, *options.split(), "--json", str(file)]) == 0
+    assert os.listdir(tmp_path) == ["curves.json"]
+    found = strict(file.read_text(encoding="utf-8"))
+    assert set(found) == {"configuration", "seeds"}
+    assert found["configuration"] == {
+        "hidden_layers": 2,
+        "width": 10,
+        "negative_slope": 0.2,
+        "dropout": 0.12,
+        "seeds": 2,
+        "learning_rate": 0.01,
+        "batch_size": 20,
+        "data_noise": 0.1,
+        "epochs": 1,
+        "optimizer": "momentum",
+        "device": "cpu",
+        "dataset": "gaussian_mixture",
+        "train": 100,
+        "test": 50,
+        "size": 6,
+        "measure": "fuzziness",
+    }
+    data = load("gaussian_mixture", train=100, test=50, size=6)
+    for seed in range(2):
+        trained = train(
+            MLP(36, 10, 2, 10, negative_slope=0.2, dropout=0.12),
+            data.train_images,
+            data.train_labels,
+            seeds=seed,
+            learning_rate=0.01,
+            data_noise=0.1,
+            batch_size=20,
+            epochs=1,
+            optimizer="momentum",
+            progress=False,
+        )
+        member = found["seeds"][seed]
+        on_train, on_test = (
+            evaluate(trained.networks, images, labels, "fuzziness")
+            for images, labels in (
+                (data.train_images, data.train_labels),
+                (data.test_images, data.test_labels),
+            )
+        )
+        assert member == {
+            "seed": seed,
+            "separation_train": pytest.approx(on_train.separation[0].values.tolist(), rel=1e-9),
+            "separation_test": pytest.approx(on_test.separation[0].values.tolist(), rel=1e-9),
+            "accuracy_test": pytest.approx(on_test.accuracy.item()),
+        }
+
+
+def test_json_says_what_the_defaults_were(tmp_path):
+    file = tmp_path / "curves.json"
+    assert main([*TINY, "--seeds", "1", "--json", str(file)]) == 0
+    configuration = strict(file.read_text())["configuration"]
+    assert configuration["optimizer"] == "adam"
+    assert configuration["batch_size"] is None
+    assert configuration["device"] in ("cpu", "cuda")  # what it ran on, not "auto"
+
+
+@pytest.mark.parametrize("suffix", ["png", "pdf", "svg"])
+def test_plot(tmp_path, suffix):
+    file = tmp_path / f"curves.{suffix}"
+    assert main([*TINY, "--seeds", "1", "--plot", str(file)]) == 0
+    assert os.listdir(tmp_path) == [file.name]
+    if suffix == "svg":
+        assert ElementTree.parse(file).getroot().tag.endswith("svg")
+    else:
+        magic = {"png": b"\x89PNG\r\n", "pdf": b"%PDF-"}[suffix]
+        assert file.read_bytes().startswith(magic)
+
+
+def test_in_a_process_of_its_own(tmp_path):
+    arguments = ["--seeds", "2", "--json", "curves.json", "--plot", "curves.png"]
+    done = run(*TINY, *arguments, folder=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.count("D, seed") == 2
+    assert "Warning" not in done.stderr
+    assert sorted(os.listdir(tmp_path)) == ["curves.json", "curves.png"]
+    written = strict((tmp_path / "curves.json").read_text())["seeds"]
+    # Another process gets the same numbers.
+    main([*TINY, "--seeds", "2", "--json", str(tmp_path / "again.json")])
+    for one, other in zip(
+        written, strict((tmp_path / "again.json").read_text())["seeds"], strict=True
+    ):
+        for name, value in one.items():
+            np.testing.assert_allclose(value, other[name], rtol=1e-6)
+
+
+# Errors --------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ("--dropout 1.2", r"dropout=1\.2: give a number in \[0, 1\)"),
+        ("--negative-slope -1", r"negative_slope=-1\.0: give a number in \[0, 1\]"),
+        ("--learning-rate 0", r"learning_rate=0\.0: give a number in"),
+        ("--learning-rate nan", r"learning_rate=nan: give a number in"),
+        ("--data-noise 2", r"data_noise=2\.0: give a number in \[0, 1\]"),
+        ("--batch-size 0", r"batch_size=0: give integers of at least 1"),
+        ("--batch-size 101", r"batch_size=101: there are 100 images; give at most that"),
+        ("--dataset digits", r"dataset='digits'.*; choose one of mnist, "),
+        ("--epochs 0", r"epochs=0: give an integer of at least 1"),
+        ("--seeds 0", r"seeds=0: give at least 1"),
+        ("--train 5001", r"train=5001: .* has 5000 images; ask for 5000 or fewer"),
+        ("--test 5001", r"test=5001: .* has 5000 images; ask for 5000 or fewer"),
+        ("--train 0", r"train=0: give an integer, 1 or more"),
+        ("--size 9", r"size=9: .*; give size=10"),
+        ("--hidden-layers 0", r"hidden_layers=0: give at least 1"),
+        ("--width 0", r"width=0: give at least 1"),
+        ("--device abacus", r"device='abacus': choose 'cpu' or 'cuda'"),
+        ("--device cuda:x", r"device='cuda:x': "),
+        ("--test 12", r"class \d has \d sample"),
+        ("--learning-rate 1e30", r"seeds \[0, 1, 2\] have collapsed, .*: train more gently"),
+    ],
+)
+def test_errors_name_argument_value_and_remedy(options, message, tmp_path, capsys):
+    file = tmp_path / "curves.json"
+    assert main([*TINY, "--json", str(file), *options.split()]) == 2
+    out, err = capsys.readouterr()
+    assert out == ""
+    error = err.splitlines()[-1]
+    assert error.startswith("python -m sbt_utils: error: ")
+    assert re.search(message, error)
+    assert "Traceback" not in err
+    assert os.listdir(tmp_path) == []
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ("load-curve --epochs few", "--epochs: invalid int value: 'few'"),
+        ("load-curve --optimizer newton", "--optimizer: invalid choice: 'newton'.*adam"),
+        ("load-curve --measure mean", "--measure: invalid choice: 'mean'.*trace"),
+        ("load-curve --momentum 1", "unrecognized arguments: --momentum 1"),
+        # "argument : invalid choice" would not say what is wrong.
+        ("loadcurve", r"argument \w.*: invalid choice: 'loadcurve'.*load-curve"),
+    ],
+)
+def test_options_that_do_not_parse(options, message, capsys):
+    with pytest.raises(SystemExit) as exit_:
+        main(options.split())
+    assert exit_.value.code == 2
+    out, err = capsys.readouterr()
+    assert out == ""
+    assert re.search(message, err)
+
+
+@pytest.mark.parametrize(
+    ("option", "name"),
+    [
+        ("json", "missing/curves.json"),
+        ("plot", "missing/curves.png"),
+        ("plot", "curves.xyz"),
+        ("json", "."),
+        ("plot", "."),
+    ],
+)
+def test_a_file_that_cannot_be_written_is_said_before_training(option, name, tmp_path, capsys):
+    path = tmp_path / name
+    assert main([*TINY, "--seeds", "1", f"--{option}", str(path)]) == 2
+    _, err = capsys.readouterr()
+    assert "Traceback" not in err
+    assert list(tmp_path.rglob("*")) == []  # no temporary file either
+    assert list(tmp_path.parent.glob(f".{tmp_path.name}*")) == []
+    error = err.splitlines()[-1]
+    assert re.search(rf"(?<![./\w]){option}\b", error), "names the argument"
+    assert str(path) in error
+    assert not re.search(rf"\.{os.getpid()}\b", error), "names a temporary file, not the argument's"
+    assert "epoch" not in err, "trained first, for nothing"
+
+
+def test_an_error_leaves_an_older_file(tmp_path):
+    file = tmp_path / "curves.json"
+    file.write_text("{}")
+    assert main([*TINY, "--json", str(file), "--learning-rate", "1e30"]) == 2
+    assert file.read_text() == "{}"
+
+
+def test_errors_in_a_process_of_its_own(tmp_path):
+    done = run(*TINY, "--dropout", "1.2", folder=tmp_path)
+    assert done.returncode == 2
+    assert done.stdout == ""
+    assert done.stderr == "python -m sbt_utils: error: dropout=1.2: give a number in [0, 1)\n"
