@@ -98,7 +98,7 @@ def feature_clouds(
             axes = figure.add_subplot(1, len(layers), place)
             points = _principal_plane(np.asarray(features[layer], np.float64))
             classes = np.unique(labels)
-            colours = mpl.colormaps["viridis"](np.linspace(0, 0.9, len(classes)))
+            colours = mpl.colormaps["viridis"](np.linspace(0, 0.85, len(classes)))
             for colour, label in zip(colours, classes, strict=True):
                 own = points[labels == label]
                 axes.plot(
@@ -165,7 +165,7 @@ def curves_in_time(history: xr.Dataset) -> Figure:
     2
     """
     probes = history.probe_epoch.values
-    colours = mpl.colormaps["viridis"](np.linspace(0, 0.9, len(probes)))
+    colours = mpl.colormaps["viridis"](np.linspace(0, 0.85, len(probes)))
     with mpl.rc_context(STYLE):
         figure = Figure(figsize=(8.4, 3.4))
         left, right = figure.subplots(1, 2)
