@@ -3,12 +3,11 @@
 Automatic differentiation would spend more time on fresh memory than these layers on arithmetic, so
 each keeps its working memory from step to step.
 
-Three rules make a member's numbers the same, bit by bit on a CPU, whatever company it keeps. Every
-operation either treats the members one by one inside PyTorch (batched matrix products, sums over
-the batch) or rounds each element once (no fused multiply-add, whose use could depend on where in
-an array an element stands). Every member's part of an array starts at a multiple of 64 bytes,
-because matrix products round differently at other addresses. And noise is a function of the
-member's own key (`sbt_utils.noise`).
+Two rules make a member's numbers the same, bit by bit on a CPU, whatever company it keeps. Noise is
+a function of the member's own key (`sbt_utils.noise`). And the members' parts of an array start at
+multiples of 64 bytes, with a gap between them: matrix products round differently at other
+addresses, and without a gap PyTorch would run over all members as one vector, whose last few
+elements it treats differently (a fused multiply-add less, another exponential).
 """
 
 import math
@@ -22,7 +21,7 @@ from torch import Tensor, nn
 from sbt_utils.noise import keep_mask
 
 ALIGNMENT = 16
-"""A member's part of an array starts at a multiple of this many elements."""
+"""A member's part of an array starts at a multiple of this many elements: 64 bytes of float32."""
 
 State = dict[str, Tensor]
 """A network's ``state_dict`` with a leading member axis on every tensor."""
@@ -49,15 +48,19 @@ class Workspace:
         """Return the tensor of this name, shape and dtype."""
         key = (name, tuple(shape), dtype)
         if key not in self._tensors:
-            size = math.prod(shape[1:])
-            rows = self._like.new_empty(shape[0], padded(size), dtype=dtype)
-            self._tensors[key] = rows[:, :size].view(*shape)
+            self._tensors[key] = member_memory(self._like, shape, dtype)
         return self._tensors[key]
 
 
+def member_memory(like: Tensor, shape: Sequence[int], dtype: torch.dtype | None = None) -> Tensor:
+    """Return uncleared memory (M, ...) with members aligned and apart from one another."""
+    size = math.prod(shape[1:])
+    return like.new_empty(shape[0], padded(size), dtype=dtype)[:, :size].view(*shape)
+
+
 def padded(size: int) -> int:
-    """Return the least multiple of `ALIGNMENT` that holds so many elements."""
-    return -(-size // ALIGNMENT) * ALIGNMENT
+    """Return the least multiple of `ALIGNMENT` above a number of elements."""
+    return (size // ALIGNMENT + 1) * ALIGNMENT
 
 
 class Layer:
@@ -126,7 +129,7 @@ class _BatchNorm(Layer):
             raise ValueError(f"layer {self.name!r} is given {x.shape[1:]}: flatten its input first")
         batch = x.shape[1]
         mean = x.sum(1, keepdim=True).div_(batch)
-        self.centred = torch.sub(x, mean, out=self.memory("centred", x.shape))
+        self.centred = x - mean if self.leading else x.sub_(mean)
         squares = torch.mul(self.centred, self.centred, out=self.work("scratch", x.shape))
         variance = squares.sum(1, keepdim=True).div_(batch)
         self.inverse = (variance + self.layer.eps).sqrt_().reciprocal_()
