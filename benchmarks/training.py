@@ -70,7 +70,7 @@ def main() -> None:
     rounds = []
     for _ in range(1 + REPEATS):
         rate = sgemm_rate()
-        full, small = ensemble(2 * threads, 2560, 20), ensemble(32 * threads, 20, 1)
+        full, small = ensemble(2 * threads, 2560, 100), ensemble(32 * threads, 20, 1)
         rounds.append(
             {
                 "sgemm_gflops": rate / 1e9,

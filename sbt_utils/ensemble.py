@@ -7,7 +7,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from sbt_utils.stacked_layers import LAYERS, Call, State, Workspace, padded
+from sbt_utils.noise import dropout_limits
+from sbt_utils.stacked_layers import LAYERS, Call, State, Workspace, member_memory, padded
 
 
 class Ensemble:
@@ -50,7 +51,7 @@ class Ensemble:
     ) -> None:
         layers = stock_layers(network)
         names = [name for name, _ in network.named_parameters()]
-        own = {name: tensor.to(device, copy=True) for name, tensor in state.items()}
+        own = {name: member_memory(t.to(device), t.shape).copy_(t) for name, t in state.items()}
         shapes = [own[name].shape for name in names]
         count = sum(padded(shape[1:].numel()) for shape in shapes)
         self.rows = own[names[0]].new_zeros(shapes[0][0], count)
@@ -94,7 +95,9 @@ class Ensemble:
         Tensor, shape (M, batch, classes)
             Logits; overwritten by the next forward pass.
         """
-        call = Call(iter(keys.unbind(1)), negative_slope, dropout, bool(dropout.any()))
+        slope = negative_slope.view(-1, 1, 1)
+        limits = dropout_limits(dropout) if dropout.any() else None
+        call = Call(iter(keys.unbind(1)), (slope, 1 - slope), limits)
         for layer in self._layers:
             inputs = layer.forward(inputs, call)
         return inputs
@@ -113,7 +116,10 @@ class Ensemble:
 
     def state(self) -> State:
         """Return a copy of the members' state on the CPU."""
-        return {name: tensor.to("cpu", copy=True) for name, tensor in self._state.items()}
+        return {
+            name: tensor.cpu().clone(memory_format=torch.contiguous_format)
+            for name, tensor in self._state.items()
+        }
 
 
 def initial_state(network: nn.Sequential, seeds: Iterable[int]) -> State:

@@ -98,9 +98,35 @@ def random_bits(keys: torch.Tensor, count: int) -> torch.Tensor:
     return _random_bits(keys, bits, torch.empty_like(bits))
 
 
+def dropout_limits(dropout: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    """Return what `keep_mask` needs to know of p.
+
+    Parameters
+    ----------
+    dropout : Tensor, shape (members,), floating point
+        Each member's p in [0, 1); rounded to a multiple of 2**-15, below 1.
+
+    Returns
+    -------
+    limits : Tensor, shape (members, 1), int16
+        A signed 15-bit number below its limit means that a unit is kept.
+    scales : Tensor, shape (members, 1), dtype of `dropout`
+        -1 / (1 - p).
+
+    Examples
+    --------
+    >>> dropout_limits(torch.tensor([0.0, 0.5]))[1]
+    tensor([[-1.],
+            [-2.]])
+    """
+    kept = ((1 - dropout.double()) * 2**15).round().clamp_(min=1)  # of 2**15
+    limits = (kept - 2**14).to(torch.int16)
+    return limits[:, None], (-(2.0**15) / kept).to(dropout.dtype)[:, None]
+
+
 def keep_mask(
     keys: torch.Tensor,
-    dropout: torch.Tensor,
+    limits: tuple[torch.Tensor, torch.Tensor],
     out: torch.Tensor,
     bits: torch.Tensor,
     scratch: torch.Tensor,
@@ -111,8 +137,8 @@ def keep_mask(
     ----------
     keys : Tensor, shape (members,), int32
         From `draw_keys`.
-    dropout : Tensor, shape (members,), floating point
-        Each member's p in [0, 1); rounded to a multiple of 2**-15, below 1.
+    limits : tuple of Tensor
+        From `dropout_limits`.
     out : Tensor, shape (members, count), floating point
         Written and returned.
     bits, scratch : Tensor, shape (members, ceil(count / 2)), int32
@@ -132,16 +158,15 @@ def keep_mask(
     --------
     >>> keys = draw_keys(seed_words(0)[1:], [0], 1)[:, 0, 0]
     >>> out, bits, scratch = torch.empty(1, 5), *torch.empty(2, 1, 3, dtype=torch.int32)
-    >>> keep_mask(keys, torch.tensor([0.0]), out, bits, scratch)
+    >>> keep_mask(keys, dropout_limits(torch.tensor([0.0])), out, bits, scratch)
     tensor([[1., 1., 1., 1., 1.]])
     """
-    kept = ((1 - dropout.double()) * 2**15).round().clamp_(min=1)  # of 2**15
+    limit, scale = limits
     # Each word serves two units. Halved, 16 bits lie in [-2**14, 2**14): the difference to the
     # limit cannot overflow, and its sign, spread over the bits, is -1 with probability 1 - p.
     halves = _random_bits(keys, bits, scratch).view(torch.int16)
-    halves.__irshift__(1).sub_((kept - 2**14).to(torch.int16)[:, None]).__irshift__(15)
-    scale = (-(2.0**15) / kept).to(out.dtype)
-    return out.copy_(halves[:, : out.shape[1]]).mul_(scale[:, None])
+    halves.__irshift__(1).sub_(limit).__irshift__(15)
+    return out.copy_(halves[:, : out.shape[1]]).mul_(scale)
 
 
 def standard_normal(keys: torch.Tensor, count: int) -> torch.Tensor:

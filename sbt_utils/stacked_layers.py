@@ -29,12 +29,21 @@ State = dict[str, Tensor]
 
 @dataclass(frozen=True)
 class Call:
-    """What a forward pass needs beside its input: see `Ensemble.forward`."""
+    """What a forward pass needs beside its input.
+
+    Attributes
+    ----------
+    keys : iterator of Tensor, shape (M,), int32
+        For each dropout layer in turn.
+    slopes : tuple of Tensor, shape (M, 1, 1)
+        α and 1 - α.
+    limits : tuple of Tensor, or None
+        From `sbt_utils.noise.dropout_limits`; None without dropout.
+    """
 
     keys: Iterator[Tensor]
-    negative_slope: Tensor
-    dropout: Tensor
-    drops: bool
+    slopes: tuple[Tensor, Tensor]
+    limits: tuple[Tensor, Tensor] | None
 
 
 class Workspace:
@@ -83,7 +92,9 @@ class Layer:
         leading: bool,
     ) -> None:
         self.name, self.layer, self.work, self.leading = name, layer, work, leading
-        self.own = {key: state[f"{name}.{key}"] for key in layer.state_dict()}
+        own = {key: state[f"{name}.{key}"] for key in layer.state_dict()}
+        # Vectors stand beside activations (M, batch, d).
+        self.own = {k: v.unsqueeze(1) if v.dim() == 2 else v for k, v in own.items()}
         self.gradients = {key: gradients[f"{name}.{key}"] for key, _ in layer.named_parameters()}
 
     def memory(self, use: str, shape: Sequence[int]) -> Tensor:
@@ -107,7 +118,7 @@ class _Linear(Layer):
         self.x = x
         out = self.memory("out", (*x.shape[:2], weight.shape[1]))
         torch.bmm(x, weight.transpose(1, 2), out=out)
-        return out.add_(self.own["bias"].unsqueeze(1)) if "bias" in self.own else out
+        return out.add_(self.own["bias"]) if "bias" in self.own else out
 
     def backward(self, gradient: Tensor) -> Tensor:
         torch.bmm(gradient.transpose(1, 2), self.x, out=self.gradients["weight"])
@@ -128,18 +139,20 @@ class _BatchNorm(Layer):
         if x.dim() != 3:
             raise ValueError(f"layer {self.name!r} is given {x.shape[1:]}: flatten its input first")
         batch = x.shape[1]
-        mean = x.sum(1, keepdim=True).div_(batch)
-        self.centred = x - mean if self.leading else x.sub_(mean)
+        mean = x.mean(1, keepdim=True)
+        out = self.memory("centred", x.shape) if self.leading else x
+        self.centred = torch.sub(x, mean, out=out)
         squares = torch.mul(self.centred, self.centred, out=self.work("scratch", x.shape))
-        variance = squares.sum(1, keepdim=True).div_(batch)
+        variance = squares.mean(1, keepdim=True)
         self.inverse = (variance + self.layer.eps).sqrt_().reciprocal_()
-        self.scale = self.inverse * self.own["weight"].unsqueeze(1)
+        self.scale = self.inverse * self.own["weight"]
+        momentum = self.layer.momentum
+        self.own["running_mean"].lerp_(mean, momentum)
         # PyTorch normalises with the biased variance and keeps the unbiased one.
-        self._keep("running_mean", mean)
-        self._keep("running_var", variance.mul_(batch / (batch - 1)))
+        self.own["running_var"].lerp_(variance.mul_(batch / (batch - 1)), momentum)
         self.own["num_batches_tracked"] += 1
         out = torch.mul(self.centred, self.scale, out=self.memory("out", x.shape))
-        return out.add_(self.own["bias"].unsqueeze(1))
+        return out.add_(self.own["bias"])
 
     def backward(self, gradient: Tensor) -> Tensor:
         to_bias = torch.sum(gradient, 1, out=self.gradients["bias"]).unsqueeze(1)
@@ -152,19 +165,14 @@ class _BatchNorm(Layer):
         gradient.sub_(self.centred.mul_(to_weight.mul_(self.inverse).div_(batch)))
         return gradient.sub_(to_bias / batch).mul_(self.scale)
 
-    def _keep(self, name: str, new: Tensor) -> None:
-        momentum = self.layer.momentum
-        self.own[name].mul_(1 - momentum).add_(new.squeeze(1) * momentum)
-
 
 class _LeakyReLU(Layer):
     def forward(self, x: Tensor, call: Call) -> Tensor:
-        slope = call.negative_slope.view(-1, *(1,) * (x.dim() - 1))
-        if isinstance(self.layer, nn.ReLU):
-            slope = torch.zeros_like(slope)
         # 1 where x > 0, else the slope.
         self.factor = torch.gt(x, 0, out=self.memory("factor", x.shape))
-        self.factor.mul_(1 - slope).add_(slope)
+        if isinstance(self.layer, nn.LeakyReLU):
+            slope, complement = call.slopes
+            self.factor.flatten(2).mul_(complement).add_(slope)
         return x * self.factor if self.leading else x.mul_(self.factor)
 
     def backward(self, gradient: Tensor) -> Tensor:
@@ -175,11 +183,11 @@ class _Dropout(Layer):
     def forward(self, x: Tensor, call: Call) -> Tensor:
         keys = next(call.keys)
         self.mask = None
-        if call.drops:
+        if call.limits is not None:
             self.mask = self.memory("mask", x.shape)
             words = (len(x), -(-self.mask[0].numel() // 2))
             scratch = (self.work(name, words, torch.int32) for name in ("bits", "shifted"))
-            keep_mask(keys, call.dropout, self.mask.flatten(1), *scratch)
+            keep_mask(keys, call.limits, self.mask.flatten(1), *scratch)
             return x * self.mask if self.leading else x.mul_(self.mask)
         return x
 

@@ -11,7 +11,7 @@ from torch.nn.functional import cross_entropy
 
 from sbt_utils.ensemble import Ensemble, initial_state, member_network, stock_layers
 from sbt_utils.networks import MLP
-from sbt_utils.noise import draw_keys, keep_mask, seed_words
+from sbt_utils.noise import draw_keys, dropout_limits, keep_mask, seed_words
 
 CLASSES = 4
 SLOPES = torch.tensor([0.0, 0.3, 1.0], dtype=torch.float64)
@@ -110,7 +110,7 @@ def with_masks(network, keys, dropout, shapes):
                 shape = shapes[layer]
                 mask = torch.empty((1, shape.numel()), dtype=torch.float64)
                 words = torch.empty((2, 1, -(-shape.numel() // 2)), dtype=torch.int32)
-                keep_mask(next(keys)[None], dropout[None], mask, *words)
+                keep_mask(next(keys)[None], dropout_limits(dropout[None]), mask, *words)
                 setattr(container, name, Masked(mask.view(shape)))
 
     replace(network)

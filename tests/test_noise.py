@@ -15,6 +15,7 @@ import torch
 
 from sbt_utils.noise import (
     draw_keys,
+    dropout_limits,
     keep_mask,
     permutations,
     random_bits,
@@ -43,7 +44,9 @@ def mask(keys, dropout, shape, dtype=torch.float32):
     count = int(np.prod(shape))
     out = torch.full((len(keys), count), torch.nan, dtype=dtype)
     words = torch.full((2, len(keys), -(-count // 2)), -7, dtype=torch.int32)
-    return keep_mask(keys, torch.as_tensor(dropout, dtype=dtype), out, *words).unflatten(1, shape)
+    return keep_mask(
+        keys, dropout_limits(torch.as_tensor(dropout, dtype=dtype)), out, *words
+    ).unflatten(1, shape)
 
 
 # The definition in Python's integers ---------------------------------------------------------
