@@ -5,10 +5,13 @@ import tomllib
 from pathlib import Path
 
 import pytest
+import xarray as xr
 import yaml
 from packaging.requirements import Requirement
 from packaging.specifiers import SpecifierSet
 from packaging.utils import canonicalize_name
+
+from sbt_utils.results import RESULTS, compare, published_diagram
 
 ROOT = Path(__file__).parents[1]
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
@@ -71,3 +74,14 @@ def test_every_module_has_its_place_in_the_reference():
     page = (ROOT / "book/api.rst").read_text(encoding="utf-8")
     modules = {path.stem for path in (ROOT / "sbt_utils").glob("[!_]*.py")}
     assert set(re.findall(r"automodule:: sbt_utils\.(\w+)", page)) == modules
+
+
+def test_the_readme_quotes_the_results():
+    readme = " ".join((ROOT / "README.md").read_text(encoding="utf-8").split())
+    published = published_diagram("dropout")
+    ours = xr.load_dataset(RESULTS / "dropout_excerpt.nc", engine="h5netcdf")
+    few = {"noise": [0, 0.04, 0.12, 0.2, 0.28]}
+    for cells in (compare(ours.isel(seed=slice(3)), published).sel(few), compare(ours, published)):
+        assert f"{cells.deviation.mean():.4f}" in readme
+        assert f"{cells.deviation.max():.4f}" in readme
+        assert f"{abs(cells.accuracy_difference).max():.2f} points" in readme
