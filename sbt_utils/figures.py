@@ -211,8 +211,8 @@ def diagram_excerpt(ours: xr.Dataset, published: xr.Dataset) -> Figure:
     slopes, levels = np.sort(ours.slope.values), np.sort(ours.noise.values)[::-1]
     accuracy = ours.accuracy_test.mean("seed")
     darkest, lightest = float(accuracy.min()), float(accuracy.max())
-    with mpl.rc_context(STYLE | {"font.size": 9}):
-        figure = Figure(figsize=(1.15 * len(levels) + 0.6, 1.2 * len(slopes) + 0.9))
+    with mpl.rc_context(STYLE | {"font.size": 11}):
+        figure = Figure(figsize=(0.98 * len(levels) + 0.5, 1.15 * len(slopes) + 0.9))
         grid = figure.subplots(len(slopes), len(levels), squeeze=False, sharex=True, sharey=True)
         for row, slope in zip(grid, slopes, strict=True):
             for axes, noise in zip(row, levels, strict=True):
@@ -220,7 +220,7 @@ def diagram_excerpt(ours: xr.Dataset, published: xr.Dataset) -> Figure:
                 bright = (float(accuracy.sel(cell)) - darkest) / max(lightest - darkest, 1e-12)
                 axes.set_facecolor(str(0.72 + 0.28 * bright))
                 _draw_cell(axes, ours.separation_train.sel(cell), published.curve.sel(cell))
-                axes.set_title(f"{accuracy.sel(cell).item():.1%}", fontsize=8, pad=2)
+                axes.set_title(f"{accuracy.sel(cell).item():.1%}", fontsize=10, pad=2)
             row[0].set_ylabel(f"α = {slope:g}")
         for axes, noise in zip(grid[-1], levels, strict=True):
             axes.set_xlabel(f"p = {noise:g}")

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import xarray as xr
 
 RESULTS = Path(__file__).parent.parent / "results"
@@ -149,6 +150,39 @@ def compare(ours: xr.Dataset, published: xr.Dataset) -> xr.Dataset:
             "accuracy_difference": points.assign_attrs(units="percentage points"),
         }
     )
+
+
+def agreement_table(comparisons: Mapping[str, xr.Dataset]) -> pd.DataFrame:
+    """Sum up comparisons with the published diagram, a row for each.
+
+    Parameters
+    ----------
+    comparisons : mapping of str to xarray.Dataset
+        From `compare`, by what to call them.
+
+    Returns
+    -------
+    pandas.DataFrame
+        Number of cells, mean and largest deviation, largest magnitude of the accuracy difference.
+
+    Examples
+    --------
+    >>> cells = xr.Dataset({"deviation": ("noise", [0.01, 0.03]),
+    ...                     "accuracy_difference": ("noise", [-0.5, 0.2])})
+    >>> agreement_table({"two cells": cells})["largest deviation"].item()
+    0.03
+    """
+    return pd.DataFrame(
+        {
+            name: {
+                "cells": cells.deviation.size,
+                "mean deviation": cells.deviation.mean().item(),
+                "largest deviation": cells.deviation.max().item(),
+                "accuracy within, points": abs(cells.accuracy_difference).max().item(),
+            }
+            for name, cells in comparisons.items()
+        }
+    ).T
 
 
 def _commit() -> str:
