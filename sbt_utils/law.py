@@ -129,13 +129,13 @@ def linearity_table(
         best = result.isel(
             learning_rate=result.accuracy_test.mean("seed").argmax("learning_rate").item()
         )
-        row = dict(kind) | {"learning rate": f"{best.learning_rate.item():g}"}
+        row = dict(kind) | {"rate": f"{best.learning_rate.item():g}"}
         for measure in MEASURES:
             r = abs(best[f"linearity_{measure}"])
             row[f"|r|, {measure}"] = f"{r.mean().item():.3f} ± {r.std(ddof=1).item():.3f}"
         means = abs(result.linearity_fuzziness).mean("seed")
-        row["|r|, fuzziness, all rates"] = f"{means.min().item():.3f} to {means.max().item():.3f}"
-        row["test accuracy"] = f"{best.accuracy_test.mean().item():.1%}"
+        row["|r|, any rate"] = f"{means.min().item():.3f} to {means.max().item():.3f}"
+        row["accuracy"] = f"{best.accuracy_test.mean().item():.1%}"
         rows.append(row)
     return pd.DataFrame(rows)
 
