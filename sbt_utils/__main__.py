@@ -2,7 +2,6 @@
 
 import argparse
 import json
-import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -17,6 +16,7 @@ from sbt_utils.descent import OPTIMIZERS
 from sbt_utils.evaluation import evaluate
 from sbt_utils.figures import load_curves
 from sbt_utils.networks import MLP
+from sbt_utils.results import whole_file
 from sbt_utils.separation import MEASURES, LoadCurve
 from sbt_utils.training import train
 
@@ -133,7 +133,9 @@ def _load_curve(options: argparse.Namespace) -> None:
     _print(seeds)
     if options.json:
         shown = {k: v for k, v in vars(options).items() if k not in ("run", "json", "plot")}
-        _write(options.json, json.dumps({"configuration": shown, "seeds": seeds}, indent=1) + "\n")
+        text = json.dumps({"configuration": shown, "seeds": seeds}, indent=1) + "\n"
+        with whole_file(options.json) as temporary:
+            temporary.write_text(text, encoding="utf-8")
     if options.plot:
         _plot(options.plot, seeds)
 
@@ -168,15 +170,6 @@ def _plot(path: Path, seeds: list[dict[str, Any]]) -> None:
 
 def _curve(seeds: list[dict[str, Any]], part: str) -> LoadCurve:
     return LoadCurve(np.array([seed[f"separation_{part}"] for seed in seeds]))
-
-
-def _write(path: Path, text: str) -> None:
-    temporary = path.with_name(f".{path.name}.{os.getpid()}")
-    try:
-        temporary.write_text(text, encoding="utf-8")
-        os.replace(temporary, path)
-    finally:
-        temporary.unlink(missing_ok=True)
 
 
 if __name__ == "__main__":

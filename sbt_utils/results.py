@@ -5,7 +5,8 @@ import os
 import platform
 import subprocess
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -62,13 +63,40 @@ def save(
         commit=_commit(),
         wall_time_seconds=round(time.time() - start, 1),
     )
+    with whole_file(path) as temporary:
+        dataset.to_netcdf(temporary, engine="h5netcdf")
+    return path
+
+
+@contextmanager
+def whole_file(path: Path) -> Iterator[Path]:
+    """Yield a temporary path beside a file, and move it there if all went well.
+
+    Parameters
+    ----------
+    path : pathlib.Path
+        The file: it is there whole, or as it was before.
+
+    Yields
+    ------
+    pathlib.Path
+        Where to write.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     with whole_file(Path(folder) / "curve.txt") as temporary:
+    ...         _ = temporary.write_text("1 0")
+    ...     [file.name for file in Path(folder).iterdir()]
+    ['curve.txt']
+    """
     temporary = path.with_name(f".{path.name}.{os.getpid()}")
     try:
-        dataset.to_netcdf(temporary, engine="h5netcdf")
+        yield temporary
         os.replace(temporary, path)
     finally:
         temporary.unlink(missing_ok=True)
-    return path
 
 
 def published_diagram(axis: str) -> xr.Dataset:
