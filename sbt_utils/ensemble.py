@@ -51,15 +51,15 @@ class Ensemble:
     ) -> None:
         layers = stock_layers(network)
         names = [name for name, _ in network.named_parameters()]
-        own = {name: member_memory(t.to(device), t.shape).copy_(t) for name, t in state.items()}
-        shapes = [own[name].shape for name in names]
+        shapes = [state[name].shape for name in names]
         count = sum(padded(shape[1:].numel()) for shape in shapes)
-        self.rows = own[names[0]].new_zeros(shapes[0][0], count)
+        self.rows = state[names[0]].new_zeros(shapes[0][0], count, device=device)
         self.gradients = torch.zeros_like(self.rows)
-        views = dict(zip(names, _views(self.rows, shapes), strict=True))
-        for name, view in views.items():
-            view.copy_(own[name])
-        own |= views
+        own = dict(zip(names, _views(self.rows, shapes), strict=True))
+        for name, _ in network.named_buffers():
+            own[name] = member_memory(self.rows, state[name].shape, state[name].dtype)
+        for name, tensor in own.items():
+            tensor.copy_(state[name])
         gradients = dict(zip(names, _views(self.gradients, shapes), strict=True))
         self._work = Workspace(self.rows)
         self._state = own

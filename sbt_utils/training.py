@@ -208,15 +208,14 @@ def train(
             for c in chunks
         ]
         outcomes = _in_threads(tasks, device)
-    states = {int(m): select(state, np.array([m])) for m in range(len(words))}
-    for chunk, (trained, _) in zip(chunks, outcomes, strict=True):
-        states |= {int(m): select(trained, np.array([i])) for i, m in enumerate(chunk)}
-    state = concatenate([states[m] for m in sorted(states)])
+    idle = np.setdiff1d(np.arange(len(words)), going)
+    states = [trained for trained, _ in outcomes] + ([select(state, idle)] if len(idle) else [])
+    state = select(concatenate(states), np.argsort(np.concatenate([*chunks, idle])))
     recorded = [h.assign_coords(member=c) for c, (_, h) in zip(chunks, outcomes, strict=True)]
-    empty = xr.Dataset(coords={"member": np.arange(len(words))})
+    history = xr.Dataset(coords={"member": np.arange(len(words))})
     if recorded:
-        empty = xr.concat(recorded, "member", join="outer").reindex_like(empty)
-    history = empty.drop_vars("member")
+        history = xr.concat(recorded, "member", join="outer").reindex_like(history)
+    history = history.drop_vars("member")
     history["epochs"] = ("member", state["epochs"].numpy(), {"long_name": "epochs trained"})
     history = history.assign_coords({name: ("member", array) for name, array in members.items()})
     return Training(history, state | {"algorithm": optimizer}, network)
