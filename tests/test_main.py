@@ -9,7 +9,6 @@ from xml.etree import ElementTree
 
 import numpy as np
 import pytest
-import torch
 
 from sbt_utils.__main__ import main
 from sbt_utils.datasets import load
@@ -21,12 +20,7 @@ TINY = ["load-curve", "--epochs", "1", "--train", "100", "--test", "50"]
 TINY += ["--hidden-layers", "2", "--width", "10"]
 
 
-@pytest.fixture(autouse=True)
-def one_thread():
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
+pytestmark = pytest.mark.usefixtures("one_thread")
 
 
 def strict(text):
