@@ -190,7 +190,7 @@ def diagram_excerpt(ours: xr.Dataset, published: xr.Dataset) -> Figure:
         ``separation_train`` (slope, noise, seed, layer) and ``accuracy_test`` (slope, noise, seed),
         a fraction.
     published : xarray.Dataset
-        From `sbt_utils.results.published_diagram`.
+        From `sbt_utils.published.published_diagram`.
 
     Returns
     -------

@@ -5,7 +5,8 @@ from pathlib import Path
 import xarray as xr
 
 from sbt_utils.figures import diagram_excerpt
-from sbt_utils.results import RESULTS, published_diagram
+from sbt_utils.published import published_diagram
+from sbt_utils.results import RESULTS
 
 ours = xr.load_dataset(RESULTS / "dropout_excerpt.nc", engine="h5netcdf")
 figure = diagram_excerpt(ours, published_diagram("dropout"))
