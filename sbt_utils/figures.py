@@ -133,9 +133,9 @@ def load_curves(curves: Mapping[str, LoadCurve], xlabel: str = "layer l") -> Fig
         figure = Figure(figsize=(8.4, 3.6))
         left, right = figure.subplots(1, 2)
         for place, (label, curve) in enumerate(curves.items()):
-            style = {"marker": "osD^vP*"[(place + place // 7) % 7], "label": label}
-            _draw(left, curve.mean, curve.spread, **style)
-            _draw(right, curve.scaled, None, **style)
+            style: Any = {"marker": "osD^vP*"[(place + place // 7) % 7], "label": label}
+            draw_curve(left, curve.mean, curve.spread, **style)
+            draw_curve(right, curve.scaled, **style)
         last = max(len(curve.mean) for curve in curves.values()) - 1
         right.plot([0, last], [1, 0], color="0.5", lw=1, ls="--", zorder=0)
         left.set(xlabel=xlabel, ylabel="data separation D", title="as measured")
@@ -181,69 +181,62 @@ def curves_in_time(history: xr.Dataset) -> Figure:
     return figure
 
 
-def diagram_excerpt(ours: xr.Dataset, published: xr.Dataset) -> Figure:
-    """Lay measured load curves over the published ones, a panel for each cell.
+def draw_curve(
+    axes: Axes, mean: np.ndarray, spread: np.ndarray | None = None, **style: Any
+) -> None:
+    """Draw a curve over l, with a band of one standard deviation.
 
     Parameters
     ----------
-    ours : xarray.Dataset
-        ``separation_train`` (slope, noise, seed, layer) and ``accuracy_test`` (slope, noise, seed),
-        a fraction.
-    published : xarray.Dataset
-        From `sbt_utils.published.published_diagram`.
-
-    Returns
-    -------
-    matplotlib.figure.Figure
-        Noise falls from left to right and α rises from top to bottom, as in the paper; the ground
-        is the darker, the lower the accuracy.
+    axes : matplotlib.axes.Axes
+        Where.
+    mean : ndarray, shape (L + 1,)
+        The curve.
+    spread : ndarray, shape (L + 1,), optional
+        Half the width of the band.
+    **style
+        Of the line.
 
     Examples
     --------
-    >>> cell = {"slope": [0.0], "noise": [0.1]}
-    >>> ours = xr.Dataset({
-    ...     "separation_train": (("slope", "noise", "seed", "layer"), np.array([[[[1.0, 0.0]]]])),
-    ...     "accuracy_test": (("slope", "noise", "seed"), np.array([[[0.9]]]))}, cell)
-    >>> published = xr.Dataset({"curve": (("slope", "noise", "layer"), [[[1, 0]]])}, cell)
-    >>> len(diagram_excerpt(ours, published).axes)
-    1
+    >>> axes = Figure().add_subplot()
+    >>> draw_curve(axes, np.array([1.0, 0.5, 0.0]), np.array([0.0, 0.1, 0.0]), color="black")
+    >>> len(axes.lines), len(axes.collections)
+    (1, 1)
     """
-    slopes, levels = np.sort(ours.slope.values), np.sort(ours.noise.values)[::-1]
-    accuracy = ours.accuracy_test.mean("seed")
-    darkest, lightest = float(accuracy.min()), float(accuracy.max())
-    with mpl.rc_context(STYLE | {"font.size": 11}):
-        figure = Figure(figsize=(0.98 * len(levels) + 0.5, 1.15 * len(slopes) + 0.9))
-        grid = figure.subplots(len(slopes), len(levels), squeeze=False, sharex=True, sharey=True)
-        for row, slope in zip(grid, slopes, strict=True):
-            for axes, noise in zip(row, levels, strict=True):
-                cell = {"slope": slope, "noise": noise}
-                bright = (float(accuracy.sel(cell)) - darkest) / max(lightest - darkest, 1e-12)
-                axes.set_facecolor(str(0.72 + 0.28 * bright))
-                _draw_cell(axes, ours.separation_train.sel(cell), published.curve.sel(cell))
-                axes.set_title(f"{accuracy.sel(cell).item():.1%}", fontsize=10, pad=2)
-            row[0].set_ylabel(f"α = {slope:g}")
-        for axes, noise in zip(grid[-1], levels, strict=True):
-            axes.set_xlabel(f"p = {noise:g}")
-        figure.legend(*grid[0, 0].get_legend_handles_labels(), loc="outside upper center", ncols=2)
-    return figure
-
-
-def _draw_cell(axes: Axes, separation: xr.DataArray, published: xr.DataArray) -> None:
-    """Draw a cell's curves: ours with its seeds' spread in its mean's scale, and the published."""
-    curve = LoadCurve(separation.transpose("seed", "layer").values)
-    axes.plot(published, "--", color="black", lw=1.4, label="published", zorder=3)
-    spread = None if curve.spread is None else curve.spread / np.ptp(curve.mean)
-    _draw(axes, curve.scaled, spread, color=COLOURS[1], label="this companion")
-    axes.set(xticks=[], yticks=[], ylim=(-0.08, 1.08))
-    axes.spines[:].set_visible(False)
-
-
-def _draw(axes: Axes, mean: np.ndarray, spread: np.ndarray | None, **style: Any) -> None:
-    """Draw a curve over l, with a band of one standard deviation."""
     (line,) = axes.plot(mean, **style)
     if spread is not None:
         low, high = mean - spread, mean + spread
         axes.fill_between(range(len(mean)), low, high, color=line.get_color(), alpha=0.25, lw=0)
+
+
+def panels(count: int, width: float, height: float) -> tuple[Figure, list[Axes]]:
+    """Return a figure of panels, two in a row.
+
+    Parameters
+    ----------
+    count : int
+        How many.
+    width, height : float
+        Of a panel, in inches.
+
+    Returns
+    -------
+    figure : matplotlib.figure.Figure
+    panels : list of matplotlib.axes.Axes
+
+    Examples
+    --------
+    >>> figure, three = panels(3, width=4, height=3)
+    >>> len(three), len(figure.axes)
+    (3, 3)
+    """
+    rows, columns = -(-count // 2), min(count, 2)
+    figure = Figure(figsize=(width * columns, height * rows))
+    grid = figure.subplots(rows, columns, squeeze=False).ravel()
+    for axes in grid[count:]:
+        axes.remove()
+    return figure, list(grid[:count])
 
 
 def _principal_plane(points: np.ndarray) -> np.ndarray:

@@ -7,6 +7,7 @@ import numpy as np
 import pandas as pd
 import xarray as xr
 
+from sbt_utils.diagrams import scaled_curves
 from sbt_utils.results import RESULTS
 
 
@@ -53,7 +54,7 @@ def published_diagram(axis: str) -> xr.Dataset:
     ).sortby("noise")
 
 
-def compare(ours: xr.Dataset, published: xr.Dataset) -> xr.Dataset:
+def compare(ours: xr.Dataset, published: xr.Dataset, average: str = "mean") -> xr.Dataset:
     """Compare a measured phase diagram with a published one, cell by cell.
 
     Parameters
@@ -63,13 +64,21 @@ def compare(ours: xr.Dataset, published: xr.Dataset) -> xr.Dataset:
         fraction.
     published : xarray.Dataset
         From `published_diagram`.
+    average : {"mean", "median"}
+        Of ours over the seeds. What was published is the mean.
 
     Returns
     -------
     xarray.Dataset
         For the cells that both have, (slope, noise): ``deviation``, the mean over the layers of the
-        absolute difference of the min-max scaled curves (ours: of the mean over the seeds);
-        ``accuracy_difference``, ours less the published, in percentage points.
+        absolute difference of the min-max scaled curves (ours: of the average over the seeds that
+        have one); ``accuracy`` and ``accuracy_published``, in percent; ``accuracy_difference``,
+        ours less the published, in percentage points.
+
+    Raises
+    ------
+    ValueError
+        For another average.
 
     Examples
     --------
@@ -79,46 +88,92 @@ def compare(ours: xr.Dataset, published: xr.Dataset) -> xr.Dataset:
     >>> float(compare(ours, published).deviation.max()) < 1e-12
     True
     """
-    mean = ours.separation_train.mean("seed")
-    lowest = mean.min("layer")
-    scaled = (mean - lowest) / (mean.max("layer") - lowest)
-    points = 100 * ours.accuracy_test.mean("seed") - published.accuracy
-    return xr.Dataset(
+    ours, published = xr.align(ours, published, join="inner")
+    deviation = abs(scaled_curves(ours, average) - published.curve).mean("layer", skipna=False)
+    each = 100 * ours.accuracy_test
+    accuracy = each.mean("seed") if average == "mean" else each.median("seed")
+    cells = xr.Dataset(
         {
-            "deviation": abs(scaled - published.curve).mean("layer"),
-            "accuracy_difference": points.assign_attrs(units="percentage points"),
+            "deviation": deviation,
+            "accuracy": accuracy.assign_attrs(units="%"),
+            "accuracy_published": published.accuracy,
+            "accuracy_difference": (accuracy - published.accuracy).assign_attrs(
+                units="percentage points"
+            ),
         }
     )
+    return cells.transpose("slope", "noise")
 
 
-def agreement_table(comparisons: Mapping[str, xr.Dataset]) -> pd.DataFrame:
+def agreement_table(
+    comparisons: Mapping[str, xr.Dataset], limits: Mapping[str, float] | float = 0.03
+) -> pd.DataFrame:
     """Sum up comparisons with the published diagram, a row for each.
 
     Parameters
     ----------
     comparisons : mapping of str to xarray.Dataset
         From `compare`, by what to call them.
+    limits : float or mapping of str to float
+        The deviation that a cell should keep to; one for all, or by name.
 
     Returns
     -------
     pandas.DataFrame
-        Number of cells, mean and largest deviation, largest magnitude of the accuracy difference.
+        Number of cells; mean deviation, its 90th percentile and the largest; the fraction of cells
+        within the limit (a cell without a curve of ours is none of them); largest magnitude of the
+        accuracy difference; Spearman's rank correlation of the accuracies with the published ones.
 
     Examples
     --------
-    >>> cells = xr.Dataset({"deviation": ("noise", [0.01, 0.03]),
+    >>> cells = xr.Dataset({"deviation": ("noise", [0.01, 0.04]),
+    ...                     "accuracy": ("noise", [90.0, 92.2]),
+    ...                     "accuracy_published": ("noise", [90.5, 92.0]),
     ...                     "accuracy_difference": ("noise", [-0.5, 0.2])})
-    >>> agreement_table({"two cells": cells})["largest deviation"].item()
-    0.03
+    >>> table = agreement_table({"two cells": cells}, limits=0.03)
+    >>> table["largest deviation"].item(), table["within the limit"].item()
+    (0.04, 0.5)
     """
-    return pd.DataFrame(
-        {
-            name: {
-                "cells": cells.deviation.size,
-                "mean deviation": cells.deviation.mean().item(),
-                "largest deviation": cells.deviation.max().item(),
-                "accuracy within, points": abs(cells.accuracy_difference).max().item(),
-            }
-            for name, cells in comparisons.items()
+    rows = {}
+    for name, cells in comparisons.items():
+        limit = limits[name] if isinstance(limits, Mapping) else limits
+        rows[name] = {
+            "cells": cells.deviation.size,
+            "mean deviation": cells.deviation.mean().item(),
+            "90 % of cells below": cells.deviation.quantile(0.9).item(),
+            "largest deviation": cells.deviation.max().item(),
+            "limit": limit,
+            "within the limit": (cells.deviation <= limit).mean().item(),
+            "accuracy within, points": abs(cells.accuracy_difference).max().item(),
+            "rank correlation": rank_correlation(cells.accuracy, cells.accuracy_published),
         }
-    ).T
+    return pd.DataFrame(rows).T
+
+
+def rank_correlation(first: xr.DataArray, second: xr.DataArray) -> float:
+    """Return Spearman's rank correlation of two quantities over the same cells.
+
+    Parameters
+    ----------
+    first, second : xarray.DataArray
+        Of the same dimensions, in any order; cells where either is nan are left out.
+
+    Returns
+    -------
+    float
+        Pearson's correlation of the ranks, equal values sharing their mean rank: 1 if both put the
+        cells in the same order, nan if one of them is the same everywhere.
+
+    Examples
+    --------
+    >>> accuracy = xr.DataArray([89.0, 93.0, 92.0], dims="noise")
+    >>> rank_correlation(accuracy, accuracy**2)
+    1.0
+    """
+    first, second = xr.broadcast(*xr.align(first, second, join="inner"))
+    second = second.transpose(*first.dims)
+    both = pd.DataFrame({"first": first.values.ravel(), "second": second.values.ravel()}).dropna()
+    ranks = both.rank()
+    if (ranks.nunique() < 2).any():
+        return float("nan")
+    return float(ranks["first"].corr(ranks["second"]))

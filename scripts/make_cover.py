@@ -4,7 +4,7 @@ from pathlib import Path
 
 import xarray as xr
 
-from sbt_utils.figures import diagram_excerpt
+from sbt_utils.cell_figures import diagram_excerpt
 from sbt_utils.published import published_diagram
 from sbt_utils.results import RESULTS
 

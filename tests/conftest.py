@@ -1,5 +1,7 @@
 """What several test files share."""
 
+import matplotlib as mpl
+import matplotlib.pyplot as plt
 import pytest
 import torch
 
@@ -11,3 +13,13 @@ def one_thread():
     torch.set_num_threads(1)
     yield
     torch.set_num_threads(before)
+
+
+@pytest.fixture
+def matplotlib_untouched():
+    """Figures leave no global state behind."""
+    # dict.copy reads the parameters as they are: nothing looks for a backend.
+    before, open_figures = dict.copy(mpl.rcParams), plt.get_fignums()
+    yield
+    assert dict.copy(mpl.rcParams) == before
+    assert plt.get_fignums() == open_figures

@@ -1,61 +1,28 @@
 """The figures: what they show is what they were given."""
 
-import io
 import itertools
 
-import matplotlib as mpl
-import matplotlib.pyplot as plt
 import numpy as np
 import pytest
 import xarray as xr
+from drawing import band, drawn, legend_of
 from matplotlib.colors import to_rgb
-from matplotlib.figure import Figure
 
 from sbt_utils.figures import (
     COLOURS,
     curves_in_time,
-    diagram_excerpt,
     digits,
     feature_clouds,
     load_curves,
 )
 from sbt_utils.separation import LoadCurve
 
-
-@pytest.fixture(autouse=True)
-def _no_global_state_is_changed():
-    # dict.copy reads the parameters as they are: nothing looks for a backend.
-    before, open_figures = dict.copy(mpl.rcParams), plt.get_fignums()
-    yield
-    assert dict.copy(mpl.rcParams) == before
-    assert plt.get_fignums() == open_figures
+pytestmark = pytest.mark.usefixtures("matplotlib_untouched")
 
 
 @pytest.fixture
 def rng():
     return np.random.default_rng(0)
-
-
-def drawn(figure):
-    """Return a figure after having it drawn, as the book and the command line do."""
-    assert isinstance(figure, Figure)
-    for kind, magic in (("png", b"\x89PNG\r\n"), ("svg", b"<?xml")):
-        file = io.BytesIO()
-        figure.savefig(file, format=kind)
-        assert file.getvalue().startswith(magic)
-    return figure
-
-
-def band(collection):
-    """Return the lower and upper edge of a band over l = 0, 1, ..."""
-    x, y = collection.get_paths()[0].vertices.T
-    layers = range(round(x.max()) + 1)
-    edges = [[extreme(y[x == layer]) for layer in layers] for extreme in (min, max)]
-    return np.array(edges)
-
-
-def legend_of(figure):
-    return [text.get_text() for text in figure.legends[0].get_texts()]
 
 
 # Digits --------------------------------------------------------------------------------------
@@ -205,76 +172,6 @@ def test_curves_in_time_of_a_member_that_stopped(rng):
         {"probe_epoch": [0, 2, 4], "epoch": [1, 2, 3, 4]},
     )
     drawn(curves_in_time(history))
-
-
-# The diagram ---------------------------------------------------------------------------------
-
-
-def diagram(rng, slopes, levels, seeds=2, layers=8):
-    shape = len(slopes), len(levels), seeds
-    cells = {"slope": slopes, "noise": levels}
-    ours = xr.Dataset(
-        {
-            "separation_train": (("slope", "noise", "seed", "layer"), rng.random((*shape, layers))),
-            "accuracy_test": (("slope", "noise", "seed"), rng.random(shape)),
-        },
-        cells,
-    )
-    curve = ("slope", "noise", "layer"), rng.random((*shape[:2], layers))
-    return ours, xr.Dataset({"curve": curve}, cells)
-
-
-@pytest.mark.parametrize(
-    ("slopes", "levels", "seeds"),
-    [
-        ([0.2], [0.1], 1),
-        ([0.0, 1.0], [0.0, 0.04, 0.28], 3),
-        ([0.0], [0.0, 0.01, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6], 2),
-        ([0.0, 0.2, 0.4, 0.6, 1.0], [0.1], 1),
-        # Not in order: the figure has an order of its own.
-        ([0.6, 0.2], [0.28, 0.0, 0.12], 2),
-    ],
-    ids=["one cell", "block", "row", "column", "unordered"],
-)
-def test_diagram_excerpt(rng, slopes, levels, seeds):
-    ours, published = diagram(rng, slopes, levels, seeds)
-    figure = drawn(diagram_excerpt(ours, published))
-    assert legend_of(figure) == ["published", "this companion"]
-    assert len(figure.axes) == len(slopes) * len(levels)
-    grid = np.reshape(figure.axes, (len(slopes), len(levels)))
-    assert [row[0].get_ylabel() for row in grid] == [f"α = {s:g}" for s in sorted(slopes)]
-    assert [axes.get_xlabel() for axes in grid[-1]] == [f"p = {p:g}" for p in sorted(levels)[::-1]]
-    for row, slope in zip(grid, sorted(slopes), strict=True):
-        for axes, noise in zip(row, sorted(levels)[::-1], strict=True):
-            cell = {"slope": slope, "noise": noise}
-            theirs, own = (line.get_ydata() for line in axes.lines)
-            assert theirs == pytest.approx(published.curve.sel(cell).values)
-            rows = ours.separation_train.sel(cell).values
-            mean = rows.mean(0)
-            scaled = (mean - min(mean)) / (max(mean) - min(mean))
-            assert own == pytest.approx(scaled)
-            assert axes.get_title() == f"{ours.accuracy_test.sel(cell).values.mean():.1%}"
-            assert len(axes.collections) == (seeds > 1)
-            if seeds > 1:
-                spread = rows.std(0, ddof=1) / (max(mean) - min(mean))
-                expected = [scaled - spread, scaled + spread]
-                np.testing.assert_allclose(band(axes.collections[0]), expected)
-
-
-def test_the_ground_is_the_darker_the_lower_the_accuracy(rng):
-    ours, published = diagram(rng, [0.0, 0.5, 1.0], [0.0, 0.1, 0.2])
-    figure = diagram_excerpt(ours, published)
-    accuracy = ours.accuracy_test.mean("seed").values[:, ::-1].ravel()
-    brightness = np.array([sum(axes.get_facecolor()[:3]) for axes in figure.axes])
-    assert np.argsort(brightness).tolist() == np.argsort(accuracy).tolist()
-
-
-def test_the_data_handed_in_are_left_alone(rng):
-    ours, published = diagram(rng, [0.0], [0.0, 0.1])
-    before = ours.copy(deep=True), published.copy(deep=True)
-    diagram_excerpt(ours, published)
-    xr.testing.assert_identical(ours, before[0])
-    xr.testing.assert_identical(published, before[1])
 
 
 # Colours -------------------------------------------------------------------------------------

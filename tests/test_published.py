@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import xarray as xr
 
-from sbt_utils.published import compare, published_diagram
+from sbt_utils.published import agreement_table, compare, published_diagram, rank_correlation
 
 ROOT = Path(__file__).parents[1]
 REFERENCE = ROOT / "results/reference/published_phase_diagrams.json"
@@ -117,3 +117,95 @@ def test_compare_a_cell_without_a_shape(value):
 def test_compare_without_common_cells():
     ours = measured(np.ones((1, 1, 1, 8)), np.ones((1, 1, 1)), [0.33], [0.28])
     assert compare(ours, published_diagram("dropout")).deviation.size == 0
+
+
+def test_compare_leaves_out_seeds_without_a_curve():
+    curves = [[6.0, 2.0, 0.0], [4.0, 2.0, 2.0], [100.0, np.nan, 0.0]]
+    ours = measured([[curves]], [[[0.9, 0.8, 0.1]]], [0.0], [0.1])
+    theirs = published([[[1.0, 0.25, 0.0]]], [[60.0]], [0.0], [0.1])
+    result = compare(ours, theirs)
+    assert result.deviation.item() == pytest.approx(0)
+    # Every network has an accuracy.
+    assert result.accuracy.item() == pytest.approx(60)
+    assert result.accuracy_published.item() == 60
+    assert result.accuracy_difference.item() == pytest.approx(0)
+
+
+def test_compare_by_medians():
+    curves = [[5.0, 2.0, 1.0], [5.0, 2.0, 1.0], [100.0, 99.0, 0.0]]
+    ours = measured([[curves]], [[[0.9, 0.8, 0.1]]], [0.0], [0.1])
+    theirs = published([[[1.0, 0.25, 0.0]]], [[80.0]], [0.0], [0.1])
+    result = compare(ours, theirs, average="median")
+    assert result.deviation.item() == pytest.approx(0)
+    assert result.accuracy_difference.item() == pytest.approx(0)
+    assert compare(ours, theirs).deviation.item() > 0.1
+
+
+# Summing up ----------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def comparison():
+    rng = np.random.default_rng(0)
+    ours = measured(rng.random((3, 4, 2, 8)), rng.random((3, 4, 2)), [0.0, 0.4, 1.0], range(4))
+    theirs = published(rng.random((3, 4, 8)), 100 * rng.random((3, 4)), [0.0, 0.4, 1.0], range(4))
+    return compare(ours, theirs)
+
+
+def test_agreement_table(comparison):
+    deviation = comparison.deviation.values.ravel()
+    ninth = np.sort(deviation)[8]
+    table = agreement_table({"all": comparison, "row": comparison.isel(slope=[0])}, ninth)
+    row = table.loc["all"]
+    assert row["cells"] == 12
+    assert row["mean deviation"] == pytest.approx(deviation.mean())
+    assert row["90 % of cells below"] == pytest.approx(np.percentile(deviation, 90))
+    assert row["largest deviation"] == pytest.approx(deviation.max())
+    assert row["within the limit"] == pytest.approx(9 / 12)
+    worst = abs(comparison.accuracy - comparison.accuracy_published).max().item()
+    assert row["accuracy within, points"] == pytest.approx(worst)
+    expected = rank_correlation(comparison.accuracy, comparison.accuracy_published)
+    assert row["rank correlation"] == expected
+    assert table.loc["row", "cells"] == 4
+
+
+def test_each_comparison_has_its_limit(comparison):
+    table = agreement_table({"one": comparison, "two": comparison}, {"one": 0.0, "two": 1.0})
+    assert table["limit"].tolist() == [0, 1]
+    assert table["within the limit"].tolist() == [0, 1]
+
+
+def test_a_cell_without_a_curve_is_not_within_the_limit(comparison):
+    comparison.deviation[0, 0] = np.nan
+    row = agreement_table({"all": comparison}, 1.0).loc["all"]
+    assert row["within the limit"] == pytest.approx(11 / 12)
+    assert np.isfinite(row["mean deviation"])
+
+
+def cells(values):
+    return xr.DataArray(values, dims="noise")
+
+
+@pytest.mark.parametrize(
+    ("first", "second", "expected"),
+    [
+        ([1, 2, 3], [10, 20, 90], 1),
+        ([1, 2, 3], [3, 2, -7], -1),
+        ([1, 2, 3, 4], [1, 3, 2, 4], 0.8),  # 1 - 6 (1 + 1) / (4 (16 - 1))
+        ([1, 1, 2], [1, 2, 3], 0.75**0.5),  # equal values share their mean rank
+        ([1, np.nan, 2], [1, 5, 2], 1),
+        ([1, 1, 1], [1, 2, 3], np.nan),
+        ([1], [1], np.nan),
+    ],
+    ids=["order", "reverse", "swap", "tie", "nan", "constant", "single"],
+)
+def test_rank_correlation(first, second, expected):
+    assert rank_correlation(cells(first), cells(second)) == pytest.approx(expected, nan_ok=True)
+
+
+def test_rank_correlation_takes_cells_by_their_coordinates():
+    rng = np.random.default_rng(0)
+    first = xr.DataArray(rng.random((3, 4)), {"slope": [0, 1, 2], "noise": range(4)})
+    second = (2 * first).transpose("noise", "slope").isel(noise=[3, 0, 1, 2])
+    assert rank_correlation(first, second) == pytest.approx(1)
+    assert rank_correlation(first, second.isel(noise=[0, 2])) == pytest.approx(1)

@@ -1,0 +1,207 @@
+"""Phase diagrams as figures: noise falls from left to right, α rises from top to bottom."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import matplotlib as mpl
+import numpy as np
+import xarray as xr
+from matplotlib.axes import Axes
+from matplotlib.collections import LineCollection
+from matplotlib.colors import LinearSegmentedColormap
+from matplotlib.figure import Figure
+from matplotlib.image import AxesImage
+
+from sbt_utils.diagrams import scaled_curves
+from sbt_utils.figures import STYLE, panels
+from sbt_utils.noise_axes import NOISES, in_order, level_name
+from sbt_utils.separation import REGIME_TOLERANCE
+
+GROUND = LinearSegmentedColormap.from_list("ground", ["0.66", "1.0"])
+"""Greys light enough for a curve to show on them."""
+
+RED = "#B3200E"
+
+
+def phase_diagram(
+    diagrams: Mapping[str, xr.Dataset], published: Mapping[str, xr.Dataset] | None = None
+) -> Figure:
+    """Draw phase diagrams as the paper does: every cell's load curve on a ground of its accuracy.
+
+    Parameters
+    ----------
+    diagrams : mapping of str to xarray.Dataset
+        By source of noise, a key of `NOISES`: ``separation_train`` (noise, slope, seed, layer),
+        ``accuracy_test`` (noise, slope, seed), a fraction.
+    published : mapping of str to xarray.Dataset, optional
+        From `sbt_utils.published.published_diagram`, drawn dashed over ours.
+
+    Returns
+    -------
+    matplotlib.figure.Figure
+        A panel for each source of noise, thinned to the levels that `NOISES` shows. Curves are
+        scaled from 1 to 0 after the mean over the seeds; the ground is the darker, the lower the
+        mean test accuracy, on a scale of the panel's own that reaches down at most 12 points.
+
+    Examples
+    --------
+    >>> cells = xr.Dataset({
+    ...     "separation_train": (("noise", "slope", "seed", "layer"), [[[[1.0, 0.0]]]]),
+    ...     "accuracy_test": (("noise", "slope", "seed"), [[[0.9]]])}, {"noise": [0], "slope": [1]})
+    >>> [axes.get_xlabel() for axes in phase_diagram({"dropout": cells}).axes[:1]]
+    ['dropout p']
+    """
+    with mpl.rc_context(STYLE | {"font.size": 11}):
+        figure, grid = panels(len(diagrams), width=4.9, height=3.6)
+        for axes, (name, diagram) in zip(grid, diagrams.items(), strict=False):
+            cells = in_order(name, diagram)
+            shown = np.isin(cells.noise, NOISES[name].shown)
+            cells = cells.isel(noise=shown) if shown.any() else cells
+            accuracy = 100 * cells.accuracy_test.mean("seed")
+            image = _image(axes, name, accuracy, cmap=GROUND, vmin=_floor(accuracy))
+            _bar(figure, axes, image, "test accuracy, %")
+            _add_curves(axes, scaled_curves(cells), color=RED, lw=1.8)
+            if published and name in published:
+                others = published[name].curve.reindex_like(cells[["noise", "slope"]])
+                _add_curves(axes, others, color="black", lw=1.0, ls="--")
+    return figure
+
+
+def shape_and_accuracy(summaries: Mapping[str, xr.Dataset]) -> Figure:
+    """Draw convexity and test accuracy as heat maps, with the line of equal loads over both.
+
+    Parameters
+    ----------
+    summaries : mapping of str to xarray.Dataset
+        From `sbt_utils.diagrams.cell_summary`, by source of noise, a key of `NOISES`.
+
+    Returns
+    -------
+    matplotlib.figure.Figure
+        A row for each source of noise. Solid: convexity zero, the equiseparated line; dotted: the
+        edges of the equiseparated regime. The star marks the cell with the highest accuracy.
+
+    Examples
+    --------
+    >>> cells = xr.Dataset({"convexity": (("noise", "slope"), [[0.1, -0.1], [0.2, 0.1]]),
+    ...                     "accuracy": (("noise", "slope"), [[0.9, 0.91], [0.92, 0.8]])},
+    ...                    {"noise": [0.0, 0.1], "slope": [0.0, 1.0]})
+    >>> figure = shape_and_accuracy({"dropout": cells})
+    """
+    extreme = max(float(abs(cells.convexity).quantile(0.98)) for cells in summaries.values())
+    percent = {name: 100 * cells.accuracy for name, cells in summaries.items()}
+    floor = min(_floor(accuracy, reach=6) for accuracy in percent.values())
+    best = max(float(accuracy.max()) for accuracy in percent.values())
+    with mpl.rc_context(STYLE):
+        figure = Figure(figsize=(8.4, 2.6 * len(summaries) + 0.9))
+        grid = figure.subplots(len(summaries), 2, squeeze=False)
+        for row, (name, cells) in zip(grid, summaries.items(), strict=True):
+            convexity = in_order(name, cells.convexity)
+            accuracy = in_order(name, percent[name])
+            shape = _image(row[0], name, convexity, cmap="PuOr", vmin=-extreme, vmax=extreme)
+            height = _image(row[1], name, accuracy, cmap="cividis", vmin=floor, vmax=best)
+            for axes, colour in zip(row, ("black", "white"), strict=True):
+                _add_contours(axes, convexity.values, colour)
+                place = np.unravel_index(np.nanargmax(accuracy.values), accuracy.shape)
+                axes.plot(place[1], place[0], "*", ms=13, mfc="white", mec="black", mew=1)
+        bar: Any = {"location": "bottom", "aspect": 30}
+        words = "convexity: lazy < 0 < active"
+        figure.colorbar(shape, ax=grid[:, 0], extend="both", label=words, **bar)
+        figure.colorbar(height, ax=grid[:, 1], extend="min", label="test accuracy, %", **bar)
+    return figure
+
+
+def cell_values(
+    values: Mapping[str, xr.DataArray], label: str, limits: Mapping[str, float] | None = None
+) -> Figure:
+    """Draw a number for each cell as a heat map, and write it there.
+
+    Parameters
+    ----------
+    values : mapping of str to xarray.DataArray
+        (noise, slope), by source of noise, a key of `NOISES`.
+    label : str
+        What the values are.
+    limits : mapping of str to float, optional
+        Cells with a higher value are framed.
+
+    Returns
+    -------
+    matplotlib.figure.Figure
+
+    Examples
+    --------
+    >>> deviation = xr.DataArray([[0.01], [0.04]], {"noise": [0.0, 0.1], "slope": [0.0]})
+    >>> figure = cell_values({"dropout": deviation}, "deviation", limits={"dropout": 0.03})
+    >>> [text.get_text() for text in figure.axes[0].texts]
+    ['.040', '.010']
+    """
+    highest = max(float(each.max()) for each in values.values())
+    with mpl.rc_context(STYLE | {"font.size": 11}):
+        figure = Figure(figsize=(6.4, 3.1 * len(values)))
+        panels = figure.subplots(len(values), squeeze=False)[:, 0]
+        for axes, (name, each) in zip(panels, values.items(), strict=True):
+            cells = in_order(name, each)
+            image = _image(axes, name, cells, cmap="Oranges", vmin=0, vmax=max(highest, 1e-12))
+            for (row, column), value in np.ndenumerate(cells.values):
+                dark = value > 0.6 * highest
+                text = f"{value:.3f}".removeprefix("0") if np.isfinite(value) else "–"
+                axes.text(
+                    column, row, text, ha="center", va="center", color="w" if dark else "k", size=9
+                )
+                if limits and value > limits.get(name, np.inf):
+                    axes.add_patch(
+                        mpl.patches.Rectangle(
+                            (column - 0.46, row - 0.44), 0.92, 0.88, fill=False, lw=2, ec="black"
+                        )
+                    )
+        figure.colorbar(image, ax=panels, label=label, aspect=30)
+    return figure
+
+
+def _image(axes: Axes, name: str, cells: xr.DataArray, **style: Any) -> AxesImage:
+    """Draw ordered cells as an image with its axes named."""
+    axes.set_facecolor("white")
+    image = axes.imshow(cells.values, aspect="auto", interpolation="nearest", **style)
+    levels = cells.noise.values
+    step = 1 if len(levels) <= 8 else 2
+    axes.set_xticks(range(0, len(levels), step), [level_name(level) for level in levels[::step]])
+    axes.set_yticks(range(len(cells.slope)), [f"{slope:g}" for slope in cells.slope.values])
+    axes.tick_params(length=0)
+    axes.spines[:].set_visible(False)
+    axes.set(xlabel=NOISES[name].label, ylabel="negative slope α")
+    return image
+
+
+def _add_curves(axes: Axes, curves: xr.DataArray, **style: Any) -> None:
+    """Draw ordered cells' curves, each within its cell of an image."""
+    curves = curves.transpose("slope", "noise", "layer")
+    across = np.linspace(-0.38, 0.38, curves.sizes["layer"])
+    lines = [
+        np.column_stack([column + across, row + 0.36 - 0.72 * curve])
+        for row, cells in enumerate(curves.values)
+        for column, curve in enumerate(cells)
+        if np.isfinite(curve).all()
+    ]
+    axes.add_collection(LineCollection(lines, **style), autolim=False)
+
+
+def _add_contours(axes: Axes, convexity: np.ndarray, colour: str) -> None:
+    """Draw the equiseparated line and the edges of its regime, where they cross the diagram."""
+    if min(convexity.shape) < 2:
+        return
+    for level, style in ((-REGIME_TOLERANCE, ":"), (0.0, "-"), (REGIME_TOLERANCE, ":")):
+        if np.nanmin(convexity) < level < np.nanmax(convexity):
+            axes.contour(convexity, [level], colors=colour, linestyles=style, linewidths=1.6)
+
+
+def _floor(accuracy: xr.DataArray, reach: float = 12) -> float:
+    """Return the lowest accuracy of a scale, which one bad cell must not stretch."""
+    return max(float(accuracy.min()), float(accuracy.max()) - reach)
+
+
+def _bar(figure: Figure, axes: Axes, image: AxesImage, label: str) -> None:
+    """Put a scale beside a panel, pointed where values lie below it."""
+    lowest = np.nanmin(np.asarray(image.get_array(), np.float64))
+    below = lowest < image.get_clim()[0]
+    figure.colorbar(image, ax=axes, label=label, extend="min" if below else "neither", pad=0.02)
