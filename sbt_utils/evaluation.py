@@ -1,7 +1,8 @@
 """Load curves and accuracies of trained networks."""
 
 import copy
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import numpy as np
@@ -16,7 +17,7 @@ from sbt_utils.scatter import UndefinedSeparation
 def evaluate(
     networks: Iterable[nn.Module], images: Tensor, labels: Tensor, measure: str = "trace"
 ) -> xr.Dataset:
-    """Measure the load curve and the accuracy of each network on labelled images.
+    """Measure the load curve, the accuracy and the loss of each network on labelled images.
 
     Parameters
     ----------
@@ -30,8 +31,8 @@ def evaluate(
     Returns
     -------
     xarray.Dataset
-        ``separation`` (member, layer), nan where a collapsed network leaves it undefined, and
-        ``accuracy`` (member), a fraction.
+        ``separation`` (member, layer), nan where a collapsed network leaves it undefined;
+        ``accuracy`` (member), a fraction; ``loss`` (member), the mean cross-entropy in nats.
 
     Examples
     --------
@@ -41,10 +42,12 @@ def evaluate(
     >>> evaluate([MLP()], digits.train_images, digits.train_labels).separation.shape
     (1, 8)
     """
-    curves, accuracies = [], []
-    for network in networks:
-        curves.append(separation_or_nan(network, images, labels, measure))
-        accuracies.append(_accuracy(network, images, labels))
+
+    def each(network: nn.Module) -> tuple[np.ndarray, float, float]:
+        curve = separation_or_nan(network, images, labels, measure)
+        return curve, *_accuracy_and_loss(network, images, labels)
+
+    curves, accuracies, losses = zip(*_on_threads(each, networks), strict=True)
     return xr.Dataset(
         {
             "separation": (
@@ -52,9 +55,23 @@ def evaluate(
                 np.stack(curves),
                 {"long_name": "data separation D"},
             ),
-            "accuracy": ("member", accuracies, {"long_name": "accuracy"}),
+            "accuracy": ("member", list(accuracies), {"long_name": "accuracy"}),
+            "loss": ("member", list(losses), {"long_name": "cross-entropy"}),
         }
     )
+
+
+def _on_threads(function: Callable[[nn.Module], Any], networks: Iterable[nn.Module]) -> list[Any]:
+    """Call a function for each network, as many at once as PyTorch has threads, each on one.
+
+    A sum over several threads would depend on their number in its last digit.
+    """
+    threads = torch.get_num_threads()
+    try:
+        with ThreadPoolExecutor(threads, initializer=torch.set_num_threads, initargs=(1,)) as pool:
+            return list(pool.map(function, networks))
+    finally:
+        torch.set_num_threads(threads)
 
 
 def separation_or_nan(
@@ -94,6 +111,8 @@ def separation_or_nan(
 
 
 @torch.no_grad()
-def _accuracy(network: nn.Module, images: Tensor, labels: Tensor) -> float:
-    """Return the fraction of images that a network in evaluation mode classifies rightly."""
-    return (network(images).argmax(1) == labels).double().mean().item()
+def _accuracy_and_loss(network: nn.Module, images: Tensor, labels: Tensor) -> tuple[float, float]:
+    """Return the fraction of images classified rightly and the mean cross-entropy."""
+    logits = network(images)
+    right = (logits.argmax(1) == labels).double().mean()
+    return right.item(), nn.functional.cross_entropy(logits.double(), labels).item()

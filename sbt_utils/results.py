@@ -4,7 +4,6 @@ import json
 import os
 import platform
 import subprocess
-import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from importlib.metadata import version
@@ -17,11 +16,15 @@ RESULTS = Path(__file__).parent.parent / "results"
 """The committed results of a checkout."""
 
 
+RESULTS_VERSION = 1
+"""Of the layout and meaning of results; `load` refuses others."""
+
+
 def save(
     dataset: xr.Dataset,
     path: str | os.PathLike[str],
     configuration: Mapping[str, Any],
-    start: float,
+    wall_time: float,
 ) -> Path:
     """Write a dataset with its provenance; the file is there whole or not at all.
 
@@ -33,8 +36,8 @@ def save(
         Ends in ``.nc``; its folder is made if need be.
     configuration : mapping
         What was computed, with the seeds; whatever JSON can hold.
-    start : float
-        When the computation began, as `time.time` gives it.
+    wall_time : float
+        Seconds that the computation took.
 
     Returns
     -------
@@ -46,24 +49,80 @@ def save(
     >>> import tempfile
     >>> with tempfile.TemporaryDirectory() as folder:
     ...     path = save(xr.Dataset({"D": ("layer", [1.0, 0.0])}), f"{folder}/chain.nc",
-    ...                 {"blocks": 1}, time.time())
-    ...     xr.load_dataset(path, engine="h5netcdf").attrs["configuration"]
+    ...                 {"blocks": 1}, wall_time=0.1)
+    ...     load(path).attrs["configuration"]
     '{"blocks": 1}'
     """
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
-    packages = ("sbt-utils", "torch", "numpy", "xarray", "h5netcdf")
     dataset = dataset.assign_attrs(
+        results_version=RESULTS_VERSION,
         configuration=json.dumps(configuration),
-        versions=json.dumps({name: version(name) for name in packages}),
+        versions=json.dumps(versions()),
         python=platform.python_version(),
         machine=f"{platform.system()} {platform.machine()}, {os.cpu_count()} processors",
         commit=_commit(),
-        wall_time_seconds=round(time.time() - start, 1),
+        wall_time_seconds=round(wall_time, 1),
     )
     with whole_file(path) as temporary:
         dataset.to_netcdf(temporary, engine="h5netcdf")
     return path
+
+
+def load(path: str | os.PathLike[str]) -> xr.Dataset:
+    """Read a results file into memory.
+
+    Parameters
+    ----------
+    path : path-like
+        Written by `save`.
+
+    Returns
+    -------
+    xarray.Dataset
+
+    Raises
+    ------
+    FileNotFoundError
+        If there is none.
+    ValueError
+        If it is no results file, or one of another version.
+
+    Examples
+    --------
+    >>> load(RESULTS / "law.nc").sizes["kind"]
+    8
+    """
+    try:
+        dataset = xr.load_dataset(path, engine="h5netcdf")
+    except FileNotFoundError:
+        raise FileNotFoundError(f"{path}: there is no such results file") from None
+    except (OSError, ValueError) as error:
+        raise ValueError(f"{path} is not a results file ({error})") from None
+    found = dataset.attrs.get("results_version")
+    if found != RESULTS_VERSION:
+        maker = json.loads(dataset.attrs.get("versions", "{}")).get("sbt-utils", "unknown")
+        raise ValueError(
+            f"{path} holds results of version {found} (made by sbt-utils {maker}), not of version "
+            f"{RESULTS_VERSION}: compute them again, or read them with that sbt-utils"
+        )
+    return dataset
+
+
+def versions() -> dict[str, str]:
+    """Return the versions of the packages that results depend on.
+
+    Returns
+    -------
+    dict of str to str
+
+    Examples
+    --------
+    >>> "torch" in versions()
+    True
+    """
+    packages = ("sbt-utils", "torch", "numba", "numpy", "xarray", "h5netcdf")
+    return {name: version(name) for name in packages}
 
 
 @contextmanager

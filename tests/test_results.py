@@ -4,7 +4,6 @@ import json
 import os
 import platform
 import subprocess
-import time
 from importlib.metadata import version
 from pathlib import Path
 
@@ -13,7 +12,7 @@ import numpy as np
 import pytest
 import xarray as xr
 
-from sbt_utils.results import save
+from sbt_utils.results import RESULTS_VERSION, load, save
 
 ROOT = Path(__file__).parents[1]
 
@@ -38,7 +37,7 @@ def dataset():
 
 def test_what_is_saved_comes_back(dataset, tmp_path):
     before = dataset.copy(deep=True)
-    path = save(dataset, tmp_path / "new" / "folder" / "run.nc", {"seeds": [5, 7]}, time.time())
+    path = save(dataset, tmp_path / "new" / "folder" / "run.nc", {"seeds": [5, 7]}, 1.0)
     assert path == tmp_path / "new" / "folder" / "run.nc"
     assert os.listdir(path.parent) == ["run.nc"]
     read = xr.load_dataset(path, engine="h5netcdf")
@@ -53,7 +52,7 @@ def test_what_is_saved_comes_back(dataset, tmp_path):
 
 def test_the_file_says_how_it_came_about(dataset, tmp_path):
     configuration = {"seeds": [5, 7], "learning_rate": 1e-3, "batch_size": None, "name": "α"}
-    path = save(dataset, tmp_path / "run.nc", configuration, time.time() - 100)
+    path = save(dataset, tmp_path / "run.nc", configuration, 123.46)
     # Read without xarray: any reader of HDF5 sees them.
     with h5py.File(path) as file:
         attributes = dict(file.attrs)
@@ -64,7 +63,7 @@ def test_the_file_says_how_it_came_about(dataset, tmp_path):
     assert {"numpy", "xarray", "h5netcdf"} <= set(versions)
     assert attributes["python"] == platform.python_version()
     assert platform.machine() in attributes["machine"]
-    assert 100 <= attributes["wall_time_seconds"] < 130
+    assert attributes["wall_time_seconds"] == 123.5
 
 
 def test_the_commit_is_the_checkouts(dataset, tmp_path):
@@ -76,7 +75,7 @@ def test_the_commit_is_the_checkouts(dataset, tmp_path):
         head = git("rev-parse", "HEAD")
     except (OSError, subprocess.CalledProcessError):
         head = None
-    path = save(dataset, tmp_path / "run.nc", {}, time.time())
+    path = save(dataset, tmp_path / "run.nc", {}, 1.0)
     commit = xr.load_dataset(path, engine="h5netcdf").attrs["commit"]
     if head is None:
         assert commit == "not a checkout"
@@ -87,15 +86,15 @@ def test_the_commit_is_the_checkouts(dataset, tmp_path):
 
 
 def test_saving_again_replaces_the_file(dataset, tmp_path):
-    save(dataset, tmp_path / "run.nc", {}, time.time())
-    save(dataset + 1, tmp_path / "run.nc", {}, time.time())
+    save(dataset, tmp_path / "run.nc", {}, 1.0)
+    save(dataset + 1, tmp_path / "run.nc", {}, 1.0)
     assert os.listdir(tmp_path) == ["run.nc"]
     xr.testing.assert_equal(xr.load_dataset(tmp_path / "run.nc", engine="h5netcdf"), dataset + 1)
 
 
 def test_a_relative_path(dataset, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    assert save(dataset, "run.nc", {}, time.time()) == Path("run.nc")
+    assert save(dataset, "run.nc", {}, 1.0) == Path("run.nc")
     assert os.listdir(tmp_path) == ["run.nc"]
 
 
@@ -109,12 +108,36 @@ def test_a_relative_path(dataset, tmp_path, monkeypatch):
     ids=["variable", "attribute", "configuration"],
 )
 def test_a_failure_leaves_the_old_file_and_nothing_else(dataset, tmp_path, change, configuration):
-    path = save(dataset, tmp_path / "run.nc", {}, time.time())
+    path = save(dataset, tmp_path / "run.nc", {}, 1.0)
     before = path.read_bytes()
     with pytest.raises((TypeError, ValueError)):
-        save(dataset.assign(change), path, configuration, time.time())
+        save(dataset.assign(change), path, configuration, 1.0)
     assert path.read_bytes() == before
     assert os.listdir(tmp_path) == ["run.nc"]
     with pytest.raises((TypeError, ValueError)):
-        save(dataset.assign(change), tmp_path / "other.nc", configuration, time.time())
+        save(dataset.assign(change), tmp_path / "other.nc", configuration, 1.0)
     assert os.listdir(tmp_path) == ["run.nc"]
+
+
+# Loading -------------------------------------------------------------------------------------
+
+
+def test_a_file_of_another_version_is_refused_and_its_maker_named(dataset, tmp_path):
+    path = save(dataset, tmp_path / "run.nc", {}, 1.0)
+    with h5py.File(path, "r+") as file:
+        file.attrs["results_version"] = RESULTS_VERSION - 1
+        file.attrs["versions"] = '{"sbt-utils": "0.0.7"}'
+    message = rf"version {RESULTS_VERSION - 1} \(made by sbt-utils 0.0.7\).*compute them again"
+    with pytest.raises(ValueError, match=message):
+        load(path)
+
+
+def test_what_is_no_results_file_is_said_to_be_none(dataset, tmp_path):
+    with pytest.raises(FileNotFoundError, match="there is no such results file"):
+        load(tmp_path / "missing.nc")
+    (tmp_path / "text.nc").write_text("D")
+    with pytest.raises(ValueError, match="is not a results file"):
+        load(tmp_path / "text.nc")
+    dataset.to_netcdf(tmp_path / "bare.nc", engine="h5netcdf")
+    with pytest.raises(ValueError, match=r"version None .made by sbt-utils unknown"):
+        load(tmp_path / "bare.nc")

@@ -1,0 +1,145 @@
+"""Experiments: the published grids, the networks' seeds, what is refused."""
+
+import json
+import pickle
+
+import numpy as np
+import pytest
+
+from sbt_utils.experiments import PHASE_DIAGRAMS, SLOPES, Experiment, published
+from sbt_utils.published import published_diagram
+
+AXES = {"dropout": [0.0, 0.1], "negative_slope": [0.0, 0.5, 1.0]}
+
+
+# The published grids -------------------------------------------------------------------------
+
+
+def test_the_published_experiments_have_2820_networks():
+    sizes = {noise: len(published(noise)) for noise, _ in PHASE_DIAGRAMS}
+    assert sizes == {"dropout": 960, "learning_rate": 720, "data_noise": 540, "batch_size": 600}
+
+
+@pytest.mark.parametrize("noise", ["dropout", "learning_rate"])
+def test_every_published_cell_is_in_the_grid(noise):
+    experiment, panel = published(noise), published_diagram(noise)
+    assert set(panel.noise.values) <= set(experiment.axes[noise])
+    assert set(panel.slope.values) == set(experiment.axes["negative_slope"])
+
+
+def test_the_published_protocol():
+    experiment = published("batch_size")
+    assert experiment.axes["batch_size"] == (5, 10, 20, 40, 80, 160, 320, 640, 1280, 2560)
+    assert SLOPES == (0, 0.2, 0.4, 0.6, 0.8, 1)
+    assert (experiment.train, experiment.hidden_layers, experiment.width) == (2560, 7, 100)
+    assert (experiment.epochs, experiment.optimizer, experiment.learning_rate) == (
+        100,
+        "adam",
+        1e-3,
+    )
+    assert published("learning_rate").epochs == 200
+    assert published("learning_rate", "quick").epochs == 200
+
+
+@pytest.mark.parametrize("noise", [noise for noise, _ in PHASE_DIAGRAMS])
+def test_quick_has_the_same_networks_as_paper(noise):
+    paper = {tuple(network.items()) for network in published(noise).networks()}
+    quick = {tuple(network.items()) for network in published(noise, "quick").networks()}
+    assert quick < paper
+
+
+def test_settings_replace_the_published_ones():
+    assert published("dropout", width=50, seeds=3).width == 50
+    assert len(published("dropout", seeds=3)) == 288
+
+
+# Networks ------------------------------------------------------------------------------------
+
+
+def test_networks_follow_the_axes_with_the_seeds_fastest():
+    experiment = Experiment(AXES, seeds=2, width=7)
+    cells = [(n["dropout"], n["negative_slope"]) for n in experiment.networks()]
+    assert cells[:4] == [(0, 0), (0, 0), (0, 0.5), (0, 0.5)]
+    assert cells[-1] == (0.1, 1)
+    assert {network["width"] for network in experiment.networks()} == {7}
+    assert {network["batch_size"] for network in experiment.networks()} == {2560}
+
+
+def test_every_network_has_a_seed_of_its_own():
+    seeds = [n["seed"] for noise, _ in PHASE_DIAGRAMS for n in published(noise).networks()]
+    assert len(set(seeds)) == 2820
+    assert 0 <= min(seeds) < max(seeds) < 2**63
+
+
+def test_a_cell_is_the_same_in_every_grid_however_its_levels_are_written():
+    one = Experiment(AXES, seeds=3)
+    levels = np.array([1, 0], np.float32)
+    other = Experiment({"dropout": [0], "negative_slope": levels}, seeds=2)
+    assert one.network(0) == other.network(2)
+    assert one.network(7) == other.network(1)
+    assert type(other.network(0)["dropout"]) is float
+
+
+def test_root_axes_and_seed_change_the_random_numbers():
+    base = Experiment(AXES)
+    assert base.network(0)["seed"] != base.network(1)["seed"]
+    assert base.network(0)["seed"] != Experiment(AXES, root=1).network(0)["seed"]
+    swapped = Experiment(dict(reversed(AXES.items())))
+    assert base.network(0)["seed"] != swapped.network(0)["seed"]
+
+
+def test_an_experiment_travels_and_can_be_written_down():
+    experiment = Experiment({"optimizer": ["adam", "sgd"], "width": np.array([4, 8])})
+    assert pickle.loads(pickle.dumps(experiment)) == experiment  # noqa: S301
+    written = json.loads(json.dumps(experiment.configuration))
+    assert Experiment(**written) == experiment
+
+
+def test_dimensions_of_a_phase_diagram_and_of_other_grids():
+    assert Experiment(AXES).dimensions == ("noise", "slope")
+    assert Experiment(dict(reversed(AXES.items()))).dimensions == ("negative_slope", "dropout")
+
+
+# What is refused -----------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("axes", "message"),
+    [
+        ({"dropout": [0]}, r"axes=\['dropout'\]: give two different ones of negative_slope, "),
+        ({"dropout": [0], "seeds": [1]}, "axes=.*'seeds'.*: give two"),
+        ({"dropout": [], "width": [4]}, "axis 'dropout' has no levels"),
+        ({"dropout": [0, 0.1, 0.0], "width": [4]}, r"axis 'dropout' repeats \[0.0\]"),
+        ({"dropout": [0], "width": [4, 8, 4]}, r"axis 'width' repeats \[4\]"),
+        ({"dropout": [1.0], "width": [4]}, r"dropout=1.0: give a number in \[0, 1\)"),
+        ({"dropout": [0], "width": [0]}, "width=0: give an integer of at least 1"),
+        ({"dropout": [0], "width": [4.0]}, "width=4.0: give an integer"),
+        ({"dropout": [0], "batch_size": [None]}, "batch_size=None: give an integer"),
+        ({"dropout": [0], "optimizer": ["rms"]}, "optimizer='rms': choose one of adam, sgd"),
+    ],
+)
+def test_axes(axes, message):
+    with pytest.raises(ValueError, match=message):
+        Experiment(axes)
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"seeds": 0}, "seeds=0: give an integer of at least 1"),
+        ({"epochs": 1.5}, "epochs=1.5: give an integer"),
+        ({"batch_size": 0}, "batch_size=0"),
+        ({"learning_rate": -1.0}, r"learning_rate=-1.0: give a number in \(0, inf\)"),
+        ({"optimizer": "rms"}, "optimizer='rms'"),
+    ],
+)
+def test_settings(settings, message):
+    with pytest.raises(ValueError, match=message):
+        Experiment(AXES, **settings)
+
+
+def test_names():
+    with pytest.raises(ValueError, match="experiment='droput': choose one of dropout, learning"):
+        published("droput")
+    with pytest.raises(ValueError, match="profile='fast': choose one of smoke, quick, paper"):
+        published("dropout", "fast")
