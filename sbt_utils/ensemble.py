@@ -7,6 +7,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from sbt_utils.fused_layer import fuse
 from sbt_utils.noise import dropout_limits
 from sbt_utils.stacked_layers import LAYERS, Call, State, Workspace, member_memory, padded
 
@@ -65,17 +66,20 @@ class Ensemble:
         self._state = own
         with_parameters = [place for place, (_, layer) in enumerate(layers) if layer.state_dict()]
         self._first = with_parameters[0]
-        self._layers = [
+        self.layers = [
             LAYERS[type(layer)](
                 path, layer, own, gradients, self._work, leading=place <= self._first
             )
             for place, (path, layer) in enumerate(layers)
         ]
+        if self.rows.is_cpu and self.rows.dtype in (torch.float32, torch.float64):
+            self.layers = fuse(self.layers)
+        self._draws = sum(isinstance(layer, nn.Dropout) for _, layer in layers)
 
     @property
     def draws(self) -> int:
         """Keys a forward pass takes for each member: one for each dropout layer."""
-        return sum(isinstance(layer.layer, nn.Dropout) for layer in self._layers)
+        return self._draws
 
     def forward(
         self, inputs: Tensor, keys: Tensor, negative_slope: Tensor, dropout: Tensor
@@ -98,7 +102,7 @@ class Ensemble:
         slope = negative_slope.view(-1, 1, 1)
         limits = dropout_limits(dropout) if dropout.any() else None
         call = Call(iter(keys.unbind(1)), (slope, 1 - slope), limits)
-        for layer in self._layers:
+        for layer in self.layers:
             inputs = layer.forward(inputs, call)
         return inputs
 
@@ -111,7 +115,7 @@ class Ensemble:
             Of the members' losses with respect to the logits of the last forward pass.
         """
         gradient = self._work("to_logits", gradient.shape).copy_(gradient)
-        for layer in reversed(self._layers[self._first :]):
+        for layer in reversed(self.layers[self._first :]):
             gradient = layer.backward(gradient)
 
     def state(self) -> State:

@@ -15,6 +15,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
@@ -52,6 +53,7 @@ class Workspace:
     def __init__(self, like: Tensor) -> None:
         self._like = like
         self._tensors: dict[tuple[Any, ...], Tensor] = {}
+        self._arrays: dict[int, np.ndarray] = {}
 
     def __call__(self, name: str, shape: Sequence[int], dtype: torch.dtype | None = None) -> Tensor:
         """Return the tensor of this name, shape and dtype."""
@@ -60,6 +62,13 @@ class Workspace:
             self._tensors[key] = member_memory(self._like, shape, dtype)
         return self._tensors[key]
 
+    def array(self, tensor: Tensor) -> np.ndarray:
+        """Return `whole` of a tensor that lives here."""
+        start = tensor.data_ptr()
+        if start not in self._arrays:
+            self._arrays[start] = whole(tensor)
+        return self._arrays[start]
+
 
 def member_memory(like: Tensor, shape: Sequence[int], dtype: torch.dtype | None = None) -> Tensor:
     """Return uncleared memory (M, ...) with members aligned and apart from one another."""
@@ -67,9 +76,21 @@ def member_memory(like: Tensor, shape: Sequence[int], dtype: torch.dtype | None 
     return like.new_empty(shape[0], padded(size), dtype=dtype)[:, :size].view(*shape)
 
 
+def whole(tensor: Tensor) -> np.ndarray:
+    """Return the memory (M, ...) that a tensor (M, ...) on the CPU is a part of, gaps and all."""
+    size = tensor.untyped_storage().nbytes() // tensor.itemsize // len(tensor)
+    return tensor.as_strided((len(tensor), size), (size, 1), 0).numpy()
+
+
 def padded(size: int) -> int:
     """Return the least multiple of `ALIGNMENT` above a number of elements."""
     return (size // ALIGNMENT + 1) * ALIGNMENT
+
+
+def check_flat(name: str, x: Tensor) -> None:
+    """Raise if a layer is given other than (M, batch, d)."""
+    if x.dim() != 3:
+        raise ValueError(f"layer {name!r} is given {x.shape[1:]}: flatten its input first")
 
 
 class Layer:
@@ -136,8 +157,7 @@ class _BatchNorm(Layer):
     """Ioffe & Szegedy, Batch normalization, ICML 2015; gradient in closed form."""
 
     def forward(self, x: Tensor, call: Call) -> Tensor:
-        if x.dim() != 3:
-            raise ValueError(f"layer {self.name!r} is given {x.shape[1:]}: flatten its input first")
+        check_flat(self.name, x)
         batch = x.shape[1]
         mean = x.mean(1, keepdim=True)
         out = self.memory("centred", x.shape) if self.leading else x

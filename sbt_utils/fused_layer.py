@@ -1,0 +1,260 @@
+"""Batch norm, leaky ReLU and dropout of all members in few passes over memory, on a CPU.
+
+Between the matrix products of a hidden layer, `sbt_utils.stacked_layers` reads and writes every
+activation about thirty times. Here it takes two passes forward and two backward; what is cheap to
+compute again (the mask, the sign before the activation) is not kept. The stacked layers remain for
+GPUs and for layers without batch norm.
+
+A member's numbers are the same in any company because the loop over members is the outermost, and
+on any number of threads because sums run over rows in order: only units, which no sum mixes, are
+computed side by side. numba compiles the loops in the first call, which takes some seconds, and
+caches them on disk.
+"""
+
+from collections.abc import Sequence
+
+import numpy as np
+from numba import njit
+from torch import Tensor, nn
+
+from sbt_utils.noise import fill_keep_mask
+from sbt_utils.stacked_layers import Call, Layer, check_flat, whole
+
+# Rows of activations handled together: few, to stay in the nearest cache beside their mask; even,
+# for a random word serves two units.
+_ROWS = 16
+
+
+class FusedLayer(Layer):
+    """Batch norm and, where they follow it, leaky ReLU and dropout.
+
+    The bias of a linear layer before it would be subtracted again with the mean: it is left to
+    this layer, which adds it to the running mean only. Its gradient is zero.
+
+    Parameters
+    ----------
+    norm, activation, dropout : Layer
+        Stacked layers in a row; the last two may be None.
+    linear_bias : Tensor, shape (M, 1, d), or None
+        What the layer before has left out.
+    """
+
+    def __init__(
+        self,
+        norm: Layer,
+        activation: Layer | None,
+        dropout: Layer | None,
+        linear_bias: Tensor | None,
+    ) -> None:
+        self.name, self.layer, self.work = norm.name, norm.layer, norm.work
+        self.leading, self.own, self.gradients = norm.leading, norm.own, norm.gradients
+        self._slope = None
+        if activation is None or isinstance(activation.layer, nn.ReLU):
+            self._slope = np.full(len(norm.own["weight"]), activation is None)
+        self._drops = dropout is not None
+        # Where a member's parameters stand in its row.
+        vectors = norm.own["weight"], norm.own["bias"], linear_bias
+        self._places = tuple(-1 if v is None else v.storage_offset() for v in vectors)
+        self._rows, self._to_rows = (whole(v["weight"]) for v in (norm.own, norm.gradients))
+        self._running = tuple(whole(norm.own[f"running_{name}"]) for name in ("mean", "var"))
+
+    def forward(self, x: Tensor, call: Call) -> Tensor:
+        """Map activations to activations."""
+        check_flat(self.name, x)
+        members = len(self._rows)
+        slope = call.slopes[0].flatten().numpy()
+        if self._slope is not None:
+            slope = self._slope.astype(slope.dtype)
+        noise = np.empty(0, np.int32), np.empty(0, np.int16), slope[:0]
+        if self._drops:
+            keys = next(call.keys).contiguous().numpy()
+            if call.limits is not None:
+                noise = keys, *(limit.flatten().numpy() for limit in call.limits)
+        if self.leading:
+            # What members share is averaged once.
+            x = x[:1] if x.stride(0) == 0 else x
+            source = x.flatten(1).contiguous().numpy()
+        else:
+            source = self.work.array(x)
+        statistics = self.work.array(self.memory("statistics", (members, 2, x.shape[2])))
+        self._given = source, tuple(x.shape[1:]), self._rows, self._places, statistics, slope, noise
+        out = self.memory("out", (members, *x.shape[1:]))
+        own = self._running, self.layer.momentum, self.layer.eps
+        _forward(*self._given, *own, self.work.array(out))
+        self.own["num_batches_tracked"] += 1
+        return out
+
+    def backward(self, gradient: Tensor) -> Tensor:
+        """Map the result's gradient to the argument's."""
+        _backward(*self._given, self._to_rows, self.leading, self.work.array(gradient))
+        return gradient
+
+
+def fuse(layers: Sequence[Layer]) -> list[Layer]:
+    """Replace batch norms, and what can join them, by fused layers.
+
+    Parameters
+    ----------
+    layers : sequence of Layer
+        Stacked layers in order, on a CPU, of float32 or float64. A linear layer before a batch
+        norm is changed: it no longer adds its bias.
+
+    Returns
+    -------
+    list of Layer
+
+    Examples
+    --------
+    >>> from sbt_utils.ensemble import Ensemble, initial_state
+    >>> from sbt_utils.networks import MLP
+    >>> network = MLP(hidden_layers=2)
+    >>> [type(layer).__name__ for layer in Ensemble(network, initial_state(network, [0])).layers]
+    ['_Flatten', 'FusedLayer', '_Linear', 'FusedLayer', '_Linear', 'FusedLayer', '_Linear']
+    """
+    fused: list[Layer] = []
+    rest = list(reversed(layers))
+
+    def take(*kinds: type[nn.Module]) -> Layer | None:
+        return rest.pop() if rest and isinstance(rest[-1].layer, kinds) else None
+
+    while rest:
+        norm = take(nn.BatchNorm1d)
+        if norm is None:
+            fused.append(rest.pop())
+            continue
+        after = take(nn.LeakyReLU, nn.ReLU), take(nn.Dropout)
+        linear = fused and isinstance(fused[-1].layer, nn.Linear)
+        bias = fused[-1].own.pop("bias", None) if linear else None
+        fused.append(FusedLayer(norm, *after, bias))
+    return fused
+
+
+# Below, x, out and gradient hold a member's activations (batch, width) in a row, which may be
+# longer; x may have one row for all members. `places` are those of weight, bias and linear bias in
+# a row of parameters, `noise` is what `fill_keep_mask` takes, empty without dropout.
+
+
+@njit(nogil=True, cache=True, error_model="numpy")
+def _forward(  # type: ignore[no-untyped-def]
+    x, shape, rows, places, statistics, slope, noise, running, momentum, eps, out
+):
+    """Write `out`, each member's means and inverse deviations, and its running statistics."""
+    batch, width = shape
+    running_mean, running_var = running
+    mean, variance = np.empty(width), np.empty(width)
+    scale = np.empty(width, x.dtype)
+    mask = np.ones(_ROWS * width, x.dtype)
+    for m in range(len(rows)):
+        if m < len(x):
+            _mean_and_variance(x[m], batch, mean, variance)
+        given, written = x[min(m, len(x) - 1)], out[m]
+        weight = rows[m, places[0] : places[0] + width]
+        bias = rows[m, places[1] : places[1] + width]
+        centre, inverse = statistics[m, :width], statistics[m, width : 2 * width]
+        for u in range(width):
+            centre[u] = mean[u]
+            inverse[u] = 1 / np.sqrt(variance[u] + eps)
+            scale[u] = inverse[u] * weight[u]
+            left_out = rows[m, places[2] + u] if places[2] >= 0 else 0.0
+            # PyTorch normalises with the biased variance and keeps the unbiased one.
+            unbiased = variance[u] * batch / (batch - 1)
+            running_mean[m, u] += momentum * (mean[u] + left_out - running_mean[m, u])
+            running_var[m, u] += momentum * (unbiased - running_var[m, u])
+        for start in range(0, batch, _ROWS):
+            stop = min(start + _ROWS, batch)
+            _draw(noise, m, start * width, mask[: (stop - start) * width])
+            for r in range(start, stop):
+                row, to = given[r * width : (r + 1) * width], written[r * width : (r + 1) * width]
+                kept = mask[(r - start) * width : (r - start + 1) * width]
+                for u in range(width):
+                    y = (row[u] - centre[u]) * scale[u] + bias[u]
+                    to[u] = y * (kept[u] if y > 0 else kept[u] * slope[m])
+
+
+@njit(nogil=True, cache=True, error_model="numpy")
+def _backward(  # type: ignore[no-untyped-def]
+    x, shape, rows, places, statistics, slope, noise, to_rows, leading, gradient
+):
+    """Write the parameters' gradients and, unless `leading`, turn `gradient` into that of x."""
+    batch, width = shape
+    scale, summed, product = np.empty((3, width), x.dtype)
+    sums, products = np.empty((2, width))
+    mask = np.ones(_ROWS * width, x.dtype)
+    for m in range(len(rows)):
+        given, changed = x[min(m, len(x) - 1)], gradient[m]
+        weight = rows[m, places[0] : places[0] + width]
+        bias = rows[m, places[1] : places[1] + width]
+        centre, inverse = statistics[m, :width], statistics[m, width : 2 * width]
+        for u in range(width):
+            scale[u] = inverse[u] * weight[u]
+            sums[u] = products[u] = 0
+        for start in range(0, batch, _ROWS):
+            stop = min(start + _ROWS, batch)
+            _draw(noise, m, start * width, mask[: (stop - start) * width])
+            summed[:] = 0
+            product[:] = 0
+            for r in range(start, stop):
+                row, to = given[r * width : (r + 1) * width], changed[r * width : (r + 1) * width]
+                kept = mask[(r - start) * width : (r - start + 1) * width]
+                for u in range(width):
+                    centred = row[u] - centre[u]
+                    y = centred * scale[u] + bias[u]
+                    to[u] *= kept[u] if y > 0 else kept[u] * slope[m]
+                    summed[u] += to[u]
+                    product[u] += to[u] * centred
+            for u in range(width):
+                sums[u] += summed[u]
+                products[u] += product[u]
+        for u in range(width):
+            to_rows[m, places[0] + u] = products[u] * inverse[u]
+            to_rows[m, places[1] + u] = sums[u]
+            # Ioffe & Szegedy, Batch normalization, ICML 2015.
+            summed[u] = sums[u] / batch
+            product[u] = products[u] * inverse[u] * inverse[u] / batch
+        if leading:
+            continue
+        for r in range(batch):
+            row, to = given[r * width : (r + 1) * width], changed[r * width : (r + 1) * width]
+            for u in range(width):
+                to[u] = (to[u] - summed[u] - (row[u] - centre[u]) * product[u]) * scale[u]
+
+
+@njit(nogil=True, cache=True, error_model="numpy")
+def _mean_and_variance(x, batch, mean, variance):  # type: ignore[no-untyped-def]
+    """Write the columns' means and biased variances, float64, in one pass.
+
+    Each block of rows is summed relative to the mean of those before it, so that no offset of the
+    data costs digits, and merged (Chan, Golub & LeVeque, Updating formulae, 1979).
+    """
+    width = len(mean)
+    near, sums, squares = np.empty((3, width), x.dtype)
+    near[:] = x[:width]
+    mean[:] = 0
+    variance[:] = 0
+    for start in range(0, batch, _ROWS):
+        stop = min(start + _ROWS, batch)
+        sums[:] = 0
+        squares[:] = 0
+        for r in range(start, stop):
+            row = x[r * width : (r + 1) * width]
+            for u in range(width):
+                away = row[u] - near[u]
+                sums[u] += away
+                squares[u] += away * away
+        count = stop - start
+        for u in range(width):
+            own = np.float64(sums[u]) / count
+            apart = near[u] + own - mean[u]
+            mean[u] += apart * (count / stop)
+            variance[u] += squares[u] - sums[u] * own + apart * apart * (start * count / stop)
+            near[u] = mean[u]
+    for u in range(width):
+        variance[u] /= batch
+
+
+@njit(nogil=True, cache=True, error_model="numpy")
+def _draw(noise, m, start, mask):  # type: ignore[no-untyped-def]
+    """Write the dropout mask of the units from `start` on, if there is dropout."""
+    keys, limits, scales = noise
+    if len(keys):
+        fill_keep_mask(keys[m], limits[m], scales[m], start, mask)
