@@ -39,7 +39,7 @@ def phase_diagram(
     Returns
     -------
     matplotlib.figure.Figure
-        A panel for each source of noise, thinned to the levels that `NOISES` shows. Curves are
+        A panel for each source of noise; of more than eight levels, those that `NOISES` shows. Curves are
         scaled from 1 to 0 after the mean over the seeds; the ground is the darker, the lower the
         mean test accuracy, on a scale of the panel's own that reaches down at most 12 points.
 
@@ -56,7 +56,7 @@ def phase_diagram(
         for axes, (name, diagram) in zip(grid, diagrams.items(), strict=False):
             cells = in_order(name, diagram)
             shown = np.isin(cells.noise, NOISES[name].shown)
-            cells = cells.isel(noise=shown) if shown.any() else cells
+            cells = cells.isel(noise=shown) if len(shown) > 8 and shown.any() else cells
             accuracy = 100 * cells.accuracy_test.mean("seed")
             image = _image(axes, name, accuracy, cmap=GROUND, vmin=_floor(accuracy))
             _bar(figure, axes, image, "test accuracy, %")

@@ -78,10 +78,11 @@ def test_phase_diagram_over_the_published_curves(rng):
     assert axes.collections[0].get_colors()[0] != pytest.approx(axes.collections[1].get_colors()[0])
 
 
-def test_phase_diagram_of_other_levels_shows_them_all(rng):
-    cells = diagram(rng, [0.01, 0.03], [0.5])
+@pytest.mark.parametrize("levels", [[0.01, 0.03], [0.0, 0.1, 0.2, 0.3]])
+def test_phase_diagram_of_few_levels_shows_them_all(rng, levels):
+    cells = diagram(rng, levels, [0.5])
     (axes,) = panels_of(drawn(phase_diagram({"dropout": cells})))
-    assert shown(axes).shape == (1, 2)
+    assert shown(axes).shape == (1, len(levels))
 
 
 def test_the_ground_is_the_darker_the_lower_the_accuracy(rng):
