@@ -52,7 +52,7 @@ def phase_diagram(
     ['dropout p']
     """
     with mpl.rc_context(STYLE | {"font.size": 11}):
-        figure, grid = panels(len(diagrams), width=4.9, height=3.6)
+        figure, grid = panels(len(diagrams), width=4.6, height=3.4)
         for axes, (name, diagram) in zip(grid, diagrams.items(), strict=False):
             cells = in_order(name, diagram)
             shown = np.isin(cells.noise, NOISES[name].shown)

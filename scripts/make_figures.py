@@ -1,0 +1,82 @@
+"""Draw figures of the phase diagram from the committed results, in seconds.
+
+Without arguments, all of them into the current folder; or, for instance,
+``python scripts/make_figures.py phase_diagram --out figures --format pdf``.
+"""
+
+import argparse
+from collections.abc import Callable
+from functools import cache
+from pathlib import Path
+
+import xarray as xr
+from matplotlib.figure import Figure
+
+from sbt_utils import cell_figures, diagram_figures, noise_figures
+from sbt_utils.diagrams import cell_summary
+from sbt_utils.noise_axes import NOISES
+from sbt_utils.published import compare, published_diagram
+from sbt_utils.results import RESULTS, load
+
+CORNERS = [{"noise": noise, "slope": slope} for slope in (0.0, 0.8) for noise in (0.28, 0.0)]
+LIMITS = {"dropout": 0.03, "learning_rate": 0.04}
+
+
+@cache
+def diagram(source: str) -> xr.Dataset:
+    """Return a diagram's results."""
+    return load(RESULTS / f"{source}.nc")
+
+
+def each(function: Callable[[xr.Dataset], xr.Dataset] = lambda d: d) -> dict[str, xr.Dataset]:
+    """Return a function of every diagram."""
+    return {source: function(diagram(source)) for source in NOISES}
+
+
+def comparison(source: str) -> xr.Dataset:
+    """Return a diagram's comparison with the published one."""
+    return compare(diagram(source), published_diagram(source))
+
+
+def worst(source: str) -> Figure:
+    """Draw the cells that deviate most from the published ones."""
+    cells = cell_figures.worst_cells(comparison(source))
+    published = published_diagram(source)
+    return cell_figures.cells_compared(source, diagram(source), published, cells)
+
+
+def deviation() -> Figure:
+    """Draw how far every cell is from the published one."""
+    values = {source: comparison(source).deviation for source in LIMITS}
+    label = "mean absolute deviation of the scaled curve"
+    return diagram_figures.cell_values(values, label, LIMITS)
+
+
+FIGURES: dict[str, Callable[[], Figure]] = {
+    "phase_diagram": lambda: diagram_figures.phase_diagram(each()),
+    "shape_and_accuracy": lambda: diagram_figures.shape_and_accuracy(each(cell_summary)),
+    "convexity_against_noise": lambda: noise_figures.convexity_against_noise(each(cell_summary)),
+    "train_and_test": lambda: cell_figures.train_and_test("dropout", diagram("dropout"), CORNERS),
+    "seeds_apart": lambda: cell_figures.seeds_apart("learning_rate", diagram("learning_rate")),
+    "deviation": deviation,
+    "worst_dropout": lambda: worst("dropout"),
+    "worst_learning_rate": lambda: worst("learning_rate"),
+    "shape_family": lambda: noise_figures.shape_family(each(cell_summary)),
+    "accuracy_against_convexity": lambda: noise_figures.accuracy_against_convexity(
+        each(cell_summary)
+    ),
+}
+
+if __name__ == "__main__":
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser.add_argument("figures", nargs="*", help=f"default: all of {', '.join(FIGURES)}")
+    parser.add_argument("--out", type=Path, default=Path(), help="folder")
+    parser.add_argument("--format", default="png", choices=("png", "svg", "pdf"))
+    arguments = parser.parse_args()
+    if unknown := set(arguments.figures) - set(FIGURES):
+        parser.error(f"no figure {', '.join(sorted(unknown))}: choose of {', '.join(FIGURES)}")
+    arguments.out.mkdir(parents=True, exist_ok=True)
+    for name in arguments.figures or FIGURES:
+        path = arguments.out / f"{name}.{arguments.format}"
+        FIGURES[name]().savefig(path, dpi=150)
+        print(path)
