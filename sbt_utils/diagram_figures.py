@@ -39,9 +39,10 @@ def phase_diagram(
     Returns
     -------
     matplotlib.figure.Figure
-        A panel for each source of noise; of more than eight levels, those that `NOISES` shows. Curves are
-        scaled from 1 to 0 after the mean over the seeds; the ground is the darker, the lower the
-        mean test accuracy, on a scale of the panel's own that reaches down at most 12 points.
+        A panel for each source of noise; of more than eight levels, those that `NOISES` shows.
+        Curves are scaled from 1 to 0 after the mean over the seeds; the ground is the darker, the
+        lower the mean test accuracy, on a scale of the panel's own that reaches down at most 12
+        points.
 
     Examples
     --------
