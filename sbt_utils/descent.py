@@ -244,10 +244,11 @@ def _assemble(
     rows = list(ensemble.rows.unbind())
     for row, gradient in zip(rows, ensemble.gradients, strict=True):
         row.grad = gradient
-    rates = members["learning_rate"].tolist()
-    optimizer = job.optimizer(
-        [{"params": [row], "lr": rate} for row, rate in zip(rows, rates, strict=True)]
-    )
+    # One group, and so one call, for all members of a learning rate.
+    alike: dict[float, list[Tensor]] = {}
+    for row, rate in zip(rows, members["learning_rate"].tolist(), strict=True):
+        alike.setdefault(rate, []).append(row)
+    optimizer = job.optimizer([{"params": own, "lr": rate} for rate, own in alike.items()])
     for place, row in enumerate(rows):
         optimizer.state[row] = {
             name: tensor[place].to(row.device, copy=True)
@@ -258,6 +259,6 @@ def _assemble(
 
 def _moments(optimizer: torch.optim.Optimizer) -> State:
     """Return what the optimiser remembers, a tensor (M, ...) for each name, on the CPU."""
-    members = [optimizer.state[group["params"][0]] for group in optimizer.param_groups]
+    members = list(optimizer.state.values())  # in the order of `_assemble`
     names = [name for name, value in members[0].items() if isinstance(value, Tensor)]
     return {name: torch.stack([member[name] for member in members]).cpu() for name in names}

@@ -30,6 +30,10 @@ class Ensemble:
         All parameters of a member side by side, and the gradients of its loss. An optimiser works
         on the rows, each of them contiguous. Between the parameters there are zeros where
         `sbt_utils.stacked_layers` asks for room.
+    layers : list of Layer
+        In order; on a CPU, some of them joined (`sbt_utils.fused_layer.fuse`).
+    draws : int
+        Keys a forward pass takes for each member: one for each dropout layer.
 
     Raises
     ------
@@ -74,12 +78,7 @@ class Ensemble:
         ]
         if self.rows.is_cpu and self.rows.dtype in (torch.float32, torch.float64):
             self.layers = fuse(self.layers)
-        self._draws = sum(isinstance(layer, nn.Dropout) for _, layer in layers)
-
-    @property
-    def draws(self) -> int:
-        """Keys a forward pass takes for each member: one for each dropout layer."""
-        return self._draws
+        self.draws = sum(isinstance(layer, nn.Dropout) for _, layer in layers)
 
     def forward(
         self, inputs: Tensor, keys: Tensor, negative_slope: Tensor, dropout: Tensor

@@ -65,7 +65,7 @@ class FusedLayer(Layer):
         slope = call.slopes[0].flatten().numpy()
         if self._slope is not None:
             slope = self._slope.astype(slope.dtype)
-        noise = np.empty(0, np.int32), np.empty(0, np.int16), slope[:0]
+        noise: tuple[np.ndarray, ...] = np.empty(0, np.int32), np.empty(0, np.int16), slope[:0]
         if self._drops:
             keys = next(call.keys).contiguous().numpy()
             if call.limits is not None:
@@ -147,7 +147,7 @@ def _forward(  # type: ignore[no-untyped-def]
     for m in range(len(rows)):
         if m < len(x):
             _mean_and_variance(x[m], batch, mean, variance)
-        given, written = x[min(m, len(x) - 1)], out[m]
+        given, written, leak = x[min(m, len(x) - 1)], out[m], slope[m]
         weight = rows[m, places[0] : places[0] + width]
         bias = rows[m, places[1] : places[1] + width]
         centre, inverse = statistics[m, :width], statistics[m, width : 2 * width]
@@ -168,7 +168,7 @@ def _forward(  # type: ignore[no-untyped-def]
                 kept = mask[(r - start) * width : (r - start + 1) * width]
                 for u in range(width):
                     y = (row[u] - centre[u]) * scale[u] + bias[u]
-                    to[u] = y * (kept[u] if y > 0 else kept[u] * slope[m])
+                    to[u] = y * (kept[u] if y > 0 else kept[u] * leak)
 
 
 @njit(nogil=True, cache=True, error_model="numpy")
@@ -181,7 +181,7 @@ def _backward(  # type: ignore[no-untyped-def]
     sums, products = np.empty((2, width))
     mask = np.ones(_ROWS * width, x.dtype)
     for m in range(len(rows)):
-        given, changed = x[min(m, len(x) - 1)], gradient[m]
+        given, changed, leak = x[min(m, len(x) - 1)], gradient[m], slope[m]
         weight = rows[m, places[0] : places[0] + width]
         bias = rows[m, places[1] : places[1] + width]
         centre, inverse = statistics[m, :width], statistics[m, width : 2 * width]
@@ -199,9 +199,10 @@ def _backward(  # type: ignore[no-untyped-def]
                 for u in range(width):
                     centred = row[u] - centre[u]
                     y = centred * scale[u] + bias[u]
-                    to[u] *= kept[u] if y > 0 else kept[u] * slope[m]
-                    summed[u] += to[u]
-                    product[u] += to[u] * centred
+                    change = to[u] * (kept[u] if y > 0 else kept[u] * leak)
+                    to[u] = change
+                    summed[u] += change
+                    product[u] += change * centred
             for u in range(width):
                 sums[u] += summed[u]
                 products[u] += product[u]

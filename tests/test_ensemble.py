@@ -9,6 +9,7 @@ import torch
 from torch import nn
 from torch.nn.functional import cross_entropy
 
+import sbt_utils.ensemble
 from sbt_utils.ensemble import Ensemble, initial_state, member_network, stock_layers
 from sbt_utils.networks import MLP
 from sbt_utils.noise import draw_keys, dropout_limits, keep_mask, seed_words
@@ -35,6 +36,7 @@ ARCHITECTURES = {
         nn.LeakyReLU(),
         nn.Linear(5, CLASSES, bias=False),
     ),
+    "norm first": lambda: nn.Sequential(nn.BatchNorm1d(6), nn.LeakyReLU(), nn.Linear(6, CLASSES)),
     "nested": lambda: nn.Sequential(
         OrderedDict(
             stem=nn.Sequential(nn.Flatten(), nn.Sequential(nn.BatchNorm1d(6))),
@@ -68,6 +70,19 @@ ARCHITECTURES = {
         nn.Linear(6, 5),
         nn.LeakyReLU(),
         nn.BatchNorm1d(5, eps=0.01, momentum=1.0),
+        nn.Linear(5, CLASSES),
+    ),
+    "width 1": lambda: MLP(inputs=6, width=1, hidden_layers=2, classes=CLASSES),
+    "norm before ReLU, dropout or neither": lambda: nn.Sequential(
+        nn.Linear(6, 5),
+        nn.BatchNorm1d(5),
+        nn.ReLU(),
+        nn.Linear(5, 7),
+        nn.BatchNorm1d(7),
+        nn.Dropout(),
+        nn.LeakyReLU(),
+        nn.Linear(7, 5),
+        nn.BatchNorm1d(5),
         nn.Linear(5, CLASSES),
     ),
     "norm last": lambda: nn.Sequential(
@@ -176,6 +191,14 @@ def close(actual, expected):
     torch.testing.assert_close(actual, expected, rtol=1e-10, atol=1e-10)
 
 
+@pytest.fixture(params=["fused", "stacked"])
+def layers(request, monkeypatch):
+    """Try the layers of a CPU and those of a GPU, both on this CPU."""
+    if request.param == "stacked":
+        monkeypatch.setattr(sbt_utils.ensemble, "fuse", list)
+
+
+@pytest.mark.usefixtures("layers")
 @pytest.mark.parametrize("dropout", [torch.zeros_like(DROPOUTS), DROPOUTS], ids=["p=0", "p"])
 @pytest.mark.parametrize("architecture", ARCHITECTURES)
 def test_forward_and_backward_equal_automatic_differentiation(architecture, dropout):
@@ -187,7 +210,7 @@ def test_forward_and_backward_equal_automatic_differentiation(architecture, drop
         for m in range(MEMBERS)
     ]
     # Steps of several sizes in turn: working memory must not carry over, running statistics must.
-    for number, size in enumerate((6, 9, 6)):
+    for number, size in enumerate((6, 9, 37, 6)):
         images, labels = batch(size, flattens(network), seed=number)
         keys = draw_keys(np.arange(MEMBERS, dtype=np.uint64), [number], ensemble.draws)[:, 0]
         given = images.clone()
@@ -211,6 +234,7 @@ def test_forward_and_backward_equal_automatic_differentiation(architecture, drop
             member.load_state_dict({name: tensor[m] for name, tensor in after.items()})
 
 
+@pytest.mark.usefixtures("layers")
 @pytest.mark.parametrize("architecture", ARCHITECTURES)
 def test_members_may_share_their_images(architecture):
     network = ARCHITECTURES[architecture]().double()
@@ -224,6 +248,46 @@ def test_members_may_share_their_images(architecture):
     expected = step(ensembles[1], shared.clone(), labels, keys, DROPOUTS)
     close(found, expected)
     assert torch.equal(images, given)
+
+
+def test_images_need_not_be_contiguous():
+    network = ARCHITECTURES["norm first"]().double()
+    images, labels = batch(9, flatten_later=False)
+    turned = images.transpose(0, 1).contiguous().transpose(0, 1)
+    apart = torch.zeros(MEMBERS, 18, 12, dtype=torch.float64)[:, ::2, ::2].copy_(images)
+    keys = torch.zeros(MEMBERS, 0, dtype=torch.int32)
+    expected = step(Ensemble(network, random_state(network)), images, labels, keys, DROPOUTS)
+    for same in (turned, apart):
+        found = step(Ensemble(network, random_state(network)), same, labels, keys, DROPOUTS)
+        close(found, expected)
+
+
+@pytest.mark.usefixtures("layers")
+@pytest.mark.parametrize("size", [2, 16, 33, 1000])
+@pytest.mark.parametrize("offset", [0.0, 1e3])
+def test_single_precision_is_as_good_as_that_of_pytorch(size, offset):
+    # Both against double precision, with means up to a thousand times the deviation.
+    single = nn.Sequential(nn.BatchNorm1d(6), nn.Linear(6, 5), nn.BatchNorm1d(5), nn.LeakyReLU(0.3))
+    state = {name: tensor[1:2] for name, tensor in random_state(single).items()}
+    images = (batch(size, flatten_later=False)[0][:1] + offset).float()
+    keys, slope = torch.zeros(1, 0, dtype=torch.int32), torch.full((1,), 0.3)
+    ensemble = Ensemble(
+        single, {n: t.float() if t.is_floating_point() else t for n, t in state.items()}
+    )
+    outcomes = [ensemble.forward(images, keys, slope, torch.zeros(1))[0]]
+    states = [{name: tensor[0] for name, tensor in ensemble.state().items()}]
+    for dtype in (torch.float32, torch.float64):
+        plain = member_network(single.to(dtype), state, 0, 0.3, 0.0).train()
+        outcomes.append(plain(images[0].to(dtype)).detach())
+        states.append(plain.state_dict())
+
+    def error(found, expected):
+        return ((found.double() - expected).abs() / (1 + expected.abs())).max()
+
+    assert error(outcomes[0], outcomes[2]) <= 2 * error(outcomes[1], outcomes[2]) + 1e-5
+    for name in ("0.running_mean", "0.running_var", "2.running_mean", "2.running_var"):
+        ours, theirs, exact = (each[name] for each in states)
+        assert error(ours, exact) <= 2 * error(theirs, exact) + 1e-6, name
 
 
 @pytest.mark.parametrize("architecture", ["published", "no bias", "dropout first", "norm last"])
@@ -250,12 +314,14 @@ def test_gradients_equal_finite_differences(architecture):
             )
 
 
-def test_members_do_not_touch_one_another():
+@pytest.mark.usefixtures("layers")
+@pytest.mark.parametrize("bad", [torch.nan, torch.inf])
+def test_members_do_not_touch_one_another(bad):
     network = MLP(inputs=6, width=5, hidden_layers=2, classes=CLASSES).double()
     images, labels = batch(9, flatten_later=True)
     keys = torch.zeros(MEMBERS, 2, dtype=torch.int32)
     _, _, before = step(Ensemble(network, random_state(network)), images, labels, keys, DROPOUTS)
-    images[1] = torch.nan
+    images[1] = bad
     _, logits, after = step(
         Ensemble(network, random_state(network)), images, labels, keys, DROPOUTS
     )

@@ -16,6 +16,7 @@ import torch
 from sbt_utils.noise import (
     draw_keys,
     dropout_limits,
+    fill_keep_mask,
     keep_mask,
     permutations,
     random_bits,
@@ -124,6 +125,19 @@ def test_a_mask_depends_on_its_member_alone_and_not_on_the_scratch_memory():
     for m in range(3):
         alone = mask(keys[m : m + 1], dropout[m : m + 1], (63,))
         assert torch.equal(alone[0], together[m].flatten())
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize(("start", "count"), [(0, 1), (0, 1000), (2, 7), (400, 599)])
+def test_compiled_masks_are_the_same(start, count, dtype):
+    keys, dropout = some_keys(4), torch.tensor([0.0, 0.2, 0.5, 0.99], dtype=torch.float64)
+    dropout = dropout.to(torch.from_numpy(np.empty(0, dtype)).dtype)
+    expected = mask(keys, dropout, (1000,), dropout.dtype).numpy()
+    limits, scales = (each[:, 0].numpy() for each in dropout_limits(dropout))
+    for m, key in enumerate(keys.numpy()):
+        found = np.full(count, np.nan, dtype)
+        fill_keep_mask(key, limits[m], scales[m], start, found)
+        np.testing.assert_array_equal(found, expected[m, start : start + count])
 
 
 # Statistics ---------------------------------------------------------------------------------
