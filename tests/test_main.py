@@ -13,7 +13,9 @@ import pytest
 from sbt_utils.__main__ import main
 from sbt_utils.datasets import load
 from sbt_utils.evaluation import evaluate
+from sbt_utils.experiments import published
 from sbt_utils.networks import MLP
+from sbt_utils.results import load as load_results
 from sbt_utils.training import train
 
 TINY = ["load-curve", "--epochs", "1", "--train", "100", "--test", "50"]
@@ -293,3 +295,75 @@ def test_errors_in_a_process_of_its_own(tmp_path):
     assert done.returncode == 2
     assert done.stdout == ""
     assert done.stderr == "python -m sbt_utils: error: dropout=1.2: give a number in [0, 1)\n"
+
+
+# Sweeps --------------------------------------------------------------------------------------
+
+SWEEP = ["--hidden-layers", "1", "--width", "4", "--epochs", "1", "--train", "100", "--test", "50"]
+GRID = ["sweep", "--axis", "width", "4", "8", "--axis", "optimizer", "adam", "sgd", *SWEEP]
+
+
+def test_a_published_sweep_is_written_and_not_computed_twice(tmp_path, capsys):
+    file = tmp_path / "dropout.nc"
+    command = ["sweep", "dropout", "--profile", "smoke", *SWEEP, "--out", str(file)]
+    assert main(command) == 0
+    out, _ = capsys.readouterr()
+    assert out.startswith(f"{file}: 2 noise x 2 slope x 1 seed, test accuracy ")
+    diagram = load_results(file)
+    assert diagram.sizes["layer"] == 2
+    experiment = published("dropout", "smoke", hidden_layers=1, width=4, epochs=1, train=100)
+    assert diagram.noise.values.tolist() == list(experiment.axes["dropout"])
+    before = file.stat().st_mtime_ns
+    assert main(command) == 0
+    assert file.stat().st_mtime_ns == before
+    assert main([*command, "--no-resume"]) == 0
+    assert file.stat().st_mtime_ns > before
+
+
+def test_a_grid_of_ones_own_on_two_processes(tmp_path):
+    command = [*GRID, "--seeds", "1", "--workers", "2", "--shard-size", "1", "--out", "grid.nc"]
+    finished = run(*command, folder=tmp_path)
+    assert finished.returncode == 0, finished.stderr
+    assert "4/4 networks" in finished.stderr
+    assert "left" in finished.stderr
+    diagram = load_results(tmp_path / "grid.nc")
+    assert diagram.accuracy_test.dims == ("width", "optimizer", "seed")
+    assert os.listdir(tmp_path) == ["grid.nc"]
+
+
+def test_a_dry_run_says_what_there_is_to_do_and_does_nothing(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    assert main([*GRID, "--dry-run"]) == 0
+    out, _ = capsys.readouterr()
+    assert re.match(r"40 networks in 4 shards\n[\d.e+]+ floating-point operations", out)
+    assert re.search(r"at most 0:00:\d\d on this machine\n$", out)
+    assert os.listdir(tmp_path) == []
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--out", "a.nc"], "experiment: name one, or give --axis twice"),
+        (["dropout"], "out: name a file for the results"),
+        (["dropouts", "--out", "a.nc"], "experiment='dropouts': choose one of dropout, "),
+        (["dropout", "--profile", "huge", "--out", "a.nc"], "profile='huge': choose one of smoke"),
+        (["--axis", "width", "--axis", "dropout", "0", "--out", "a.nc"], "'width' has no levels"),
+        (["--axis", "width", "4", "--out", "a.nc"], "give two different ones of "),
+        (["--axis", "width", "4", "--axis", "depth", "3", "--out", "a.nc"], "give two different "),
+        (
+            ["--axis", "width", "4", "4", "--axis", "dropout", "0", "--out", "a.nc"],
+            r"repeats \[4\]",
+        ),
+        (["--axis", "width", "x", "--axis", "dropout", "0", "--out", "a.nc"], "width='x': give an"),
+        (["dropout", "--workers", "0", "--out", "a.nc"], "workers=0: give at least 1"),
+        (["dropout", "--device", "cuda:7", "--out", "a.nc"], "this machine has no such GPU"),
+        (["dropout", "--out", "."], "out=.: this is a folder"),
+        (["dropout", "--out", "/proc/none/a.nc"], "its folder cannot be made"),
+    ],
+)
+def test_a_sweep_at_fault(arguments, message, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    assert main(["sweep", *arguments]) == 2
+    _, err = capsys.readouterr()
+    assert re.search(rf"^python -m sbt_utils: error: .*{message}", err)
+    assert os.listdir(tmp_path) == []

@@ -18,7 +18,7 @@ ROOT = Path(__file__).parents[1]
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
 EXTRAS = PROJECT["optional-dependencies"]
 CONDA_NAMES = {"torch": "pytorch-cpu", "matplotlib": "matplotlib-base"}
-COLAB = {"python": "3.13", "torch": "2.11", "numpy": "2.1.3", "matplotlib": "3.10"}
+COLAB = {"python": "3.13", "torch": "2.11", "numba": "0.60", "numpy": "2.1.3", "matplotlib": "3.10"}
 
 
 def requirements(*lists):

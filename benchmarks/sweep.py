@@ -1,0 +1,95 @@
+"""Speed of sweeps and how training scales; prints one JSON line for each question.
+
+``axis``: networks per processor-second of each published experiment at profile `quick`, all
+included (training, three load curves, files). ``members``, ``width``, ``depth``, ``batch_size``: a
+member's step against one of these, everything else as published with dropout, in milliseconds and
+as a share of the machine's matrix-product rate, measured just before. ``workers``: how many times
+faster two processes finish a grid than one, after both have started. The figures are medians of
+`REPEATS` rounds. Give the names of the questions to ask only these.
+"""
+
+import json
+import os
+import statistics
+import sys
+from collections.abc import Callable, Iterator
+
+from torch import nn
+from training import IMAGES, LABELS, seconds, sgemm_rate
+
+from sbt_utils.experiments import PHASE_DIAGRAMS, Experiment
+from sbt_utils.networks import MLP
+from sbt_utils.sweep import sweep
+from sbt_utils.training import train
+from sbt_utils.workers import LocalProcesses
+
+REPEATS = 3
+
+
+def step(members: int = 4, width: int = 100, depth: int = 8, batch_size: int = 2560) -> dict:
+    """Time a member's step; `depth` counts the linear layers."""
+    network = MLP(width=width, hidden_layers=depth - 1, dropout=0.1)
+    weights = sum(p.weight.numel() for p in network.modules() if isinstance(p, nn.Linear))
+    images, labels = IMAGES[: 40 * batch_size], LABELS[: 40 * batch_size]
+    steps = 5 * (len(images) // batch_size)
+
+    def epochs(count: int) -> float:
+        settings = {"batch_size": batch_size, "epochs": count, "progress": False}
+        return seconds(lambda: train(network, images, labels, seeds=range(members), **settings))
+
+    def once() -> tuple[float, float]:
+        rate = sgemm_rate()
+        own = (epochs(6) - epochs(1)) / (steps * members)
+        return own, 6 * weights * batch_size / own / rate
+
+    epochs(1)
+    own, share = zip(*(once() for _ in range(REPEATS)), strict=True)
+    return {
+        "milliseconds": round(1e3 * statistics.median(own), 3),
+        "share_of_sgemm": round(statistics.median(share), 3),
+    }
+
+
+def over(name: str, levels: tuple[int, ...], **settings: int) -> Callable[[], Iterator[dict]]:
+    """Return a question: how a step scales with one of its parameters."""
+    return lambda: ({name: level} | settings | step(**{name: level} | settings) for level in levels)
+
+
+def axes() -> Iterator[dict]:
+    for noise, _ in PHASE_DIAGRAMS:
+        diagram = sweep(noise, "quick", progress=False)
+        rate = diagram.epochs.size / diagram.attrs["cpu_seconds"]
+        yield {"axis": noise, "networks_per_cpu_second": round(rate, 3)}
+
+
+def workers() -> Iterator[dict]:
+    grid = Experiment({"dropout": [0.1, 0.2], "negative_slope": [0.0, 0.5]}, seeds=2)
+    times = {}
+    for count in (1, 2):
+        with LocalProcesses(count) as executor:
+            settings = {"executor": executor, "shard_size": 1, "progress": False}
+            sweep(Experiment(grid.axes, seeds=1, epochs=1), **settings)  # starts and compiles
+            times[count] = statistics.median(
+                seconds(lambda settings=settings: sweep(grid, **settings)) for _ in range(REPEATS)
+            )
+    yield {"workers": 2, "times_faster": round(times[1] / times[2], 2), "cores": os.cpu_count()}
+
+
+QUESTIONS = {
+    "axis": axes,
+    "members": over("members", (1, 2, 8, 32, 128), batch_size=20),
+    "width": over("width", (50, 100, 200, 400)),
+    "depth": over("depth", (4, 8, 16, 32)),
+    "batch_size": over("batch_size", (5, 10, 20, 40, 80, 320, 2560), members=32),
+    "workers": workers,
+}
+
+
+def main() -> None:
+    for name in sys.argv[1:] or QUESTIONS:
+        for answer in QUESTIONS[name]():
+            print(json.dumps(answer), flush=True)
+
+
+if __name__ == "__main__":
+    main()
