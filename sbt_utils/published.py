@@ -105,6 +105,52 @@ def compare(ours: xr.Dataset, published: xr.Dataset, average: str = "mean") -> x
     return cells.transpose("slope", "noise")
 
 
+def deviation_by_chance(
+    ours: xr.Dataset, quantile: float = 0.95, draws: int = 500, seed: int = 0
+) -> xr.DataArray:
+    """Return how far two diagrams like ours deviate from one another by their seeds alone.
+
+    Two sets of as many networks as ours has are drawn from each cell with replacement (Efron's
+    bootstrap) and compared as `compare` does. A published cell within this distance is no further
+    from ours than another set of seeds might be.
+
+    Parameters
+    ----------
+    ours : xarray.Dataset
+        ``separation_train`` (slope, noise, seed, layer).
+    quantile : float
+        Of the deviations of all draws.
+    draws : int
+        Pairs of sets.
+    seed : int
+        Of the draws.
+
+    Returns
+    -------
+    xarray.DataArray
+        (slope, noise); nan where a network has no load curve.
+
+    References
+    ----------
+    B. Efron, Bootstrap methods: another look at the jackknife, Ann. Statist. 7 (1979) 1.
+
+    Examples
+    --------
+    >>> curves = [[[[1, 0.5, 0], [1, 0.5, 0]]]]
+    >>> same = xr.Dataset({"separation_train": (("slope", "noise", "seed", "layer"), curves)})
+    >>> deviation_by_chance(same).values
+    array([[0.]])
+    """
+    curves = ours.separation_train.transpose("slope", "noise", "seed", "layer")
+    count = curves.sizes["seed"]
+    drawn = np.random.default_rng(seed).integers(count, size=(2, draws, count))
+    means = curves.values[:, :, drawn].mean(-2)  # slope, noise, 2, draws, layer
+    lowest = means.min(-1, keepdims=True)
+    first, second = np.moveaxis((means - lowest) / (means.max(-1, keepdims=True) - lowest), 2, 0)
+    apart = np.quantile(abs(first - second).mean(-1), quantile, axis=-1)
+    return curves.isel(seed=0, layer=0, drop=True).copy(data=apart).rename("deviation_by_chance")
+
+
 def agreement_table(
     comparisons: Mapping[str, xr.Dataset], limits: Mapping[str, float] | float = 0.03
 ) -> pd.DataFrame:

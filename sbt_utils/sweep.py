@@ -244,9 +244,11 @@ def _save(
     try:
         results.save(dataset, path, configuration, wall_time)
     except (OSError, RuntimeError) as error:
+        # HDF5 wraps the reason in lines about its own files.
+        number = getattr(error, "errno", None)
         raise SweepError(
-            f"{path} cannot be written ({error}); the shards finished before are kept: make room "
-            "and call again to go on"
+            f"{path} cannot be written ({os.strerror(number) if number else error}); the shards "
+            "finished before are kept: make room and call again to go on"
         ) from error
 
 

@@ -2,12 +2,11 @@
 
 from pathlib import Path
 
-import xarray as xr
-
 from sbt_utils.cell_figures import diagram_excerpt
 from sbt_utils.published import published_diagram
-from sbt_utils.results import RESULTS
+from sbt_utils.results import RESULTS, load
 
-ours = xr.load_dataset(RESULTS / "dropout_excerpt.nc", engine="h5netcdf")
-figure = diagram_excerpt(ours, published_diagram("dropout"))
+published = published_diagram("dropout")
+rows = {"slope": [0.0, 0.2, 0.6, 1.0], "noise": published.noise}
+figure = diagram_excerpt(load(RESULTS / "dropout.nc").sel(rows), published)
 figure.savefig(Path(__file__).parents[1] / "book" / "images" / "load_curves.png", dpi=130)

@@ -7,7 +7,13 @@ import numpy as np
 import pytest
 import xarray as xr
 
-from sbt_utils.published import agreement_table, compare, published_diagram, rank_correlation
+from sbt_utils.published import (
+    agreement_table,
+    compare,
+    deviation_by_chance,
+    published_diagram,
+    rank_correlation,
+)
 
 ROOT = Path(__file__).parents[1]
 REFERENCE = ROOT / "results/reference/published_phase_diagrams.json"
@@ -209,3 +215,25 @@ def test_rank_correlation_takes_cells_by_their_coordinates():
     second = (2 * first).transpose("noise", "slope").isel(noise=[3, 0, 1, 2])
     assert rank_correlation(first, second) == pytest.approx(1)
     assert rank_correlation(first, second.isel(noise=[0, 2])) == pytest.approx(1)
+
+
+# By chance -----------------------------------------------------------------------------------
+
+
+def test_deviation_by_chance_is_that_of_two_means_of_normal_numbers():
+    # Only the middle of three layers varies, so the deviation is a third of its difference.
+    middle = np.random.default_rng(0).normal(0.5, 0.01, size=400)
+    curves = np.stack([np.ones(400), middle, np.zeros(400)], axis=-1)
+    ours = measured([[curves]], np.zeros((1, 1, 400)), [0.0], [0.1])
+    expected = 1.96 * middle.std() * np.sqrt(2 / 400) / 3
+    (found,) = deviation_by_chance(ours, draws=4000).values.ravel()
+    assert found == pytest.approx(expected, rel=0.1)
+
+
+def test_deviation_by_chance_of_an_undefined_curve_is_undefined():
+    curves = [[[[1, 0.5, 0], [1, 0.6, 0]], [[1, np.nan, 0], [1, 0.5, 0]]]]
+    ours = measured(curves, np.zeros((1, 2, 2)), [0.0], [0.1, 0.2])
+    found = deviation_by_chance(ours.transpose("seed", "noise", "layer", "slope"))
+    assert found.dims == ("slope", "noise")
+    assert np.isnan(found.values).tolist() == [[False, True]]
+    assert 0 < found.values[0, 0] < 0.1 / 3
