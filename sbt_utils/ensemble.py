@@ -100,7 +100,7 @@ class Ensemble:
         """
         slope = negative_slope.view(-1, 1, 1)
         limits = dropout_limits(dropout) if dropout.any() else None
-        call = Call(iter(keys.unbind(1)), (slope, 1 - slope), limits)
+        call = Call(iter(keys.t().contiguous()), (slope, 1 - slope), limits)
         for layer in self.layers:
             inputs = layer.forward(inputs, call)
         return inputs

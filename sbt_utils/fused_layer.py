@@ -14,6 +14,7 @@ caches them on disk.
 from collections.abc import Sequence
 
 import numpy as np
+import torch
 from numba import njit
 from torch import Tensor, nn
 
@@ -23,6 +24,7 @@ from sbt_utils.stacked_layers import Call, Layer, check_flat, whole
 # Rows of activations handled together: few, to stay in the nearest cache beside their mask; even,
 # for a random word serves two units.
 _ROWS = 16
+_NO_KEYS = np.empty(0, np.int32)
 
 
 class FusedLayer(Layer):
@@ -50,38 +52,38 @@ class FusedLayer(Layer):
         self.leading, self.own, self.gradients = norm.leading, norm.own, norm.gradients
         self._slope = None
         if activation is None or isinstance(activation.layer, nn.ReLU):
-            self._slope = np.full(len(norm.own["weight"]), activation is None)
+            one_or_zero = torch.full_like(norm.own["weight"][:, 0, 0], activation is None)
+            self._slope = one_or_zero.numpy()
         self._drops = dropout is not None
         # Where a member's parameters stand in its row.
         vectors = norm.own["weight"], norm.own["bias"], linear_bias
         self._places = tuple(-1 if v is None else v.storage_offset() for v in vectors)
         self._rows, self._to_rows = (whole(v["weight"]) for v in (norm.own, norm.gradients))
         self._running = tuple(whole(norm.own[f"running_{name}"]) for name in ("mean", "var"))
+        self._steps = norm.own["num_batches_tracked"].numpy()
+        self._made: dict[tuple[int, ...], tuple[Tensor, np.ndarray, np.ndarray]] = {}
 
     def forward(self, x: Tensor, call: Call) -> Tensor:
         """Map activations to activations."""
         check_flat(self.name, x)
-        members = len(self._rows)
-        slope = call.slopes[0].flatten().numpy()
-        if self._slope is not None:
-            slope = self._slope.astype(slope.dtype)
-        noise: tuple[np.ndarray, ...] = np.empty(0, np.int32), np.empty(0, np.int16), slope[:0]
-        if self._drops:
-            keys = next(call.keys).contiguous().numpy()
-            if call.limits is not None:
-                noise = keys, *(limit.flatten().numpy() for limit in call.limits)
+        slope = call.slope_array if self._slope is None else self._slope
+        keys = next(call.keys).numpy() if self._drops else _NO_KEYS
+        noise = (_NO_KEYS if call.limits is None else keys), *call.limit_arrays
+        shape = tuple(x.shape[1:])
         if self.leading:
             # What members share is averaged once.
             x = x[:1] if x.stride(0) == 0 else x
             source = x.flatten(1).contiguous().numpy()
         else:
             source = self.work.array(x)
-        statistics = self.work.array(self.memory("statistics", (members, 2, x.shape[2])))
-        self._given = source, tuple(x.shape[1:]), self._rows, self._places, statistics, slope, noise
-        out = self.memory("out", (members, *x.shape[1:]))
-        own = self._running, self.layer.momentum, self.layer.eps
-        _forward(*self._given, *own, self.work.array(out))
-        self.own["num_batches_tracked"] += 1
+        if shape not in self._made:
+            out = self.memory("out", (len(self._rows), *shape))
+            means = self.memory("statistics", (len(self._rows), 2, shape[1]))
+            self._made[shape] = out, self.work.array(out), self.work.array(means)
+        out, written, statistics = self._made[shape]
+        self._given = source, shape, self._rows, self._places, statistics, slope, noise
+        _forward(*self._given, self._running, self.layer.momentum, self.layer.eps, written)
+        self._steps += 1
         return out
 
     def backward(self, gradient: Tensor) -> Tensor:

@@ -1,7 +1,8 @@
 """The stock layers of PyTorch for all members at once: forward, and backward written out.
 
 Automatic differentiation would spend more time on fresh memory than these layers on arithmetic, so
-each keeps its working memory from step to step.
+each keeps its working memory from step to step. On a CPU, those around a batch norm are joined
+(`sbt_utils.fused_layer`).
 
 Two rules make a member's numbers the same, bit by bit on a CPU, whatever company it keeps. Noise is
 a function of the member's own key (`sbt_utils.noise`). And the members' parts of an array start at
@@ -13,6 +14,7 @@ elements it treats differently (a fused multiply-add less, another exponential).
 import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -45,6 +47,18 @@ class Call:
     keys: Iterator[Tensor]
     slopes: tuple[Tensor, Tensor]
     limits: tuple[Tensor, Tensor] | None
+
+    @cached_property
+    def slope_array(self) -> np.ndarray:
+        """α of the members, shape (M,), on a CPU."""
+        return self.slopes[0].flatten().numpy()
+
+    @cached_property
+    def limit_arrays(self) -> tuple[np.ndarray, ...]:
+        """`limits` of shape (M,), on a CPU; empty without dropout."""
+        if self.limits is None:
+            return np.empty(0, np.int16), self.slope_array[:0]
+        return tuple(limit.flatten().numpy() for limit in self.limits)
 
 
 class Workspace:
