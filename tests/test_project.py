@@ -5,14 +5,14 @@ import tomllib
 from pathlib import Path
 
 import pytest
-import xarray as xr
 import yaml
 from packaging.requirements import Requirement
 from packaging.specifiers import SpecifierSet
 from packaging.utils import canonicalize_name
 
-from sbt_utils.published import compare, published_diagram
-from sbt_utils.results import RESULTS
+from sbt_utils.experiments import PHASE_DIAGRAMS
+from sbt_utils.published import agreement_table, compare, published_diagram
+from sbt_utils.results import RESULTS, load
 
 ROOT = Path(__file__).parents[1]
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
@@ -78,11 +78,14 @@ def test_every_module_has_its_place_in_the_reference():
 
 
 def test_the_readme_quotes_the_results():
-    readme = " ".join((ROOT / "README.md").read_text(encoding="utf-8").split())
-    published = published_diagram("dropout")
-    ours = xr.load_dataset(RESULTS / "dropout_excerpt.nc", engine="h5netcdf")
-    few = {"noise": [0, 0.04, 0.12, 0.2, 0.28]}
-    for cells in (compare(ours.isel(seed=slice(3)), published).sel(few), compare(ours, published)):
-        assert f"{cells.deviation.mean():.4f}" in readme
-        assert f"{cells.deviation.max():.4f}" in readme
-        assert f"{abs(cells.accuracy_difference).max():.2f} points" in readme
+    readme = (ROOT / "README.md").read_text(encoding="utf-8")
+    networks = 0
+    for noise, _ in PHASE_DIAGRAMS:
+        networks += load(RESULTS / f"{noise}.nc").accuracy_test.size
+    assert f"{networks:,} networks" in readme
+    for noise in ("dropout", "learning_rate"):
+        cells = compare(load(RESULTS / f"{noise}.nc"), published_diagram(noise))
+        row = agreement_table({noise: cells}).loc[noise]
+        columns = ["mean deviation", "90 % of cells below", "largest deviation"]
+        numbers = [f"{row[name]:.4f}" for name in columns] + [f"{row['rank correlation']:.3f}"]
+        assert " | ".join([f"| {noise.replace('_', ' ')}", *numbers]) in readme
