@@ -73,6 +73,7 @@ def shape_family(summaries: Mapping[str, xr.Dataset], layers: tuple[int, int] = 
     Returns
     -------
     matplotlib.figure.Figure
+        The two per cent of cells with the highest convexity lie outside it.
 
     Examples
     --------
@@ -80,6 +81,8 @@ def shape_family(summaries: Mapping[str, xr.Dataset], layers: tuple[int, int] = 
     ...                     "curve": (("noise", "slope", "layer"), [[[1.0, 0.6, 0.2, 0.0]]])})
     >>> figure = shape_family({"dropout": cells}, layers=(1, 2))
     """
+    shapes = np.concatenate([cells.convexity.values.ravel() for cells in summaries.values()])
+    highest = np.nanquantile(shapes, 0.98)
     with mpl.rc_context(STYLE):
         figure = Figure(figsize=(8.4, 3.9))
         for axes, layer in zip(figure.subplots(1, 2), layers, strict=True):
@@ -90,6 +93,7 @@ def shape_family(summaries: Mapping[str, xr.Dataset], layers: tuple[int, int] = 
                 look = _source_look(place, name) | {"ls": "none"}
                 axes.plot(convexity.values.ravel(), height.values.ravel(), **look)
             axes.set(xlabel="convexity of the cell", ylabel=f"scaled D at layer {layer}")
+            axes.set_xlim(right=highest + 0.05)
         handles = figure.axes[0].get_legend_handles_labels()
         figure.legend(*handles, loc="outside lower center", ncols=4)
     return figure
