@@ -82,7 +82,7 @@ def shape_family(summaries: Mapping[str, xr.Dataset], layers: tuple[int, int] = 
     >>> figure = shape_family({"dropout": cells}, layers=(1, 2))
     """
     shapes = np.concatenate([cells.convexity.values.ravel() for cells in summaries.values()])
-    highest = np.nanquantile(shapes, 0.98)
+    shapes = shapes[np.isfinite(shapes)]
     with mpl.rc_context(STYLE):
         figure = Figure(figsize=(8.4, 3.9))
         for axes, layer in zip(figure.subplots(1, 2), layers, strict=True):
@@ -93,7 +93,8 @@ def shape_family(summaries: Mapping[str, xr.Dataset], layers: tuple[int, int] = 
                 look = _source_look(place, name) | {"ls": "none"}
                 axes.plot(convexity.values.ravel(), height.values.ravel(), **look)
             axes.set(xlabel="convexity of the cell", ylabel=f"scaled D at layer {layer}")
-            axes.set_xlim(right=highest + 0.05)
+            if shapes.size:
+                axes.set_xlim(right=np.quantile(shapes, 0.98) + 0.05)
         handles = figure.axes[0].get_legend_handles_labels()
         figure.legend(*handles, loc="outside lower center", ncols=4)
     return figure
