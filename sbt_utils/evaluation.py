@@ -1,6 +1,5 @@
 """Load curves and accuracies of trained networks."""
 
-import copy
 from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
@@ -10,7 +9,7 @@ import torch
 import xarray as xr
 from torch import Tensor, nn
 
-from sbt_utils.probe import load_curve
+from sbt_utils.probe import ACTIVATIONS, load_curve
 from sbt_utils.scatter import UndefinedSeparation
 
 
@@ -101,13 +100,8 @@ def separation_or_nan(
     try:
         return load_curve(network, images, labels, measure=measure, batch_size=4096).separation
     except UndefinedSeparation:
-        # A copy with new weights says how many layers there are.
-        network = copy.deepcopy(network)
-        layer: Any
-        for layer in network.modules():
-            if hasattr(layer, "reset_parameters"):
-                layer.reset_parameters()
-        return np.full_like(load_curve(network, images, labels).separation, np.nan)
+        activations = [layer for layer in network.modules() if isinstance(layer, ACTIVATIONS)]
+        return np.full(1 + len(activations), np.nan)
 
 
 @torch.no_grad()

@@ -25,7 +25,7 @@ Layers = str | type[nn.Module] | Sequence[str | type[nn.Module]] | Callable[[str
 """How to choose layers: names, module types, or a function of name and module."""
 
 # What torch counts as an activation, less what mixes features into probabilities or attention.
-_ACTIVATIONS = tuple(
+ACTIVATIONS = tuple(
     getattr(nn, name)
     for name in nn.modules.activation.__all__
     if not name.startswith("Softm") and name not in ("LogSoftmax", "MultiheadAttention")
@@ -239,7 +239,7 @@ def _choose(model: nn.Module, layers: Layers | None) -> dict[nn.Module, str]:
         "function (name, module) -> bool"
     )
     names: set[str] = set()
-    types: tuple[type, ...] = _ACTIVATIONS
+    types: tuple[type, ...] = ACTIVATIONS
     function = None
     if callable(layers) and not isinstance(layers, type):
         function = layers
