@@ -22,7 +22,7 @@ from sbt_utils.datasets import load
 from sbt_utils.networks import MLP
 from sbt_utils.training import train
 
-REPEATS = 5
+REPEATS = 3
 BATCH_SIZES = (5, 10, 20, 40, 80, 320)
 DIGITS = load("mnist")
 IMAGES, LABELS = DIGITS.train_images, DIGITS.train_labels
