@@ -1,8 +1,8 @@
 """Load curves and accuracies of trained networks."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any
+from contextlib import contextmanager
 
 import numpy as np
 import torch
@@ -46,7 +46,8 @@ def evaluate(
         curve = separation_or_nan(network, images, labels, measure)
         return curve, *_accuracy_and_loss(network, images, labels)
 
-    curves, accuracies, losses = zip(*_on_threads(each, networks), strict=True)
+    with single_threads() as pool:
+        curves, accuracies, losses = zip(*pool.map(each, networks), strict=True)
     return xr.Dataset(
         {
             "separation": (
@@ -60,15 +61,23 @@ def evaluate(
     )
 
 
-def _on_threads(function: Callable[[nn.Module], Any], networks: Iterable[nn.Module]) -> list[Any]:
-    """Call a function for each network, as many at once as PyTorch has threads, each on one.
+@contextmanager
+def single_threads() -> Iterator[ThreadPoolExecutor]:
+    """Give a pool of as many threads as PyTorch has, on each of which PyTorch has but one.
 
-    A sum over several threads would depend on their number in its last digit.
+    That is faster than all threads on each operation, and keeps sums in one order however many
+    threads there are.
+
+    Examples
+    --------
+    >>> with single_threads() as pool:
+    ...     pool.submit(torch.get_num_threads).result()
+    1
     """
     threads = torch.get_num_threads()
     try:
         with ThreadPoolExecutor(threads, initializer=torch.set_num_threads, initargs=(1,)) as pool:
-            return list(pool.map(function, networks))
+            yield pool
     finally:
         torch.set_num_threads(threads)
 

@@ -204,8 +204,8 @@ def data_of(experiment: Experiment) -> datasets.Dataset:
         choices = ", ".join(datasets.NAMES)
         raise ValueError(f"dataset={experiment.dataset!r}: choose one of {choices}")
     data = datasets.load(experiment.dataset, experiment.train, experiment.test, experiment.size)
-    sizes = {network["batch_size"] for network in experiment.networks()}
-    check_batch_sizes(MLP(), experiment.train, np.array(sorted(sizes)))
+    sizes = experiment.axes.get("batch_size", [experiment.batch_size or experiment.train])
+    check_batch_sizes(MLP(), experiment.train, np.array(sizes))
     return data
 
 

@@ -105,7 +105,6 @@ def sweep(
     if isinstance(experiment, str):
         experiment = published(experiment, profile)
     check_device(device)
-    waiting = cut(experiment, set(range(len(experiment))), shard_size)
     if out is None:
         with TemporaryDirectory() as temporary:
             return sweep(
@@ -116,6 +115,7 @@ def sweep(
                 shard_size=shard_size,
                 progress=progress,
             )
+    waiting = cut(experiment, set(range(len(experiment))), shard_size)
     configuration = experiment.configuration | {"device": torch.device(device).type}
     path = _check_out(Path(out))
     folder = path.with_suffix(".shards")

@@ -6,7 +6,7 @@ alone: it is the same bit by bit (on a CPU) trained by itself, in any company an
 """
 
 from collections.abc import Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor, as_completed
+from concurrent.futures import as_completed
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -20,7 +20,7 @@ from tqdm.auto import tqdm
 
 from sbt_utils.descent import OPTIMIZERS, Job, concatenate, select, train_chunk
 from sbt_utils.ensemble import State, initial_state, member_network
-from sbt_utils.evaluation import separation_or_nan
+from sbt_utils.evaluation import separation_or_nan, single_threads
 from sbt_utils.noise import seed_words
 from sbt_utils.settings import Members, check_batch_sizes, check_data, check_device, member_settings
 
@@ -286,24 +286,16 @@ def _chunks(
 
 
 def _in_threads(tasks: Sequence[tuple[Any, ...]], device: str) -> list[Any]:
-    """Train the chunks: on a CPU as many at once as PyTorch has threads, each on one.
-
-    One thread a chunk is faster than all threads on each operation, and keeps a member's sums in
-    one order however many threads there are.
-    """
+    """Train the chunks: on a CPU as many at once as PyTorch has threads, each on one."""
     if device != "cpu":
         return [train_chunk(*task) for task in tasks]
-    threads = torch.get_num_threads()
-    try:
-        with ThreadPoolExecutor(threads, initializer=torch.set_num_threads, initargs=(1,)) as pool:
-            futures = [pool.submit(train_chunk, *task) for task in tasks]
-            try:
-                for future in as_completed(futures):
-                    future.result()
-            except BaseException:
-                tasks[0][0].cancelled.set()
-                pool.shutdown(cancel_futures=True)
-                raise
-            return [future.result() for future in futures]
-    finally:
-        torch.set_num_threads(threads)
+    with single_threads() as pool:
+        futures = [pool.submit(train_chunk, *task) for task in tasks]
+        try:
+            for future in as_completed(futures):
+                future.result()
+        except BaseException:
+            tasks[0][0].cancelled.set()
+            pool.shutdown(cancel_futures=True)
+            raise
+        return [future.result() for future in futures]
