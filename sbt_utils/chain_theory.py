@@ -200,12 +200,12 @@ def _relax(
     blocks = positions.shape[1]
     x = np.zeros(blocks)
     pulled = np.empty(blocks)
-    slopes = np.empty((4, blocks))
+    slopes = np.zeros((4, blocks))
     t = 0.0
     for n in range(len(times)):
-        steps = math.ceil((times[n] - t) / longest)
+        steps = max(1, math.ceil((times[n] - t) / longest))
+        h = (times[n] - t) / steps
         for _ in range(steps):
-            h = (times[n] - t) / steps
             for stage in range(4):
                 ahead = 0.0 if stage == 0 else (h if stage == 3 else h / 2)
                 at = x + ahead * slopes[stage - 1]
@@ -214,7 +214,6 @@ def _relax(
                 _drifts(pulled, forces, noise, overdamped, slopes[stage])
             x += h / 6 * (slopes[0] + 2 * slopes[1] + 2 * slopes[2] + slopes[3])
             t += h
-            steps -= 1
         t = times[n]
         positions[n] = x
 

@@ -59,12 +59,12 @@ def phase_diagram(
             shown = np.isin(cells.noise, NOISES[name].shown)
             cells = cells.isel(noise=shown) if len(shown) > 8 and shown.any() else cells
             accuracy = 100 * cells.accuracy_test.mean("seed")
-            image = _image(axes, name, accuracy, cmap=GROUND, vmin=_floor(accuracy))
+            image = cell_image(axes, name, accuracy, cmap=GROUND, vmin=_floor(accuracy))
             _bar(figure, axes, image, "test accuracy, %")
-            _add_curves(axes, scaled_curves(cells), color=RED, lw=1.8)
+            add_curves(axes, scaled_curves(cells), color=RED, lw=1.8)
             if published and name in published:
                 others = published[name].curve.reindex_like(cells[["noise", "slope"]])
-                _add_curves(axes, others, color="black", lw=1.0, ls="--")
+                add_curves(axes, others, color="black", lw=1.0, ls="--")
     return figure
 
 
@@ -100,8 +100,8 @@ def shape_and_accuracy(summaries: Mapping[str, xr.Dataset]) -> Figure:
         for row, (name, cells) in zip(grid, summaries.items(), strict=True):
             convexity = in_order(name, cells.convexity)
             accuracy = in_order(name, percent[name])
-            shape = _image(row[0], name, convexity, cmap="PuOr", vmin=-extreme, vmax=extreme)
-            height = _image(row[1], name, accuracy, cmap="cividis", vmin=floor, vmax=best)
+            shape = cell_image(row[0], name, convexity, cmap="PuOr", vmin=-extreme, vmax=extreme)
+            height = cell_image(row[1], name, accuracy, cmap="cividis", vmin=floor, vmax=best)
             for axes, colour in zip(row, ("black", "white"), strict=True):
                 _add_contours(axes, convexity.values, colour)
                 place = np.unravel_index(np.nanargmax(accuracy.values), accuracy.shape)
@@ -144,7 +144,7 @@ def cell_values(
         panels = figure.subplots(len(values), squeeze=False)[:, 0]
         for axes, (name, each) in zip(panels, values.items(), strict=True):
             cells = in_order(name, each)
-            image = _image(axes, name, cells, cmap="Oranges", vmin=0, vmax=max(highest, 1e-12))
+            image = cell_image(axes, name, cells, cmap="Oranges", vmin=0, vmax=max(highest, 1e-12))
             for (row, column), value in np.ndenumerate(cells.values):
                 dark = value > 0.6 * highest
                 text = f"{value:.3f}".removeprefix("0") if np.isfinite(value) else "–"
@@ -161,8 +161,30 @@ def cell_values(
     return figure
 
 
-def _image(axes: Axes, name: str, cells: xr.DataArray, **style: Any) -> AxesImage:
-    """Draw ordered cells as an image with its axes named."""
+def cell_image(axes: Axes, name: str, cells: xr.DataArray, **style: Any) -> AxesImage:
+    """Draw cells as an image with its axes named.
+
+    Parameters
+    ----------
+    axes : matplotlib.axes.Axes
+        Where.
+    name : str
+        Source of noise, a key of `NOISES`.
+    cells : xarray.DataArray
+        (slope, noise), from `sbt_utils.noise_axes.in_order`.
+    **style
+        Of the image.
+
+    Returns
+    -------
+    matplotlib.image.AxesImage
+
+    Examples
+    --------
+    >>> cells = xr.DataArray([[0.9]], {"slope": [0.0], "noise": [0.1]}, ("slope", "noise"))
+    >>> cell_image(Figure().add_subplot(), "dropout", cells).get_array().shape
+    (1, 1)
+    """
     axes.set_facecolor("white")
     image = axes.imshow(cells.values, aspect="auto", interpolation="nearest", **style)
     levels = cells.noise.values
@@ -175,8 +197,26 @@ def _image(axes: Axes, name: str, cells: xr.DataArray, **style: Any) -> AxesImag
     return image
 
 
-def _add_curves(axes: Axes, curves: xr.DataArray, **style: Any) -> None:
-    """Draw ordered cells' curves, each within its cell of an image."""
+def add_curves(axes: Axes, curves: xr.DataArray, **style: Any) -> None:
+    """Draw curves, each within its cell of a `cell_image`.
+
+    Parameters
+    ----------
+    axes : matplotlib.axes.Axes
+        Where.
+    curves : xarray.DataArray
+        Scaled, (slope, noise, layer), from `sbt_utils.noise_axes.in_order`; undefined ones are left
+        out.
+    **style
+        Of the lines.
+
+    Examples
+    --------
+    >>> axes = Figure().add_subplot()
+    >>> add_curves(axes, xr.DataArray([[[1, 0.4, 0]]], dims=("slope", "noise", "layer")))
+    >>> len(axes.collections)
+    1
+    """
     curves = curves.transpose("slope", "noise", "layer")
     across = np.linspace(-0.38, 0.38, curves.sizes["layer"])
     lines = [

@@ -217,9 +217,7 @@ def fit_diagram(
     """
     target = scaled_curves(networks).transpose("slope", "noise", "layer")
     chains = mechanical.assign_coords(noise=np.log(mechanical.noise))  # which spans decades
-    finer = {
-        name: np.linspace(*chains[name].values[[0, -1]], 101) for name in ("friction", "noise")
-    }
+    finer = {name: _finer(chains[name].values) for name in ("friction", "noise")}
     chains = chains.interp(finer).transpose("friction", "noise", "layer")
     shapes = _scaled(chains.values)
     squares = ((target.values[:, :, None, None] - shapes) ** 2).mean(-1)
@@ -264,7 +262,7 @@ def _scaled(curves: np.ndarray) -> np.ndarray:
 
 def _finer(levels: np.ndarray) -> np.ndarray:
     """Return 101 levels, evenly spaced over the same range."""
-    return np.linspace(levels[0], levels[-1], 101)
+    return np.linspace(float(levels[0]), float(levels[-1]), 101)
 
 
 def _fit_mean_field(

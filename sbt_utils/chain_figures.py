@@ -1,0 +1,247 @@
+"""Spring-block chains as figures: the chain on its table, its diagrams, its way there."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from itertools import pairwise
+from typing import Any
+
+import matplotlib as mpl
+import numpy as np
+import xarray as xr
+from matplotlib.axes import Axes
+from matplotlib.collections import LineCollection
+from matplotlib.figure import Figure
+from matplotlib.patches import Rectangle
+
+from sbt_utils.chain_theory import drift
+from sbt_utils.diagrams import convexity
+from sbt_utils.figures import COLOURS, STYLE, panels
+from sbt_utils.separation import REGIME_TOLERANCE, LoadCurve
+from sbt_utils.spring_block import SpringBlockChain
+from sbt_utils.trajectories import Trajectory
+
+EXTREME = 0.3
+"""Convexity at the ends of the colour scale; a few cells bend further."""
+
+
+def chains_and_curves(
+    trajectories: Mapping[str, Trajectory], theory: Mapping[str, LoadCurve] | None = None
+) -> Figure:
+    """Draw the last states of chains, and beside each its load curve.
+
+    Parameters
+    ----------
+    trajectories : mapping of str to Trajectory
+        By what to call them. Of several trajectories the first is drawn; the curve is their mean,
+        with a band of one standard deviation.
+    theory : mapping of str to LoadCurve, optional
+        Drawn dashed over the curves.
+
+    Returns
+    -------
+    matplotlib.figure.Figure
+
+    Examples
+    --------
+    >>> figure = chains_and_curves({"published": SpringBlockChain().simulate(every=14000)})
+    >>> len(figure.axes)
+    2
+    """
+    rows = len(trajectories)
+    with mpl.rc_context(STYLE):
+        figure = Figure(figsize=(8.4, 1.75 * rows + 0.3))
+        grid = figure.subplots(rows, 2, squeeze=False, width_ratios=[2.6, 1], sharex="col")
+        for row, (name, trajectory) in zip(grid, trajectories.items(), strict=True):
+            positions = trajectory.positions.reshape(-1, *trajectory.positions.shape[-2:])[0, -1]
+            end = trajectory.loads.reshape(-1, trajectory.loads.shape[-1])[0].sum()
+            draw_chain(row[0], positions, float(end))
+            row[0].set_title(name, loc="left", fontsize=10)
+            curve = trajectory.load_curve
+            row[1].plot(curve.mean, "o-", color=COLOURS[0])
+            if curve.spread is not None:
+                low, high = curve.mean - curve.spread, curve.mean + curve.spread
+                row[1].fill_between(range(len(low)), low, high, color=COLOURS[0], alpha=0.25, lw=0)
+            if theory and name in theory:
+                row[1].plot(theory[name].mean, "--", color="black", lw=1.2)
+            row[1].plot([0, len(curve.mean) - 1], curve.mean[[0, -1]], ":", color="0.5", lw=1)
+            row[1].set(ylabel="$D_l = y - x_l$", ylim=(0, None))
+        grid[-1, 1].set(xlabel="block l", xticks=range(len(curve.mean)))
+    return figure
+
+
+def draw_chain(axes: Axes, positions: np.ndarray, end: float) -> None:
+    """Draw a chain on its table.
+
+    Springs have a length of their own under no load, which the positions of the theory leave out.
+
+    Parameters
+    ----------
+    axes : matplotlib.axes.Axes
+        Where.
+    positions : ndarray, shape (L,)
+        x_1..x_L.
+    end : float
+        y.
+
+    Examples
+    --------
+    >>> axes = Figure().add_subplot()
+    >>> draw_chain(axes, np.array([0.3, 0.6]), 1.0)
+    >>> len(axes.patches)  # table, wall, blocks
+    4
+    """
+    places = np.concatenate([[0.0], positions, [end]]) + 0.06 * end * np.arange(len(positions) + 2)
+    side = 0.04 * places[-1]
+    axes.add_patch(Rectangle((-0.03 * places[-1], -0.62), 1.1 * places[-1], 0.12, fc="0.85"))
+    axes.add_patch(Rectangle((-0.03 * places[-1], -0.5), 0.03 * places[-1], 1.0, fc="0.6"))
+    for left, right in pairwise(places):
+        start, stop = left + side / 2 * (left > 0), right - side / 2 * (right < places[-1])
+        along = np.linspace(start, stop, 14)
+        across = 0.22 * np.tile([1, -1], 7)
+        across[[0, -1]] = 0
+        axes.plot(along, across, color="0.35", lw=1)
+    for x in places[1:-1]:
+        axes.add_patch(
+            Rectangle((x - side / 2, -0.5), side, 0.9, fc=COLOURS[0], ec="white", lw=0.8, zorder=3)
+        )
+    axes.plot(places[-1], 0, ">", color=COLOURS[1], ms=9, clip_on=False)
+    axes.set(xlim=(-0.03 * places[-1], 1.05 * places[-1]), ylim=(-0.7, 0.8))
+    axes.set_axis_off()
+
+
+def drift_curves(
+    chain: SpringBlockChain, noises: Sequence[float], reach: float, overdamped: bool = False
+) -> Figure:
+    """Draw the mean velocity of a block against the force on it, for different strengths of noise.
+
+    Parameters
+    ----------
+    chain : SpringBlockChain
+        Its frictions bound the shaded range of forces, in which a quiet block rests.
+    noises : sequence of float
+        Of the chain, one curve each; the first may be 0.
+    reach : float
+        Forces from minus to plus this.
+    overdamped : bool
+        In first order; else in second.
+
+    Returns
+    -------
+    matplotlib.figure.Figure
+        The vertical line is F*, where every curve with noise vanishes.
+
+    Examples
+    --------
+    >>> figure = drift_curves(SpringBlockChain(), [0.0, 0.003], reach=0.006)
+    >>> len(figure.axes[0].lines)  # and the line at F*
+    3
+    """
+    right, left = (friction[0] for friction in chain.frictions)
+    forces = np.linspace(-reach, reach, 201)
+    unit = chain.pull
+    with mpl.rc_context(STYLE):
+        figure = Figure(figsize=(6.4, 3.6))
+        axes = figure.add_subplot()
+        axes.axvspan(-left / unit, right / unit, color="0.92")
+        axes.axvline((right - left) / 2 / unit, color="0.5", ls=":", lw=1.2)
+        colours = ["black", *mpl.colormaps["viridis"](np.linspace(0.1, 0.85, len(noises) - 1))]
+        for noise, colour in zip(noises, colours, strict=True):
+            shaken = replace(chain, noise=noise)
+            velocities = [drift(shaken, force, overdamped) for force in forces]
+            label = f"noise {shaken.amplitude / unit:.2g} $k\\,y$"
+            axes.plot(forces / unit, np.divide(velocities, unit), color=colour, label=label)
+        axes.set(xlabel=r"force F of the springs on the block / $k\,y$")
+        axes.set(ylabel=r"mean velocity / ($k\,y/\gamma$)")
+        axes.legend(loc="upper left")
+    return figure
+
+
+def mechanical_diagrams(
+    diagrams: Mapping[str, xr.DataArray],
+    theories: Mapping[str, xr.DataArray],
+    with_curves: bool = False,
+) -> Figure:
+    """Draw the convexity over friction and noise, with the theory's skeleton over it.
+
+    Parameters
+    ----------
+    diagrams : mapping of str to xarray.DataArray
+        D_l over (friction, noise, layer), by what to call them.
+    theories : mapping of str to xarray.DataArray
+        Likewise, of the mean field, on any finer grid.
+    with_curves : bool
+        Draw the load curve of every other cell into it.
+
+    Returns
+    -------
+    matplotlib.figure.Figure
+        Noise falls from left to right and friction from top to bottom, as in the diagrams of
+        networks. Solid: where theory puts the straight curve; dotted: the edges of its regime.
+
+    Examples
+    --------
+    >>> from sbt_utils.mechanical_diagram import SECOND_ORDER, theory_diagram
+    >>> theory = theory_diagram(SECOND_ORDER, [0.02, 0.1], [0.01, 0.3])
+    >>> figure = mechanical_diagrams({"second order": theory}, {"second order": theory})
+    >>> len(figure.axes)  # and the colour bar
+    2
+    """
+    with mpl.rc_context(STYLE | {"font.size": 11}):
+        if len(diagrams) == 1:
+            figure, grid = panels(1, width=8.0, height=5.2)
+        else:
+            figure, grid = panels(len(diagrams), width=4.6, height=3.0)
+        for place, (axes, (name, diagram)) in enumerate(zip(grid, diagrams.items(), strict=True)):
+            shown = convexity(diagram).transpose("friction", "noise")
+            style: Any = {"cmap": "PuOr", "vmin": -EXTREME, "vmax": EXTREME, "rasterized": True}
+            image = axes.pcolormesh(shown.noise, shown.friction, shown, shading="nearest", **style)
+            _add_skeleton(axes, theories[name])
+            if with_curves:
+                _add_curves(axes, diagram)
+            axes.set_xscale("log")
+            if len(diagrams) > 1:
+                axes.set_title(name, fontsize=11)
+            axes.set(xlim=_ends(shown.noise.values, logarithmic=True)[::-1])
+            axes.set(ylim=_ends(shown.friction.values))
+            if place >= len(grid) - 2:
+                axes.set_xlabel(r"noise on a block / $k\,y$")
+            if place % 2 == 0:
+                axes.set_ylabel(r"friction $\mu_\mathrm{right}$ / $k\,y$")
+        words = "convexity: lazy < 0 < active"
+        figure.colorbar(image, ax=grid, extend="both", label=words, aspect=30)
+    return figure
+
+
+def _add_skeleton(axes: Axes, theory: xr.DataArray) -> None:
+    """Draw where the mean field's load curve is straight, and the edges of that regime."""
+    bent = convexity(theory).transpose("friction", "noise")
+    for level, style in ((-REGIME_TOLERANCE, ":"), (0.0, "-"), (REGIME_TOLERANCE, ":")):
+        if bent.min() < level < bent.max():
+            axes.contour(bent.noise, bent.friction, bent, [level], colors="black", linestyles=style)
+
+
+def _add_curves(axes: Axes, curves: xr.DataArray) -> None:
+    """Draw every other load curve at its friction and noise."""
+    curves = curves.transpose("friction", "noise", "layer")
+    decades, frictions = np.log10(curves.noise.values), curves.friction.values
+    across = np.linspace(-0.72, 0.72, curves.sizes["layer"]) * (decades[1] - decades[0])
+    height = 1.44 * (frictions[1] - frictions[0])
+    curves, decades, frictions = curves[1::2, 1::2], decades[1::2], frictions[1::2]
+    lowest = curves.min("layer")
+    scaled = (curves - lowest) / (curves.max("layer") - lowest)
+    lines = [
+        # The axis of the noise runs backwards, and so do the layers in its units.
+        np.column_stack([10 ** (decade - across), friction + height * (curve - 0.5)])
+        for friction, row in zip(frictions, scaled.values, strict=True)
+        for decade, curve in zip(decades, row, strict=True)
+    ]
+    axes.add_collection(LineCollection(lines, color="black", lw=1.2), autolim=False)
+
+
+def _ends(levels: np.ndarray, logarithmic: bool = False) -> tuple[float, float]:
+    """Return the outer edges of cells centred on levels."""
+    if logarithmic:
+        low, high = _ends(np.log(levels))
+        return float(np.exp(low)), float(np.exp(high))
+    half = (levels[1] - levels[0]) / 2 if len(levels) > 1 else 0.5
+    return float(levels[0] - half), float(levels[-1] + half)
