@@ -214,10 +214,10 @@ class LoadCurve:
         if self.convexity_interval is None:
             return words
         low, high = self.convexity_interval
-        words += f", 95 % of {len(self.separation)} repeats in {low:.3f} to {high:.3f}"
         if np.isnan(low):
-            words += "; at the edge: some repeats do not fall"
-        elif {_regime(low), _regime(high)} != {self.regime}:
+            return words + "; at the edge: some repeats do not fall"
+        words += f", 95 % of {len(self.separation)} repeats in {low:.3f} to {high:.3f}"
+        if {_regime(low), _regime(high)} != {self.regime}:
             words += (
                 f"; at the edge: the interval reaches over the tolerance of ± {REGIME_TOLERANCE}"
             )

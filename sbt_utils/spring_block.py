@@ -102,6 +102,8 @@ class SpringBlockChain:
             for friction in value:
                 _check_number(name, friction, least=0.0)
             object.__setattr__(self, name, tuple(float(friction) for friction in value))
+        if not np.isfinite(self.amplitude):
+            raise ValueError(f"noise={self.noise}: common to all blocks it overflows; give less")
         if self.force is not None:
             _check_number("force", self.force)
         if np.ndim(self.end) == 0:
