@@ -1,0 +1,229 @@
+"""The folding ruler in motion: drawn state by state, and as a film."""
+
+import base64
+import html
+import io
+from typing import Any
+
+import matplotlib as mpl
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
+from numpy.typing import ArrayLike
+from PIL import Image
+
+from sbt_utils.figures import COLOURS, STYLE
+from sbt_utils.folding_ruler import Motion
+
+_WOOD, _EDGE, _HAND = "#F0C05A", "#5A3E00", COLOURS[0]
+
+
+def film(
+    motion: Motion,
+    network: ArrayLike | None = None,
+    frames: int = 60,
+    seconds: float = 5.0,
+    colours: int = 24,
+) -> bytes:
+    """Return an animated GIF of a ruler whose load curve builds up below it.
+
+    Parameters
+    ----------
+    motion : Motion
+        Shown from the start until it has come to rest, evenly in time; with all its kept states
+        where it has fewer than `frames`.
+    network : array_like, shape (states, L + 1), optional
+        A network's load curve while it trains, drawn beside the ruler's; evenly over the film.
+    frames : int
+        At most.
+    seconds : float
+        How long the film runs before the last frame, which stays for a second.
+    colours : int
+        In the palette; fewer make a smaller file.
+
+    Returns
+    -------
+    bytes
+        An endless GIF, 480 or 640 pixels wide.
+
+    Raises
+    ------
+    ValueError
+        A network of another shape or with NaN, fewer than two frames.
+
+    Examples
+    --------
+    >>> from sbt_utils.folding_ruler import FoldingRuler
+    >>> from sbt_utils.hand import slow_and_steady
+    >>> ruler = FoldingRuler(sections=3)
+    >>> film(ruler.pull(slow_and_steady(ruler)), frames=2)[:6]
+    b'GIF89a'
+    """
+    states = None if network is None else np.asarray(network, np.float64)
+    if states is not None and (states.ndim != 2 or not np.isfinite(states).all()):
+        raise ValueError(
+            f"network: shape {states.shape}; give (states, L + 1) without NaN or infinite values"
+        )
+    if frames < 2:
+        raise ValueError(f"frames: {frames}; give at least 2")
+    end = frame_at_rest(motion)
+    shown = np.unique(np.linspace(0, end, min(frames, end + 1)).round().astype(int))
+    with mpl.rc_context(STYLE | {"font.size": 9}):
+        figure = Figure(figsize=(4.8 if network is None else 6.4, 3.6), dpi=100)
+        canvas = FigureCanvasAgg(figure)
+        grid = figure.add_gridspec(2, 1 if network is None else 2, height_ratios=(1, 1.5))
+        points = bounding_box(motion)
+        (left, bottom), (right, top) = points.min(0), points.max(0)
+        ruler = RulerPicture(figure.add_subplot(grid[0, :]), motion, (left, right, bottom, top))
+        curves = [(motion.distances[shown], "hinge l", "distance to the hand (m)")]
+        if states is not None:
+            pick = np.linspace(0, len(states) - 1, len(shown)).round().astype(int)
+            curves.append((states[pick], "layer l", "data separation D"))
+        lines = []
+        for place, (curve, xlabel, ylabel) in enumerate(curves):
+            axes = figure.add_subplot(grid[1, place])
+            lines.append(axes.plot(curve[0], "o-", color=COLOURS[place])[0])
+            chord = axes.plot([], [], color="0.6", lw=1, ls="--", zorder=0)[0]
+            lines.append(chord)
+            margin = 0.05 * np.ptp(curve) or 0.5
+            limits = (curve.min() - margin, curve.max() + margin)
+            axes.set(xlabel=xlabel, ylabel=ylabel, ylim=limits, xlim=(-0.3, curve.shape[1] - 0.7))
+        pictures = []
+        for number, now in enumerate(shown):
+            ruler.show(now)
+            for (curve, _, _), line, chord in zip(curves, lines[::2], lines[1::2], strict=True):
+                line.set_ydata(curve[number])
+                chord.set_data([0, curve.shape[1] - 1], curve[number][[0, -1]])
+            canvas.draw()
+            if number == 0:
+                figure.set_layout_engine("none")  # nothing may jump between frames
+            pictures.append(Image.fromarray(np.asarray(canvas.buffer_rgba())).convert("RGB"))
+    palette = pictures[-1].quantize(colours)
+    pictures = [each.quantize(palette=palette, dither=Image.Dither.NONE) for each in pictures]
+    pause = [round(1000 * seconds / len(shown))] * (len(shown) - 1) + [1000]
+    file = io.BytesIO()
+    pictures[0].save(file, "GIF", save_all=True, append_images=pictures[1:], duration=pause, loop=0)
+    return file.getvalue()
+
+
+def player(film: bytes, words: str) -> str:
+    """Return HTML that shows a film when it is opened, and stops it when it is closed.
+
+    Nothing moves on a page unless a reader asks for it, by mouse, finger or keyboard.
+
+    Parameters
+    ----------
+    film : bytes
+        An animated GIF.
+    words : str
+        What it shows: the line to open it by, and its alternative text.
+
+    Returns
+    -------
+    str
+
+    Examples
+    --------
+    >>> player(b"GIF89a", "A slow pull")[:52]
+    '<details class="film"><summary>A slow pull</summary>'
+    """
+    words, data = html.escape(words), base64.b64encode(film).decode()
+    picture = f'<img src="data:image/gif;base64,{data}" alt="{words}" style="max-width: 100%">'
+    return f'<details class="film"><summary>{words}</summary>{picture}</details>'
+
+
+class RulerPicture:
+    """A ruler on its axes, to be shown at one kept state after another.
+
+    Parameters
+    ----------
+    axes : matplotlib.axes.Axes
+        Where; the scales are equal and the frame goes.
+    motion : Motion
+        Of the ruler.
+    box : tuple of float
+        What is in sight: left, right, bottom, top, in m.
+
+    Examples
+    --------
+    >>> from sbt_utils.folding_ruler import FoldingRuler
+    >>> from sbt_utils.hand import slow_and_steady
+    >>> ruler = FoldingRuler(sections=2)
+    >>> picture = RulerPicture(Figure().add_subplot(), ruler.pull(slow_and_steady(ruler)),
+    ...                        (0.0, 0.2, -0.1, 0.1))
+    >>> picture.show(0)
+    """
+
+    def __init__(self, axes: Axes, motion: Motion, box: tuple[float, float, float, float]) -> None:
+        self.points = motion.points
+        self.bars = []
+        for _ in range(motion.ruler.sections):
+            for width, colour in ((5.5, _EDGE), (3.8, _WOOD)):
+                style: Any = {"lw": width, "color": colour, "solid_capstyle": "round"}
+                self.bars.append(axes.plot([], [], **style)[0])
+        (self.trace,) = axes.plot([], [], color=_HAND, lw=0.8, alpha=0.5, zorder=1)
+        (self.hinges,) = axes.plot([], [], "o", ms=1.8, color=_EDGE, zorder=3)
+        axes.plot(*self.points[0, 0], "o", ms=6, color="black", zorder=4)
+        (self.hand,) = axes.plot([], [], "o", ms=9, mfc="none", mec=_HAND, mew=2, zorder=4)
+        axes.set(xlim=box[:2], ylim=box[2:], aspect="equal")
+        axes.set_axis_off()
+
+    def show(self, now: int) -> None:
+        """Move the picture to the kept state `now`, with the hand's way up to it."""
+        points = self.points[now]
+        for k in range(len(points) - 1):
+            for bar in self.bars[2 * k : 2 * k + 2]:
+                bar.set_data(*points[k : k + 2].T)
+        self.hinges.set_data(*points[1:-1].T)
+        self.hand.set_data(*points[-1:].T)
+        self.trace.set_data(*self.points[: now + 1, -1].T)
+
+
+def bounding_box(motion: Motion) -> np.ndarray:
+    """Return two corners of what a motion covers, with a margin for the thickness of the bars.
+
+    Parameters
+    ----------
+    motion : Motion
+
+    Returns
+    -------
+    ndarray, shape (2, 2)
+        Left and bottom, right and top, in m.
+
+    Examples
+    --------
+    >>> from sbt_utils.folding_ruler import FoldingRuler
+    >>> from sbt_utils.hand import slow_and_steady
+    >>> ruler = FoldingRuler(sections=2)
+    >>> bounding_box(ruler.pull(slow_and_steady(ruler)))[0].round(3)
+    array([-0.025, -0.025])
+    """
+    points = motion.points.reshape(-1, 2)
+    margin = 0.25 * motion.ruler.section_length
+    return np.stack([points.min(0) - margin, points.max(0) + margin])
+
+
+def frame_at_rest(motion: Motion) -> int:
+    """Return the first kept state from which on nothing moves, or the last.
+
+    Parameters
+    ----------
+    motion : Motion
+
+    Returns
+    -------
+    int
+
+    Examples
+    --------
+    >>> from sbt_utils.folding_ruler import FoldingRuler
+    >>> from sbt_utils.hand import slow_and_steady
+    >>> ruler = FoldingRuler(sections=2)
+    >>> motion = ruler.pull(slow_and_steady(ruler))
+    >>> frame_at_rest(motion) < len(motion.times)
+    True
+    """
+    moving = np.flatnonzero(motion.velocities.any(axis=(1, 2)))
+    return int(min(moving[-1] + 1, len(motion.times) - 1)) if len(moving) else 0
