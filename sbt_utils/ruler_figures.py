@@ -47,20 +47,28 @@ def stills(motions: Mapping[str, Motion], count: int = 5) -> Figure:
     """
     if count < 2:
         raise ValueError(f"count: {count}; give at least 2 stills")
-    box = np.concatenate([bounding_box(motion) for motion in motions.values()])
-    (left, bottom), (right, top) = box.min(0), box.max(0)
+    shown = {
+        title: np.linspace(0, frame_at_rest(motion), count).round().astype(int)
+        for title, motion in motions.items()
+    }
+    boxes = [
+        np.concatenate([bounding_box(each, shown[title][row]) for title, each in motions.items()])
+        for row in range(count)
+    ]
+    left, right = np.concatenate(boxes)[:, 0].min(), np.concatenate(boxes)[:, 0].max()
+    heights = [np.ptp(box[:, 1]) for box in boxes]
     width = 8.4 if len(motions) > 1 else 5.6
-    height = count * (width / len(motions) * (top - bottom) / (right - left) + 0.12) + 0.4
+    scale = width / len(motions) / (right - left)
     with mpl.rc_context(STYLE):
-        figure = Figure(figsize=(width, height))
-        grid = figure.subplots(count, len(motions), squeeze=False)
+        figure = Figure(figsize=(width, scale * sum(heights) + 0.12 * count + 0.4))
+        grid = figure.subplots(count, len(motions), squeeze=False, height_ratios=heights)
         for column, (title, motion) in zip(grid.T, motions.items(), strict=True):
             column[0].set_title(title)
-            shown = np.linspace(0, frame_at_rest(motion), count).round().astype(int)
-            for axes, now in zip(column, shown, strict=True):
+            for axes, now, box in zip(column, shown[title], boxes, strict=True):
+                bottom, top = box[:, 1].min(), box[:, 1].max()
                 RulerPicture(axes, motion, (left, right, bottom, top)).show(now)
                 note = f"{motion.times[now] - motion.times[0]:.2f} s"
-                axes.text(0.99, 0.9, note, ha="right", va="top", transform=axes.transAxes)
+                axes.text(0.99, 0.98, note, ha="right", va="top", transform=axes.transAxes)
     return figure
 
 
@@ -159,7 +167,7 @@ def convexity_of_pulls(diagram: xr.Dataset) -> Figure:
             place: Any = {"loc": "lower center", "bbox_to_anchor": (0.5, 1.0), "columnspacing": 1}
             axes.legend(title=lines, fontsize="small", ncols=3, **place)
         left.set(xscale="log", xlabel="speed of the pull (m/s)")
-        right.set(xlabel="amplitude of the jerks (mm)")
+        right.set(xlabel="amplitude of the shaking (mm)")
     return figure
 
 
@@ -194,7 +202,7 @@ def convexity_against_speed(rulers: Mapping[str, xr.Dataset]) -> Figure:
             mean = diagram.convexity.mean("seed").isel(amplitude=0)
             style: Any = {"color": COLOURS[place % 7], "marker": MARKERS[place % 6]}
             axes.plot(diagram.speed / unit, mean, label=label, **style)
-        axes.set(xscale="log", ylabel="convexity at rest")
+        axes.set_ylabel("convexity at rest")
         axes.set_xlabel(r"speed of the pull / $\sqrt{\mu g a}$")
         axes.legend(loc="upper left")
     return figure

@@ -180,12 +180,15 @@ class RulerPicture:
         self.trace.set_data(*self.points[: now + 1, -1].T)
 
 
-def bounding_box(motion: Motion) -> np.ndarray:
+def bounding_box(motion: Motion, now: int | None = None) -> np.ndarray:
     """Return two corners of what a motion covers, with a margin for the thickness of the bars.
 
     Parameters
     ----------
     motion : Motion
+        Of a ruler.
+    now : int, optional
+        Only of this kept state and of the hand's way up to it.
 
     Returns
     -------
@@ -201,6 +204,8 @@ def bounding_box(motion: Motion) -> np.ndarray:
     array([-0.025, -0.025])
     """
     points = motion.points.reshape(-1, 2)
+    if now is not None:
+        points = np.concatenate([motion.points[now], motion.points[: now + 1, -1]])
     margin = 0.25 * motion.ruler.section_length
     return np.stack([points.min(0) - margin, points.max(0) + margin])
 
