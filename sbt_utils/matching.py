@@ -8,12 +8,9 @@ from dataclasses import dataclass, replace
 from functools import lru_cache
 
 import numpy as np
-import xarray as xr
 from scipy.optimize import least_squares
 from scipy.stats import f as fisher
-from tqdm.auto import tqdm
 
-from sbt_utils.diagrams import scaled_curves, whole_curves
 from sbt_utils.mechanical_diagram import (
     DURATION,
     SECOND_ORDER,
@@ -75,6 +72,7 @@ def fit_chain(
         Of the network, which needs at least four layers.
     friction : float, optional
         The friction to the right, in units of k y, if it is known; then only the noise is fitted.
+        One curve alone says little about both: more of both gives nearly the same curve.
     chain : SpringBlockChain
         Says all but the number of blocks (the network's layers), the friction to the right and the
         noise.
@@ -99,7 +97,7 @@ def fit_chain(
     field misses there is taken off the target, and the fit is repeated; the best of four rounds is
     returned. Beale's confidence region [1]_ holds the chains of the mean field whose mean square
     residual is at most :math:`1 + F\,p / (n - p)` times the best (or than the squared
-    standard error of the network's curve, if that is more), for n inner layers, p fitted numbers
+    standard errors of both curves, if they are more), for n inner layers, p fitted numbers
     and the 95 % quantile F of Fisher's distribution with p and n - p degrees of freedom.
 
     References
@@ -128,141 +126,36 @@ def fit_chain(
         simulated = own.simulate(duration, every=10**9, seeds=range(trajectories)).load_curve
         missed = simulated.scaled - relaxed_curve(own, duration).scaled
         residual = float(np.sqrt(np.mean((simulated.scaled - target) ** 2)))
-        region = _region(curve, residual, missed, frictions, library)
+        region = _region(curve, simulated, missed, found, frictions, library)
         matches.append(Match(own, *found, *region, residual, simulated))
     return min(matches, key=lambda match: match.residual)
 
 
-def fit_cells(networks: xr.Dataset, frictions: xr.DataArray, progress: bool = True) -> xr.Dataset:
-    """Fit a chain to every cell of a phase diagram, with a given friction for each nonlinearity.
+def scaled(curves: np.ndarray) -> np.ndarray:
+    """Scale curves to [0, 1], each by itself.
 
     Parameters
     ----------
-    networks : xarray.Dataset
-        ``separation_train`` (noise, slope, seed, layer).
-    frictions : xarray.DataArray
-        (slope), in units of k y, for instance ``chain_friction`` of `fit_diagram`.
-    progress : bool
-        Show a progress bar.
+    curves : ndarray, shape (..., L + 1)
+        None of them constant.
 
     Returns
     -------
-    xarray.Dataset
-        ``chain_friction`` (slope); over (slope, noise) ``chain_noise`` with ``chain_noise_low``
-        and ``chain_noise_high``, the ends of its interval, ``residual``, and ``curve`` (layer as
-        well), the simulated chain's scaled curve; ``target``, the networks' curve.
+    ndarray, shape (..., L + 1)
 
     Examples
     --------
-    >>> seeds = [[[[2.0, 1.5, 1.1, 0.8, 0.6, 0.5]]]]
-    >>> cells = xr.Dataset({"separation_train": (("slope", "noise", "seed", "layer"), seeds)})
-    >>> fit_cells(cells, xr.DataArray([0.05], dims="slope"), progress=False).residual.dims
-    ('slope', 'noise')
+    >>> scaled(np.array([[6.0, 3.0, 2.0]]))
+    array([[1.  , 0.25, 0.  ]])
     """
-    curves = whole_curves(networks).transpose("slope", "noise", "seed", "layer")
-    target = scaled_curves(networks).transpose("slope", "noise", "layer")
-    shape = target.shape[:2]
-    noise = np.empty((3, *shape))
-    curve = target.copy(data=np.empty(target.shape))
-    for cell in tqdm(list(np.ndindex(shape)), unit="cell", disable=not progress):
-        seeds = curves.values[cell]
-        defined = LoadCurve(seeds[np.isfinite(seeds).all(-1)])
-        match = fit_chain(defined, frictions.values[cell[0]].item())
-        noise[:, *cell] = match.noise, *match.noise_interval
-        curve.values[cell] = match.curve.scaled
-    names = ("chain_noise", "chain_noise_low", "chain_noise_high")
-    found = {
-        name: (("slope", "noise"), values, {"units": "k y"})
-        for name, values in zip(names, noise, strict=True)
-    }
-    return _matched(frictions.variable, target, curve).assign(found)
-
-
-def fit_diagram(
-    networks: xr.Dataset, mechanical: xr.DataArray, one_noise: bool = False
-) -> xr.Dataset:
-    """Lay a phase diagram of networks over a mechanical one.
-
-    All networks of the same nonlinearity share one friction. With `one_noise`, those with the same
-    level of noise share one noise of the chain as well: the axes of one diagram become the axes of
-    the other, and nothing else is free.
-
-    Parameters
-    ----------
-    networks : xarray.Dataset
-        ``separation_train`` (noise, slope, seed, layer).
-    mechanical : xarray.DataArray
-        D_l of chains over (friction, noise, layer), with as many layers; interpolated in between.
-    one_noise : bool
-        Share the noise as well.
-
-    Returns
-    -------
-    xarray.Dataset
-        ``chain_friction`` (slope), ``chain_noise`` (slope, noise); ``curve`` (slope, noise, layer),
-        the chain's scaled curve, and ``target``, the networks'; ``residual`` (slope, noise).
-
-    Notes
-    -----
-    Least squares over all cells; with `one_noise`, over frictions and noises in turn until neither
-    changes.
-
-    Examples
-    --------
-    >>> theory = theory_diagram(SECOND_ORDER, [0.02, 0.1], [0.01, 0.3])
-    >>> seeds = theory.rename(friction="slope").expand_dims("seed")
-    >>> found = fit_diagram(xr.Dataset({"separation_train": seeds}), theory, one_noise=True)
-    >>> found.chain_friction.round(2).values
-    array([0.02, 0.1 ])
-    """
-    target = scaled_curves(networks).transpose("slope", "noise", "layer")
-    chains = mechanical.assign_coords(noise=np.log(mechanical.noise))  # which spans decades
-    finer = {name: _finer(chains[name].values) for name in ("friction", "noise")}
-    chains = chains.interp(finer).transpose("friction", "noise", "layer")
-    shapes = _scaled(chains.values)
-    squares = ((target.values[:, :, None, None] - shapes) ** 2).mean(-1)
-    slopes, sources = np.ix_(range(squares.shape[0]), range(squares.shape[1]))
-    friction = squares.min(-1).mean(1).argmin(-1)
-    noise = squares[slopes, sources, friction[:, None]].argmin(-1)
-    while one_noise:
-        shared = squares[slopes, sources, friction[:, None]].mean(0).argmin(-1)
-        again = squares[slopes, sources, :, shared].mean(1).argmin(-1)
-        settled = (shared == noise).all() and (again == friction).all()
-        friction, noise = again, np.broadcast_to(shared, noise.shape)
-        if settled:
-            break
-    values = chains.friction.values[friction]
-    found = _matched(
-        xr.Variable("slope", values), target, target.copy(data=shapes[friction[:, None], noise])
-    )
-    levels = np.exp(chains.noise.values)[noise]
-    return found.assign(chain_noise=(("slope", "noise"), levels, {"units": "k y"}))
-
-
-def _matched(frictions: xr.Variable, target: xr.DataArray, curve: xr.DataArray) -> xr.Dataset:
-    """Return what matches of all kinds have in common."""
-    residual = np.sqrt(((curve - target) ** 2).mean("layer"))
-    frictions = xr.Variable("slope", frictions.values, {"units": "k y"})
-    return xr.Dataset(
-        {"chain_friction": frictions, "curve": curve, "target": target, "residual": residual}
-    )
+    lowest = curves.min(-1, keepdims=True)
+    return (curves - lowest) / np.ptp(curves, axis=-1, keepdims=True)
 
 
 @lru_cache(maxsize=16)
 def _library(chain: SpringBlockChain, duration: float, frictions: tuple[float, ...]) -> np.ndarray:
     """Return the mean field's scaled curves over frictions and noises."""
-    return _scaled(theory_diagram(chain, frictions, _NOISES, duration).values)
-
-
-def _scaled(curves: np.ndarray) -> np.ndarray:
-    """Scale curves (..., L + 1) to [0, 1], each by itself."""
-    lowest = curves.min(-1, keepdims=True)
-    return (curves - lowest) / np.ptp(curves, axis=-1, keepdims=True)
-
-
-def _finer(levels: np.ndarray) -> np.ndarray:
-    """Return 101 levels, evenly spaced over the same range."""
-    return np.linspace(float(levels[0]), float(levels[-1]), 101)
+    return scaled(theory_diagram(chain, frictions, _NOISES, duration).values)
 
 
 def _fit_mean_field(
@@ -294,8 +187,9 @@ def _fit_mean_field(
 
 def _region(
     curve: LoadCurve,
-    residual: float,
+    simulated: LoadCurve,
     missed: np.ndarray,
+    found: tuple[float, float],
     frictions: tuple[float, ...],
     library: np.ndarray,
 ) -> tuple[tuple[float, float], tuple[float, float]]:
@@ -304,14 +198,19 @@ def _region(
     fitted = min(2, len(frictions))
     free = len(missed) - 2 - fitted  # both ends of a scaled curve are given
     factor = 1 + fitted / free * fisher.ppf(0.95, fitted, free)
-    repeats = np.atleast_2d(curve.separation)
     error = 0.0
-    if len(repeats) > 1:
-        error = np.mean(_scaled(repeats).var(0, ddof=1)) / len(repeats)
-    inside = squares <= factor * max(min(squares.min(), residual**2), error)
+    for curves in (curve, simulated):
+        repeats = np.atleast_2d(curves.separation)
+        if len(repeats) > 1:
+            error += np.mean(scaled(repeats).var(0, ddof=1)) / len(repeats)
+    best = min(squares.min(), np.mean((simulated.scaled - curve.scaled) ** 2))
+    inside = squares <= factor * max(best, error)
     inside.flat[squares.argmin()] = True
-    (frictions_in,), (noises_in,) = inside.any(1).nonzero(), inside.any(0).nonzero()
-    return (
-        (frictions[frictions_in[0]], frictions[frictions_in[-1]]),
-        (_NOISES[noises_in[0]], _NOISES[noises_in[-1]]),
-    )
+    return _extent(frictions, inside.any(1), found[0]), _extent(_NOISES, inside.any(0), found[1])
+
+
+def _extent(levels: tuple[float, ...], inside: np.ndarray, found: float) -> tuple[float, float]:
+    """Return a range that holds what was found and reaches to the levels just outside."""
+    (places,) = inside.nonzero()
+    low, high = levels[max(places[0] - 1, 0)], levels[min(places[-1] + 1, len(levels) - 1)]
+    return min(low, found), max(high, found)

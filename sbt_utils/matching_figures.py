@@ -22,7 +22,7 @@ def side_by_side(matched: xr.Dataset, limit: float = 0.03, source: str = "dropou
     Parameters
     ----------
     matched : xarray.Dataset
-        From `sbt_utils.matching.fit_diagram` or `fit_cells`.
+        From `sbt_utils.diagram_matching.fit_diagram` or `fit_cells`.
     limit : float
         Chains with a larger residual are hatched.
     source : str
@@ -68,7 +68,7 @@ def matched_forces(cells: xr.Dataset, limit: float = 0.03, source: str = "dropou
     Parameters
     ----------
     cells : xarray.Dataset
-        From `sbt_utils.matching.fit_cells`.
+        From `sbt_utils.diagram_matching.fit_cells`.
     limit : float
         Cells with a larger residual are left out of the right panel: no chain fits them.
     source : str

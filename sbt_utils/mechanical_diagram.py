@@ -48,11 +48,18 @@ def in_units(chain: SpringBlockChain, friction_right: float, noise: float) -> Sp
     -------
     SpringBlockChain
 
+    Raises
+    ------
+    ValueError
+        If the end is not held, or not to the right of the wall.
+
     Examples
     --------
     >>> in_units(SpringBlockChain(blocks=4), 0.05, 0.25).noise
     0.0125
     """
+    if chain.force is not None or not chain.pull > 0:
+        raise ValueError("chain: forces in units of k y need a held end; give end > 0 and no force")
     one = replace(chain, noise=1.0).amplitude
     return replace(
         chain, friction_right=friction_right * chain.pull, noise=noise * chain.pull / one
@@ -157,7 +164,7 @@ def mechanical_diagram(
     curves = {name: np.empty(shape) for name in names}
     spread = np.empty(shape[:2])
     for cell in tqdm(list(np.ndindex(shape[:2])), unit="cell", disable=not progress):
-        levels = np.array([friction[cell[0]], noise[cell[1]]])
+        levels = np.array([friction[cell[0]], noise[cell[1]]], dtype=np.float64)
         own = in_units(chain, *levels.tolist())
         words = [root, *levels.view(np.uint64).tolist()]
         seeds = [[*words, number] for number in range(trajectories)]
@@ -167,7 +174,7 @@ def mechanical_diagram(
         curves["separation_average"][cell] = trajectory.average_load_curve(duration / 2).mean
         curves["separation_theory"][cell] = relaxed_curve(own, duration, overdamped).mean
         each = xr.DataArray(last.separation, dims=("trajectory", "layer"))
-        spread[cell] = convexity(each).std(ddof=1)
+        spread[cell] = convexity(each).std(ddof=1, skipna=False)
     dims = ("friction", "noise")
     unit = {"units": "k y"}
     return xr.Dataset(

@@ -22,6 +22,66 @@ Seed = int | Sequence[int]
 _DRAWN_AT_ONCE = 2**16
 
 
+def end_at(chain: SpringBlockChain, times: np.ndarray) -> np.ndarray:
+    """Return the position of the held end.
+
+    Parameters
+    ----------
+    chain : SpringBlockChain
+        With a held end.
+    times : ndarray
+        When.
+
+    Returns
+    -------
+    ndarray
+        As `times`.
+
+    Examples
+    --------
+    >>> from sbt_utils.spring_block import SpringBlockChain
+    >>> end_at(SpringBlockChain(end=[(0, 0.0), (10, 1.0)]), np.array([5, 20]))
+    array([0.5, 1. ])
+    """
+    if not isinstance(chain.end, tuple):
+        return np.full(np.shape(times), float(chain.end))  # type: ignore[arg-type]
+    return np.interp(times, *np.transpose(chain.end))
+
+
+def largest_step(chain: SpringBlockChain, overdamped: bool = False) -> float:
+    r"""Return the largest stable time step.
+
+    Parameters
+    ----------
+    chain : SpringBlockChain
+        To simulate.
+    overdamped : bool
+        In first order; else in second.
+
+    Returns
+    -------
+    float
+        With κ the largest eigenvalue of the stiffness: 2 / κ in first order, and
+        :math:`(\gamma + \sqrt{\gamma^2 + 4 m \kappa}) / \kappa` in second order, where
+        :math:`\kappa\,dt^2 < 4 m + 2 \gamma\,dt` keeps both roots of
+        :math:`z^2 - (1 + r - r \kappa\,dt^2 / m) z + r`, :math:`r = 1 / (1 + \gamma dt / m)`,
+        within the unit circle.
+
+    Examples
+    --------
+    >>> from sbt_utils.spring_block import SpringBlockChain
+    >>> round(largest_step(SpringBlockChain(blocks=1, spring_constant=1, damping=0)), 6)
+    1.414214
+    """
+    # Of the tridiagonal matrix in closed form.
+    angle = np.pi / (2 * chain.blocks + (2 if chain.force is None else 1))
+    stiffest = 4 * chain.spring_constant * float(np.cos(angle)) ** 2
+    if overdamped:
+        return 2 / stiffest
+    root = np.sqrt(chain.damping**2 + 4 * chain.mass * stiffest)
+    return float((chain.damping + root) / stiffest)
+
+
 @dataclass(frozen=True, eq=False)
 class Trajectory:
     """The kept states of a chain, of one trajectory or of one for each seed.
@@ -47,7 +107,7 @@ class Trajectory:
     def separation(self) -> np.ndarray:
         """D_l = y - x_l of l = 0..L at every kept time, shape (..., kept, L + 1)."""
         if self.chain.force is None:
-            end = np.broadcast_to(self.chain.end_at(self.times), self.positions.shape[:-1])
+            end = np.broadcast_to(end_at(self.chain, self.times), self.positions.shape[:-1])
         else:
             end = self.positions[..., -1] + self.chain.force / self.chain.spring_constant
         return np.concatenate([end[..., None], end[..., None] - self.positions], axis=-1)
@@ -104,13 +164,16 @@ def simulate(
     overdamped: bool,
 ) -> Trajectory:
     """Integrate a chain: what `SpringBlockChain.simulate` and `simulate_overdamped` call."""
-    largest = chain.largest_step(overdamped)
+    for name, value in (("duration", duration), ("dt", dt)):
+        if isinstance(value, bool) or not isinstance(value, int | float | np.number):
+            raise TypeError(f"{name}={value!r}: give a number")
+    largest = largest_step(chain, overdamped)
     if not 0 < dt < largest:
         raise ValueError(f"dt={dt}: give a step above 0 and below {largest:.6g}, the stable ones")
     if not overdamped and chain.mass == 0:
         raise ValueError("mass=0: the second order needs a mass; take simulate_overdamped instead")
-    if not (np.isfinite(duration) and round(duration / dt) >= 1):
-        raise ValueError(f"duration={duration}: give at least one step, dt={dt}")
+    if not 0.5 < duration / dt < 1e15:
+        raise ValueError(f"duration={duration}: give at least one step, dt={dt}, and up to 1e15")
     if isinstance(every, bool) or not isinstance(every, int | np.integer) or every < 1:
         raise ValueError(f"every={every!r}: give an integer of at least 1")
     members = [seed] if seeds is None else list(seeds)
@@ -178,9 +241,12 @@ def _integrate(
         count = min(at_once, steps - done)
         times = before + dt * np.arange(done, done + count)
         kicks = rng.standard_normal((count, columns))
-        kicks *= scale * np.exp(-chain.noise_decay * times)[:, None]
+        with np.errstate(over="ignore"):  # reported when the trajectory is whole
+            kicks *= scale * np.exp(-chain.noise_decay * times)[:, None]
         pulls = (
-            np.full(count, chain.force) if chain.force is not None else spring * chain.end_at(times)
+            np.full(count, chain.force)
+            if chain.force is not None
+            else spring * end_at(chain, times)
         )
         advance(state, forces, pulls, kicks, dt, done, every, kept)
     kept[:, -1] = state

@@ -1,0 +1,204 @@
+"""Speed and memory of the spring-block chain; prints one JSON line for each question.
+
+``published``: a trajectory of second order as published (7 blocks, 14,000 steps, every
+1,400th kept), its noise included, in milliseconds, and 1,000 of them in seconds, on all cores.
+``peers``: how many times longer others take for a step, in the same rounds: a loop over steps in
+NumPy with the same formulas, and `sdeint.itoint` (where it is installed) on the same equation.
+``blocks`` and ``steps``: nanoseconds for a block and a step, against the number of either.
+``diagram``: seconds for 20 x 20 cells of 50 trajectories, each with its theory.
+``start``: seconds that the first call takes in a fresh process, without and with compiled code on
+disk. ``memory``: peak in MiB of what a call allocates to keep 101 states of ten times as many
+steps. Figures are medians of `REPEATS` rounds or more, of the diagram the better of two. Give the
+names of the questions to ask only these.
+"""
+
+import json
+import math
+import os
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+import tracemalloc
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+
+from sbt_utils.chain_theory import stiffness
+from sbt_utils.mechanical_diagram import SECOND_ORDER, mechanical_diagram
+from sbt_utils.spring_block import SpringBlockChain
+from sbt_utils.trajectories import Trajectory
+
+try:
+    import sdeint
+except ImportError:
+    sdeint = None
+
+REPEATS = 5
+CHAIN = SpringBlockChain()
+DT = 0.05
+
+
+def seconds(function: Callable[[], object]) -> float:
+    start = time.perf_counter()
+    function()
+    return time.perf_counter() - start
+
+
+def median(function: Callable[[], object], budget: float = 0.5) -> float:
+    """Return the median time of the calls that fit into the budget, at least `REPEATS`."""
+    function()
+    times: list[float] = []
+    while len(times) < REPEATS or sum(times) < budget:
+        times.append(seconds(function))
+    return statistics.median(times)
+
+
+def trajectory(
+    blocks: int = 7, steps: int = 14_000, common_noise: bool = True, **settings: Any
+) -> Trajectory:
+    chain = replace(CHAIN, blocks=blocks, common_noise=common_noise)
+    return chain.simulate(steps * DT, DT, **{"every": max(1, steps // 10)} | settings)
+
+
+def numpy_loop(steps: int) -> np.ndarray:
+    """Return the velocities after a loop over the steps, all blocks at once."""
+    right, left = CHAIN.frictions
+    inertia = 1 + CHAIN.damping * DT / CHAIN.mass
+    h = DT / (CHAIN.mass * inertia)
+    ends, v = np.zeros(9), np.zeros(7)
+    ends[-1] = CHAIN.end
+    normals = np.random.default_rng(0).standard_normal(steps)
+    kicks = CHAIN.amplitude * np.sqrt(DT) * np.exp(-CHAIN.noise_decay * DT * np.arange(steps))
+    for kick in kicks * normals:
+        force = CHAIN.spring_constant * (ends[2:] - 2 * ends[1:-1] + ends[:-2])
+        free = (v + (DT * force + kick) / CHAIN.mass) / inertia
+        v = np.maximum(free - h * right, 0) + np.minimum(free + h * left, 0)
+        ends[1:-1] += DT * v
+    return v
+
+
+def sdeint_loop(steps: int) -> None:
+    """Integrate with explicit friction, as `sdeint` takes its equations."""
+    springs, pull = stiffness(CHAIN), np.zeros(7)
+    pull[-1] = CHAIN.pull
+    right, left = CHAIN.frictions
+
+    def drift(y: np.ndarray, t: float) -> np.ndarray:
+        x, v = y[:7], y[7:]
+        friction = np.where(v > 0, -right, np.where(v < 0, left, 0.0))
+        force = pull - springs @ x - CHAIN.damping * v + friction
+        return np.concatenate([v, force / CHAIN.mass])
+
+    shape = np.zeros((14, 1))
+    shape[7:] = CHAIN.amplitude / CHAIN.mass
+
+    def noise(y: np.ndarray, t: float) -> np.ndarray:
+        return shape * math.exp(-CHAIN.noise_decay * t)
+
+    generator = np.random.default_rng(0)
+    sdeint.itoint(drift, noise, np.zeros(14), DT * np.arange(steps + 1), generator)
+
+
+def published() -> Iterator[dict]:
+    one = median(trajectory)
+    many = median(lambda: trajectory(seeds=range(1000)))
+    yield {"milliseconds": round(1e3 * one, 3), "seconds_for_1000": round(many, 3)} | {
+        "cores": os.cpu_count()
+    }
+
+
+def peers() -> Iterator[dict]:
+    if not np.array_equal(numpy_loop(200) == 0, trajectory(steps=200).velocities[-1] == 0):
+        raise SystemExit("the loop in NumPy differs")
+    loops = {"numpy_loop": (numpy_loop, 2000)}
+    if sdeint is not None:
+        loops["sdeint_itoint"] = (sdeint_loop, 500)
+    rounds = []
+    for _ in range(REPEATS):
+        ours = seconds(trajectory) / 14_000
+        times = {name: seconds(lambda f=f, n=n: f(n)) / n for name, (f, n) in loops.items()}
+        rounds.append({name: own / ours for name, own in times.items()})
+    yield {name: round(statistics.median(r[name] for r in rounds)) for name in loops} | {
+        "unit": "times the seconds of a step"
+    }
+
+
+def blocks() -> Iterator[dict]:
+    for count in (7, 70, 700, 7000, 10_000):
+        steps = max(100, 1_400_000 // count)
+        own = median(lambda count=count, steps=steps: trajectory(count, steps))
+        yield {"blocks": count, "steps": steps, "ns": round(1e9 * own / count / steps, 2)}
+
+
+def steps() -> Iterator[dict]:
+    for count in (140, 1400, 14_000, 140_000, 1_400_000):
+        own = median(lambda count=count: trajectory(steps=count))
+        yield {"blocks": 7, "steps": count, "ns": round(1e9 * own / 7 / count, 2)}
+
+
+def diagram() -> Iterator[dict]:
+    levels = np.linspace(0, 0.152, 20).tolist(), np.geomspace(0.003, 0.6, 20).tolist()
+
+    def whole() -> None:
+        mechanical_diagram(SECOND_ORDER, *levels, trajectories=50, progress=False)
+
+    yield {
+        "cells": 400,
+        "trajectories": 20_000,
+        "seconds": round(min(seconds(whole) for _ in range(2)), 2),
+    }
+
+
+def start() -> Iterator[dict]:
+    own: dict[str, list[float]] = {"compiling": [], "from_disk": []}
+    for _ in range(REPEATS):
+        with tempfile.TemporaryDirectory() as folder:
+            for name in own:  # the first writes what the second reads
+                own[name].append(child(NUMBA_CACHE_DIR=folder))
+    yield {f"seconds_{name}": round(statistics.median(t), 3) for name, t in own.items()}
+
+
+def memory() -> Iterator[dict]:
+    trajectory(steps=100)  # loads the compiled code
+    for count in (140_000, 1_400_000):
+        tracemalloc.start()
+        trajectory(steps=count, every=count // 100, common_noise=False)
+        peak = tracemalloc.get_traced_memory()[1]
+        tracemalloc.stop()
+        yield {"steps": count, "kept": 101, "peak_mib": round(peak / 2**20, 2)}
+
+
+def child(**environment: str) -> float:
+    """Time the first call in a fresh process."""
+    command = [sys.executable, __file__, "first call"]
+    environment = os.environ | environment
+    run = subprocess.run(command, check=True, capture_output=True, text=True, env=environment)
+    return float(run.stdout)
+
+
+QUESTIONS = {
+    "published": published,
+    "peers": peers,
+    "blocks": blocks,
+    "steps": steps,
+    "diagram": diagram,
+    "start": start,
+    "memory": memory,
+}
+
+
+def main() -> None:
+    for name in sys.argv[1:] or QUESTIONS:
+        for answer in QUESTIONS[name]():
+            print(json.dumps({"question": name} | answer), flush=True)
+
+
+if __name__ == "__main__":
+    if sys.argv[1:] == ["first call"]:
+        print(seconds(lambda: trajectory(steps=10)))
+    else:
+        main()

@@ -1,0 +1,475 @@
+"""The chain: parameters, states of rest and means against closed forms derived anew, stability."""
+
+import itertools
+import math
+import re
+from dataclasses import FrozenInstanceError, replace
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from scipy.integrate import quad
+from scipy.optimize import brentq
+
+from sbt_utils.chain_theory import stiffness
+from sbt_utils.spring_block import SpringBlockChain
+from sbt_utils.trajectories import Trajectory, end_at, largest_step
+
+QUIET = SpringBlockChain(noise=0.0)
+LAST = 10**9  # every: keep the first state and the last
+checks = settings(max_examples=40, deadline=None, derandomize=True)
+
+
+def springs(chain):
+    """Return A and b of the springs' force b - A x on the blocks, summed spring by spring."""
+    count, k = chain.blocks, chain.spring_constant
+    matrix, pull = np.zeros((count, count)), np.zeros(count)
+    for left, right in zip(range(-1, count - 1), range(count), strict=True):  # -1 is the wall
+        matrix[right, right] += k
+        if left >= 0:
+            matrix[left, left] += k
+            matrix[left, right] = matrix[right, left] = -k
+    if chain.force is None:
+        matrix[-1, -1] += k
+        pull[-1] = k * chain.end
+    else:
+        pull[-1] = chain.force
+    return matrix, pull
+
+
+def extensions(chain, positions):
+    """Return the extensions of the springs for positions (L,)."""
+    end = chain.end if chain.force is None else positions[-1] + chain.force / chain.spring_constant
+    return np.diff(positions, prepend=0.0, append=end)
+
+
+def pulled_to_rest(chain):
+    """Return where a slow pull leaves the blocks, by trying every set of blocks that moved.
+
+    Blocks have moved to the right only, x >= 0; none is drawn by more than its friction, and those
+    that have moved by just that. One set of blocks fits.
+    """
+    matrix, pull = springs(chain)
+    friction = np.broadcast_to(chain.friction_right, chain.blocks)
+    tiny = 1e-12 * (abs(pull).max() + friction.max())
+    for choice in itertools.product([True, False], repeat=chain.blocks):
+        moved = np.array(choice)
+        x = np.zeros(chain.blocks)
+        x[moved] = np.linalg.solve(matrix[np.ix_(moved, moved)], (pull - friction)[moved])
+        held = (pull - matrix @ x <= friction + tiny).all()
+        if held and (chain.spring_constant * x >= -tiny).all():
+            return x
+    raise AssertionError("no set of blocks fits")
+
+
+def residual_force(force, right, left):
+    """Soft threshold: what dry friction leaves of a force."""
+    return force - right if force > right else force + left if force < -left else 0.0
+
+
+# States of rest ------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("dt", [0.003, 0.01, 0.05, 0.1, 0.2])
+def test_published_chain_stops_at_loads_that_rise_by_friction_over_stiffness(dt):
+    # Eight loads that rise by 0.003 / 0.1 and sum to 1: 0.125 + 0.03 (l - 4.5).
+    expected = [0.02, 0.05, 0.08, 0.11, 0.14, 0.17, 0.20, 0.23]
+    trajectory = QUIET.simulate(4000.0, dt, every=LAST)
+    np.testing.assert_allclose(trajectory.loads, expected, rtol=0, atol=1e-9)
+    np.testing.assert_allclose(QUIET.static_loads(), expected, rtol=0, atol=1e-15)
+    assert trajectory.load_curve.regime == "lazy"
+
+
+UNEVEN = [0.01, 0.0, 0.03, 0.02, 0.005]
+AT_REST = {
+    "published": (QUIET, 4000.0),
+    "inner blocks never move": (replace(QUIET, spring_constant=1.0, friction_right=0.12), 400.0),
+    "only the last moves": (replace(QUIET, spring_constant=1.0, friction_right=0.7), 400.0),
+    "none moves": (replace(QUIET, spring_constant=1.0, friction_right=2.0), 400.0),
+    "one block": (replace(QUIET, blocks=1, spring_constant=1.0, friction_right=0.2), 400.0),
+    "each its own": (replace(QUIET, blocks=5, spring_constant=0.2, friction_right=UNEVEN), 4000.0),
+    "its own, some unmoved": (
+        replace(QUIET, blocks=5, spring_constant=0.2, friction_right=np.multiply(5, UNEVEN)),
+        4000.0,
+    ),
+    "by a force": (replace(QUIET, blocks=4, spring_constant=1.0, force=0.3), 800.0),
+    "by a force, some unmoved": (
+        replace(QUIET, blocks=5, spring_constant=1.0, force=0.3, friction_right=0.12),
+        400.0,
+    ),
+}
+
+
+@pytest.mark.parametrize("overdamped", [False, True])
+@pytest.mark.parametrize("name", AT_REST)
+def test_a_pull_from_rest_ends_in_the_static_loads(name, overdamped):
+    chain, duration = AT_REST[name]
+    chain = replace(chain, damping=1.0 if overdamped else 5.0)  # no block overshoots
+    x = pulled_to_rest(chain)
+    expected = extensions(chain, x)
+    np.testing.assert_allclose(chain.static_loads(), expected, rtol=0, atol=1e-12)
+    run = chain.simulate_overdamped if overdamped else chain.simulate
+    for dt in (0.02, 0.2):
+        trajectory = run(duration * (1 if overdamped else 5), dt, every=LAST)
+        np.testing.assert_allclose(trajectory.loads, expected, rtol=0, atol=1e-9)
+        assert (trajectory.positions[-1, x < 1e-12] == 0.0).all()  # never moved
+
+
+frictions = st.floats(0, 0.5)
+
+
+@checks
+@given(
+    right=st.lists(frictions, min_size=1, max_size=6),
+    spring=st.floats(0.05, 5),
+    pull=st.floats(0, 3),
+    drawn=st.booleans(),
+)
+def test_static_loads_equal_a_search_over_all_sets_of_moved_blocks(right, spring, pull, drawn):
+    chain = replace(
+        QUIET,
+        blocks=len(right),
+        spring_constant=spring,
+        friction_right=right,
+        **{"force": pull * spring} if drawn else {"end": pull},
+    )
+    expected = extensions(chain, pulled_to_rest(chain))
+    np.testing.assert_allclose(chain.static_loads(), expected, rtol=0, atol=1e-10)
+    assert chain.static_loads().sum() == pytest.approx(expected.sum(), abs=1e-10)
+
+
+def at_rest(trajectory):
+    """Assert that the blocks rest, exactly, where friction holds the springs; return the forces."""
+    chain = trajectory.chain
+    assert (trajectory.velocities[..., -2:, :] == 0.0).all()
+    np.testing.assert_array_equal(trajectory.positions[-1], trajectory.positions[-2])
+    force = chain.spring_constant * np.diff(trajectory.loads)
+    right, left = (
+        np.broadcast_to(mu, chain.blocks) for mu in (chain.friction_right, chain.friction_left)
+    )
+    assert (force <= right + 1e-12).all()
+    assert (force >= -left - 1e-12).all()
+    return force
+
+
+def test_blocks_at_rest_have_exactly_no_velocity():
+    stiff = SpringBlockChain(spring_constant=1.0, friction_right=0.03, friction_left=0.04)
+    at_rest(replace(stiff, noise=0.0).simulate(1000.0, every=50))
+    at_rest(replace(stiff, noise=0.1, noise_decay=0.1).simulate(1500.0, every=50))
+    shaken = replace(stiff, noise=0.1, noise_decay=0.1, common_noise=False)
+    at_rest(shaken.simulate(1500.0, every=50, seed=1))
+
+
+def test_blocks_stick_at_once_where_friction_beats_the_forces():
+    # One block thrown at v = 1 stops in finite time, and stays where it is.
+    chain = SpringBlockChain(1, 0.01, friction_right=0.5, friction_left=0.5, noise=0.0, end=0.0)
+    thrown = Trajectory(chain, np.zeros(1), np.zeros((1, 1)), np.ones((1, 1)))
+    trajectory = chain.simulate(3.0, 0.001, start=thrown)
+    # m v' = -γ v - μ but for the weak spring: stops at log(1 + γ / μ) = log 3 = 1.0986.
+    stopped = (trajectory.velocities[:, 0] == 0.0).argmax()
+    assert trajectory.times[stopped] == pytest.approx(math.log(3), rel=0.01)
+    assert (trajectory.velocities[stopped:] == 0.0).all()
+    assert trajectory.positions[-1, 0] == pytest.approx(1 - math.log(3) / 2, rel=0.01)
+
+
+def test_a_chain_released_after_the_pull_comes_to_rest_under_friction_to_the_left():
+    chain = replace(
+        QUIET,
+        spring_constant=1.0,
+        damping=5.0,  # no block overshoots
+        friction_right=0.01,
+        friction_left=0.04,
+        end=[(0, 1.0), (2000, 1.0), (2001, 0.5)],
+    )
+    pulled, released = chain.simulate(2000.0, every=50), chain.simulate(4000.0, every=50)
+    np.testing.assert_allclose(at_rest(pulled), 0.01, atol=1e-9)
+    force = at_rest(released)
+    moved = pulled.positions[-1] != released.positions[-1]
+    assert moved.any()
+    np.testing.assert_allclose(force[moved], -0.04, atol=1e-9)
+    assert released.loads.sum() == pytest.approx(0.5, abs=1e-12)
+
+
+@pytest.mark.parametrize("overdamped", [False, True])
+def test_without_friction_and_noise_all_loads_are_the_same(overdamped):
+    free = SpringBlockChain(5, 1.0, friction_right=0.0, friction_left=0.0, noise=0.0, end=2.0)
+    run = free.simulate_overdamped if overdamped else free.simulate
+    np.testing.assert_allclose(run(400.0, every=LAST).loads, 2.0 / 6, rtol=0, atol=1e-12)
+    np.testing.assert_allclose(free.static_loads(), 2.0 / 6, rtol=0, atol=1e-15)
+    np.testing.assert_allclose(free.mean_field_loads(), 2.0 / 6, rtol=0, atol=1e-15)
+
+
+# Mean loads under noise ----------------------------------------------------------------------
+
+
+def mean_force(force, scale, right, left):
+    """E[S(F + s z)] by quadrature, z standard normal; the kinks of S are break points."""
+
+    def density(z):
+        weight = math.exp(-z * z / 2) / math.sqrt(2 * math.pi)
+        return weight * residual_force(force + scale * z, right, left)
+
+    points = sorted(
+        [-10.0, *np.clip([(right - force) / scale, (-left - force) / scale], -10, 10), 10.0]
+    )
+    return sum(
+        quad(density, a, b, epsabs=1e-15, epsrel=1e-12)[0] for a, b in itertools.pairwise(points)
+    )
+
+
+@pytest.mark.parametrize("noise", [0.03, 0.1, 1.0])
+@pytest.mark.parametrize(("right", "left"), [(0.05, 0.1), (0.1, 0.05), (0.1, 0.1), (0.0, 0.07)])
+def test_mean_field_loads_balance_friction_on_average(right, left, noise):
+    root = brentq(mean_force, -left - noise, right + noise, (noise, right, left), xtol=1e-14)
+    chain = SpringBlockChain(5, 2.0, friction_right=right, friction_left=left, noise=noise)
+    loads = chain.mean_field_loads()
+    np.testing.assert_allclose(np.diff(loads) * 2.0, root, rtol=0, atol=1e-9)
+    assert loads.sum() == pytest.approx(1.0, abs=1e-14)
+    drawn = replace(chain, force=0.7).mean_field_loads()
+    np.testing.assert_allclose(np.diff(drawn) * 2.0, root, rtol=0, atol=1e-9)
+    assert drawn[-1] == pytest.approx(0.35, abs=1e-15)
+
+
+def test_mean_field_loads_of_the_example_and_of_blocks_that_differ():
+    example = SpringBlockChain(7, 1.0, friction_right=0.05, friction_left=0.1, noise=0.1)
+    np.testing.assert_allclose(np.diff(example.mean_field_loads()), -0.025, rtol=0, atol=1e-15)
+    right, left = [0.1, 0.3, 0.0], [0.1, 0.0, 0.5]
+    uneven = SpringBlockChain(3, 2.0, friction_right=right, friction_left=left)
+    steps = np.diff(uneven.mean_field_loads())
+    np.testing.assert_allclose(steps, [0.0, 0.075, -0.125], rtol=0, atol=1e-15)
+
+
+# μ_right, μ_left, noise, common: from strong noise to weak, both ways of bending.
+SHAKEN = [
+    (0.05, 0.10, 0.10, False),
+    (0.10, 0.05, 0.10, False),
+    (0.05, 0.15, 0.05, False),
+    (0.15, 0.05, 0.05, True),
+    (0.05, 0.15, 0.04, True),
+    (0.00, 0.10, 0.05, True),
+]
+
+
+@pytest.mark.parametrize("overdamped", [False, True])
+@pytest.mark.parametrize(("right", "left", "noise", "common"), SHAKEN)
+def test_mean_loads_of_a_shaken_chain_form_an_arithmetic_sequence(
+    right, left, noise, common, overdamped
+):
+    chain = SpringBlockChain(
+        4,
+        1.0,
+        friction_right=right,
+        friction_left=left,
+        noise=noise,
+        noise_decay=0.0,
+        common_noise=common,
+    )
+    run = chain.simulate_overdamped if overdamped else chain.simulate
+    trajectory = run(8000.0, seeds=range(16), every=20)
+    late = trajectory.separation[:, trajectory.times > 800.0].mean(axis=1)
+    loads = -np.diff(late, append=0.0, axis=1)
+    steps = np.arange(5) - 2.0
+    slopes = loads @ steps / (steps @ steps)
+    expected = (right - left) / 2
+    error = slopes.std(ddof=1) / math.sqrt(16) / abs(expected)
+    assert error < 0.01  # standard error of the mean over the seeds, so that 2 % can fail
+    assert slopes.mean() / expected == pytest.approx(1.0, abs=0.02)
+    np.testing.assert_allclose(
+        loads.mean(axis=0), 0.2 + expected * steps, rtol=0, atol=0.02 * abs(expected) * 2
+    )
+
+
+# Stability -----------------------------------------------------------------------------------
+
+
+def growth(chain, dt, overdamped):
+    """Return the spectral radius of one step without friction, noise and pull."""
+    matrix, _ = springs(chain)
+    one = np.eye(chain.blocks)
+    if overdamped:
+        return abs(np.linalg.eigvals(one - dt * matrix)).max()
+    r = 1 / (1 + chain.damping * dt / chain.mass)
+    velocities = np.hstack([-r * dt / chain.mass * matrix, r * one])  # of (x, v)
+    positions = np.hstack([one, 0 * one]) + dt * velocities
+    return abs(np.linalg.eigvals(np.vstack([positions, velocities]))).max()
+
+
+@pytest.mark.parametrize("overdamped", [False, True])
+@pytest.mark.parametrize("force", [None, 0.1])
+@pytest.mark.parametrize(("mass", "damping"), [(1.0, 1.0), (1.0, 0.0), (0.3, 5.0), (2.0, 0.1)])
+@pytest.mark.parametrize("blocks", [1, 2, 7])
+def test_the_largest_step_is_the_limit_of_stability(blocks, mass, damping, force, overdamped):
+    chain = SpringBlockChain(
+        blocks, 0.7, mass, damping, friction_right=0.0, friction_left=0.0, noise=0.0, force=force
+    )
+    largest = largest_step(chain, overdamped)
+    assert growth(chain, 0.999 * largest, overdamped) <= 1 + 1e-9
+    assert growth(chain, 1.001 * largest, overdamped) > 1 + 1e-5
+    run = chain.simulate_overdamped if overdamped else chain.simulate
+    positions = run(3000 * largest, 0.999 * largest).positions
+    assert abs(positions).max() < 100
+    message = f"dt=.*above 0 and below {re.escape(f'{largest:.6g}')}, the stable ones"
+    with pytest.raises(ValueError, match=message):
+        run(100.0, 1.001 * largest)
+
+
+# Properties ----------------------------------------------------------------------------------
+
+chains = st.builds(
+    SpringBlockChain,
+    blocks=st.just(4),
+    spring_constant=st.floats(0.1, 3),
+    mass=st.floats(0.2, 3),
+    damping=st.floats(0, 3),
+    friction_right=st.one_of(frictions, st.lists(frictions, min_size=4, max_size=4)),
+    friction_left=frictions,
+    noise=st.floats(0, 0.5),
+    noise_decay=st.floats(0, 0.1),
+    common_noise=st.booleans(),
+    end=st.one_of(st.floats(-2, 2), st.just([(0.0, 0.0), (3.0, 1.0), (4.0, 0.5)])),
+    force=st.one_of(st.none(), st.floats(-2, 2)),
+)
+
+
+@checks
+@given(chain=chains, overdamped=st.booleans())
+def test_loads_add_up_to_the_position_of_the_end(chain, overdamped):
+    run = chain.simulate_overdamped if overdamped else chain.simulate
+    trajectory = run(5.0, 0.05, seeds=[0, 1])
+    if chain.force is not None:
+        end = trajectory.positions[:, -1, -1] + chain.force / chain.spring_constant
+    else:
+        end = chain.end if np.isscalar(chain.end) else 0.5
+    np.testing.assert_allclose(trajectory.loads.sum(axis=1), end, rtol=0, atol=1e-12)
+    np.testing.assert_allclose(
+        trajectory.loads[:, :-1].cumsum(axis=1), trajectory.positions[:, -1], rtol=0, atol=1e-12
+    )
+
+
+@checks
+@given(chain=chains, power=st.integers(-8, 8), overdamped=st.booleans())
+def test_all_lengths_and_forces_times_a_factor_is_all_positions_times_it(chain, power, overdamped):
+    factor = 2.0**power  # whose products are exact
+    end = chain.end
+    end = factor * end if np.isscalar(end) else [(t, factor * y) for t, y in end]
+    larger = replace(
+        chain,
+        friction_right=tuple(factor * np.array(chain.frictions[0])),
+        friction_left=factor * chain.friction_left,
+        noise=factor * chain.noise,
+        end=end,
+        force=None if chain.force is None else factor * chain.force,
+    )
+    pair = [
+        (c.simulate_overdamped if overdamped else c.simulate)(5.0, 0.05, seed=3)
+        for c in (chain, larger)
+    ]
+    np.testing.assert_array_equal(factor * pair[0].positions, pair[1].positions)
+    np.testing.assert_array_equal(factor * pair[0].loads, pair[1].loads)
+
+
+@checks
+@given(chain=chains, factor=st.floats(0.1, 10))
+def test_stiffness_mass_damping_and_forces_times_a_factor_change_nothing(chain, factor):
+    heavier = replace(
+        chain,
+        spring_constant=factor * chain.spring_constant,
+        mass=factor * chain.mass,
+        damping=factor * chain.damping,
+        friction_right=tuple(factor * chain.frictions[0]),
+        friction_left=factor * chain.friction_left,
+        noise=factor * chain.noise,
+        force=None if chain.force is None else factor * chain.force,
+    )
+    one, other = (c.simulate(5.0, 0.05, seed=3).positions for c in (chain, heavier))
+    np.testing.assert_allclose(one, other, rtol=0, atol=1e-10)
+
+
+# Parameters ----------------------------------------------------------------------------------
+
+
+def test_parameters_are_the_published_ones_and_stay():
+    chain = SpringBlockChain()
+    assert chain.amplitude == pytest.approx(math.sqrt(7) * 0.003)
+    assert replace(chain, common_noise=False).amplitude == 0.003
+    assert (chain.pull, replace(chain, force=0.3).pull) == (pytest.approx(0.1), 0.3)
+    for got, expected in zip(chain.frictions, (0.003, 0.004), strict=True):
+        np.testing.assert_array_equal(got, np.full(7, expected))
+    with pytest.raises(FrozenInstanceError):
+        chain.blocks = 3
+    lists = replace(chain, friction_left=[0.1] * 7, end=[(0, 1)])
+    assert hash(lists) == hash(replace(chain, friction_left=np.full(7, 0.1), end=[[0.0, 1.0]]))
+
+
+@pytest.mark.parametrize("force", [None, 0.2])
+@pytest.mark.parametrize("blocks", [1, 2, 6])
+def test_stiffness_adds_up_spring_by_spring(blocks, force):
+    chain = SpringBlockChain(blocks, 0.3, force=force)
+    np.testing.assert_allclose(stiffness(chain), springs(chain)[0], rtol=0, atol=1e-15)
+
+
+def test_the_end_follows_its_history():
+    chain = SpringBlockChain(end=[(1, 0.0), (3, 1.0), (4, 0.5)])
+    times = np.array([[0.0, 1.0, 2.0], [3.0, 3.5, 9.0]])
+    np.testing.assert_allclose(end_at(chain, times), [[0, 0, 0.5], [1, 0.75, 0.5]], atol=1e-15)
+    assert end_at(SpringBlockChain(end=0.3), times).tolist() == [[0.3] * 3] * 2
+
+
+NUMBERS = ("spring_constant", "mass", "damping", "noise", "noise_decay")
+SIDES = ("friction_right", "friction_left")
+
+
+@pytest.mark.parametrize("name", [*NUMBERS, *SIDES])
+@pytest.mark.parametrize("value", [-0.1, math.inf, -math.inf, math.nan, np.float32(-1)])
+def test_numbers_out_of_range_are_named(name, value):
+    with pytest.raises(ValueError, match=rf"{name}={value}: give a finite number of at least 0"):
+        SpringBlockChain(**{name: value})
+
+
+@pytest.mark.parametrize("name", [*NUMBERS, *SIDES, "end", "force"])
+@pytest.mark.parametrize("value", [True, "0.1", np.True_, 1j])
+def test_what_is_no_number_is_named(name, value):
+    with pytest.raises(TypeError, match=rf"{name}={re.escape(repr(value))}: give a number"):
+        SpringBlockChain(**{name: value})
+
+
+@pytest.mark.parametrize(
+    ("settings", "error", "message"),
+    [
+        ({"spring_constant": 0}, ValueError, "spring_constant=0: without springs there is no"),
+        ({"blocks": 0}, ValueError, "blocks=0: give at least 1"),
+        ({"blocks": -3}, ValueError, "blocks=-3: give at least 1"),
+        ({"blocks": 7.0}, TypeError, r"blocks=7\.0: give an integer"),
+        ({"blocks": True}, TypeError, "blocks=True: give an integer"),
+        ({"blocks": "7"}, TypeError, "blocks='7': give an integer"),
+        ({"friction_right": [0.1] * 6}, ValueError, r"friction_right: shape \(6,\) for 7 blocks"),
+        ({"friction_left": [[0.1] * 7]}, ValueError, r"friction_left: shape \(1, 7\) for 7 blocks"),
+        ({"friction_left": [0.1] * 6 + [-1]}, ValueError, "friction_left=-1: give a finite"),
+        ({"friction_right": [math.nan] * 7}, ValueError, "friction_right=nan: give a finite"),
+        ({"friction_right": [True] * 7}, TypeError, "friction_right=True: give a number"),
+        ({"end": math.nan}, ValueError, "end=nan: give a finite number$"),
+        ({"force": -math.inf}, ValueError, "force=-inf: give a finite number$"),
+        ({"end": []}, ValueError, r"end: .* history of finite \(time, position\) pairs"),
+        ({"end": [1.0, 2.0]}, ValueError, "end: .* history of finite"),
+        ({"end": [(0, 1, 2)]}, ValueError, "end: .* history of finite"),
+        ({"end": [(0, math.nan)]}, ValueError, "end: .* history of finite"),
+        ({"end": [(math.inf, 1)]}, ValueError, "end: .* history of finite"),
+        ({"end": [(1, 0), (0, 1)]}, ValueError, "end: the times .* do not increase; sort it"),
+        ({"end": [(0, 0), (0, 1)]}, ValueError, "end: the times .* do not increase; sort it"),
+    ],
+)
+def test_bad_parameters_name_argument_value_and_remedy(settings, error, message):
+    with pytest.raises(error, match=message):
+        SpringBlockChain(**settings)
+
+
+def test_closed_forms_refuse_what_they_do_not_cover():
+    history = SpringBlockChain(end=[(0, 0.0), (1, 1.0)])
+    for closed_form in (history.static_loads, history.mean_field_loads, lambda: history.pull):
+        with pytest.raises(ValueError, match="end: a closed form needs one position, not a hist"):
+            closed_form()
+    with pytest.raises(ValueError, match=r"end=-1\.0: the chain is pulled to the right"):
+        SpringBlockChain(end=-1.0).static_loads()
+    with pytest.raises(ValueError, match=r"force=-0\.3"):
+        SpringBlockChain(force=-0.3).static_loads()

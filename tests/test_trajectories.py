@@ -1,0 +1,403 @@
+"""The compiled steps against a plain loop over the formulas; seeds, kept states, orders in dt."""
+
+import math
+import tracemalloc
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from scipy.linalg import expm
+
+from sbt_utils import trajectories
+from sbt_utils.chain_steps import langevin_steps
+from sbt_utils.spring_block import SpringBlockChain
+from sbt_utils.trajectories import Trajectory
+
+STIFF = SpringBlockChain(
+    5, 1.0, friction_right=0.05, friction_left=0.08, noise=0.1, noise_decay=0.02
+)
+RAMP = [(0.0, 0.0), (3.0, 1.0), (5.0, 0.2)]
+UNEVEN = {"friction_right": [0.1, 0.0, 0.05, 0.2, 0.02], "friction_left": [0.0, 0.3, 0.02, 0.1, 0]}
+CHAINS = {
+    "published": SpringBlockChain(),
+    "common noise": STIFF,
+    "independent noise": replace(STIFF, common_noise=False),
+    "constant noise": replace(STIFF, noise_decay=0.0),
+    "fast decay": replace(STIFF, noise=1.0, noise_decay=0.5, common_noise=False),
+    "no noise": replace(STIFF, noise=0.0),
+    "history of the end": replace(STIFF, end=RAMP, common_noise=False),
+    "drawn by a force": replace(STIFF, force=0.4),
+    "pushed by a force": replace(STIFF, force=-0.4, common_noise=False),
+    "heavy, hardly damped": replace(STIFF, mass=3.0, damping=0.1),
+    "frictions that differ": replace(STIFF, common_noise=False, **UNEVEN),
+    "one block": replace(STIFF, blocks=1),
+    "two blocks": replace(STIFF, blocks=2, common_noise=False),
+}
+
+
+def run(chain, overdamped, *arguments, **settings):
+    simulate = chain.simulate_overdamped if overdamped else chain.simulate
+    return simulate(*arguments, **settings)
+
+
+def plain(chain, normals, dt, overdamped, positions=0.0, velocities=0.0):
+    """Loop over steps and blocks, as the formulas read; return all positions and velocities."""
+    count, k, m, gamma = chain.blocks, chain.spring_constant, chain.mass, chain.damping
+    right, left = (np.broadcast_to(mu, count) for mu in (chain.friction_right, chain.friction_left))
+    scale = chain.noise * math.sqrt(count) if chain.common_noise else chain.noise
+    x, v = np.zeros(count) + positions, np.zeros(count) + velocities
+    states = [(x, v)]
+    for n, row in enumerate(normals):
+        t = n * dt
+        history = np.interp(t, *np.transpose(chain.end)) if np.ndim(chain.end) else chain.end
+        y = history if chain.force is None else x[-1] + chain.force / k
+        ends = np.concatenate([[0.0], x, [y]])
+        x, v = x.copy(), v.copy()
+        for i in range(count):
+            force = k * (ends[i + 2] - 2 * ends[i + 1] + ends[i])
+            noise = scale * math.exp(-chain.noise_decay * t) * row[i % len(row)]
+            if overdamped:
+                z = force + noise
+                s = z - right[i] if z > right[i] else z + left[i] if z < -left[i] else 0.0
+                x[i] += dt * s
+                continue
+            free = (v[i] + dt * force / m + noise * math.sqrt(dt) / m) / (1 + gamma * dt / m)
+            h = dt / (m * (1 + gamma * dt / m))
+            v[i] = max(free - h * right[i], 0.0) + min(free + h * left[i], 0.0)
+            x[i] += dt * v[i]
+        states.append((x, v))
+    return np.swapaxes(states, 0, 1)
+
+
+def normals_of(chain, seed, steps):
+    columns = 1 if chain.common_noise else chain.blocks
+    return np.random.default_rng(seed).standard_normal((steps, columns))
+
+
+# Against the formulas ------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("overdamped", [False, True])
+@pytest.mark.parametrize("name", CHAINS)
+def test_equals_a_plain_loop_over_the_formulas(name, overdamped):
+    chain, steps, dt = CHAINS[name], 600, 0.05
+    trajectory = run(chain, overdamped, steps * dt, dt, seed=[4, 2])
+    x, v = plain(chain, normals_of(chain, [4, 2], steps), dt, overdamped)
+    np.testing.assert_allclose(trajectory.positions, x, rtol=0, atol=1e-12)
+    assert np.ptp(x) > 0.01
+    if overdamped:
+        assert trajectory.velocities is None
+    else:
+        np.testing.assert_allclose(trajectory.velocities, v, rtol=0, atol=1e-12)
+        # They stick at the same steps, but for blocks that rounding alone still moves.
+        assert (trajectory.velocities[np.abs(v) == 0.0] == 0.0).all()
+
+
+@pytest.mark.parametrize("common", [False, True])
+@pytest.mark.parametrize("overdamped", [False, True])
+def test_noise_drawn_a_few_steps_at_a_time_is_the_same(overdamped, common, monkeypatch):
+    chain = replace(STIFF, common_noise=common, end=RAMP)
+    whole = run(chain, overdamped, 50.0, 0.05, every=7)
+    monkeypatch.setattr(trajectories, "_DRAWN_AT_ONCE", 64)
+    parts = run(chain, overdamped, 50.0, 0.05, every=7)
+    np.testing.assert_array_equal(whole.positions, parts.positions)
+
+
+@pytest.mark.parametrize("overdamped", [False, True])
+def test_swapping_the_sides_of_friction_mirrors_the_chain(overdamped):
+    # Seen from the other side: x -> y - x, blocks from last to first, friction and noise reversed.
+    chain = replace(STIFF, common_noise=False, end=0.7, **UNEVEN)
+    mirrored = replace(
+        chain,
+        friction_right=UNEVEN["friction_left"][::-1],
+        friction_left=UNEVEN["friction_right"][::-1],
+    )
+    rng = np.random.default_rng(0)
+    x, v = rng.uniform(0, 0.7, 5), rng.normal(size=5)
+
+    def start(positions, velocities):
+        return Trajectory(chain, np.zeros(1), positions[None], velocities[None])
+
+    shaken = run(chain, overdamped, 30.0, 0.05, seed=7, start=start(x, v))
+    normals = normals_of(chain, [7, 0], 600)
+    other, _ = plain(mirrored, -normals[:, ::-1], 0.05, overdamped, 0.7 - x[::-1], -v[::-1])
+    np.testing.assert_allclose(shaken.positions, 0.7 - other[:, ::-1], rtol=0, atol=1e-12)
+
+    quiet, reflected = replace(chain, noise=0.0), replace(mirrored, noise=0.0)
+    one = run(quiet, overdamped, 30.0, 0.05, start=start(x, v))
+    other = run(reflected, overdamped, 30.0, 0.05, start=start(0.7 - x[::-1], -v[::-1]))
+    np.testing.assert_allclose(one.positions, 0.7 - other.positions[:, ::-1], rtol=0, atol=1e-12)
+    np.testing.assert_allclose(one.loads, other.loads[::-1], rtol=0, atol=1e-12)
+
+
+# Orders of convergence -----------------------------------------------------------------------
+
+
+def order(steps, errors):
+    return np.polyfit(np.log(steps), np.log(errors), 1)[0]
+
+
+def test_without_friction_and_noise_the_error_falls_as_dt():
+    chain = SpringBlockChain(5, 1.0, friction_right=0.0, friction_left=0.0, noise=0.0)
+    # d/dt (x, v) = G (x, v) + pull: the exact solution, about the rest at x_l = l / 6.
+    springs = 2 * np.eye(5) - np.eye(5, k=1) - np.eye(5, k=-1)
+    generator = np.block([[np.zeros((5, 5)), np.eye(5)], [-springs, -np.eye(5)]])
+    rest = np.arange(1, 6) / 6
+    exact = rest + (expm(4.0 * generator) @ np.concatenate([-rest, np.zeros(5)]))[:5]
+    steps = 4.0 / 2.0 ** np.arange(6, 13)
+    errors = [abs(chain.simulate(4.0, dt).positions[-1] - exact).max() for dt in steps]
+    assert order(steps, errors) == pytest.approx(1.0, abs=0.03)
+
+
+def test_with_friction_and_no_noise_the_error_falls_as_dt():
+    chain = SpringBlockChain(5, 1.0, friction_right=0.05, friction_left=0.08, noise=0.0)
+    steps = 4.0 / 2.0 ** np.arange(6, 13)
+    ends = np.array(
+        [chain.simulate(4.0, dt, every=10**9).positions[-1] for dt in (*steps, steps[-1] / 2)]
+    )
+    assert order(steps, abs(np.diff(ends, axis=0)).max(axis=1)) == pytest.approx(1.0, abs=0.05)
+
+
+def path_differences(chain, paths=3000, duration=4.0, finest=2**11, levels=6):
+    """Return steps, and by how much the states at the end differ at half the step.
+
+    The differences have the shape (levels, paths, 2, L). All levels of a path see one Brownian
+    path: the normals of a coarse step are sums of fine ones.
+    """
+    rng = np.random.default_rng(0)
+    ends = np.empty((levels + 1, paths, 2, chain.blocks))
+    for path in range(paths):
+        normals = rng.standard_normal((finest, chain.blocks))
+        for level in range(levels + 1):
+            count = len(normals)
+            dt, state = duration / count, np.zeros((2, chain.blocks))
+            kicks = chain.noise * math.sqrt(dt) * normals
+            pulls = np.full(count, chain.pull)
+            kept = np.empty((2, 1, chain.blocks))
+            langevin_steps(state, chain.acting, pulls, kicks, dt, 0, 10**9, kept)
+            ends[level, path] = state
+            normals = (normals[::2] + normals[1::2]) / math.sqrt(2)
+    steps = duration / finest * 2.0 ** np.arange(1, levels + 1)
+    return steps, np.diff(ends, axis=0)
+
+
+@pytest.mark.parametrize(("friction", "expected"), [(0.0, 1.0), (0.25, 0.75)])
+def test_order_along_a_path_is_one_without_friction_and_three_quarters_with_it(friction, expected):
+    # Friction is a drift that jumps where a velocity changes its sign, which costs a quarter
+    # (Neuenkirch & Szölgyenyi, arXiv:1904.07784; Dareiotis, Gerencsér & Lê, arXiv:2101.12185).
+    chain = SpringBlockChain(
+        5,
+        1.0,
+        friction_right=0.8 * friction,
+        friction_left=1.2 * friction,
+        noise=0.3,
+        noise_decay=0.0,
+        common_noise=False,
+    )
+    steps, differences = path_differences(chain)
+    for kind in (0, 1):  # positions, velocities
+        along = order(steps, np.sqrt((differences[:, :, kind] ** 2).mean(axis=(1, 2))))
+        assert along == pytest.approx(expected, abs=0.06)
+    means = differences[:, :, 0].mean(axis=1)
+    assert order(steps, abs(means).max(axis=1)) == pytest.approx(1.0, abs=0.1)
+
+
+# Seeds, kept states, going on ----------------------------------------------------------------
+
+
+@pytest.mark.parametrize("common", [False, True])
+@pytest.mark.parametrize("overdamped", [False, True])
+def test_a_trajectory_depends_on_its_own_seed_alone(overdamped, common):
+    chain = replace(STIFF, common_noise=common)
+    seeds = [3, [1, 2], 0, (2**70, 5), 11]
+    together = run(chain, overdamped, 20.0, 0.05, seeds=seeds, every=3)
+    backwards = run(chain, overdamped, 20.0, 0.05, seeds=reversed(seeds), every=3)
+    np.testing.assert_array_equal(together.positions, backwards.positions[::-1])
+    for member, seed in enumerate(seeds):
+        alone = run(chain, overdamped, 20.0, 0.05, seed=seed, every=3)
+        np.testing.assert_array_equal(alone.positions, together.positions[member])
+        np.testing.assert_array_equal(alone.loads, together.loads[member])
+        if not overdamped:
+            np.testing.assert_array_equal(alone.velocities, together.velocities[member])
+    ends = together.positions[:, -1]
+    assert len(np.unique(ends, axis=0)) == len(seeds)
+
+
+@pytest.mark.parametrize("every", [2, 7, 400, 401, 10**9])
+@pytest.mark.parametrize("overdamped", [False, True])
+def test_every_only_thins_out(overdamped, every):
+    full = run(STIFF, overdamped, 20.0, 0.05, seeds=[0, 1])
+    thin = run(STIFF, overdamped, 20.0, 0.05, seeds=[0, 1], every=every)
+    indices = [*range(0, 400, every), 400]
+    assert full.positions.shape == (2, 401, 5)
+    assert thin.positions.shape == (2, len(indices), 5)
+    np.testing.assert_array_equal(thin.times, full.times[indices])
+    np.testing.assert_array_equal(thin.positions, full.positions[:, indices])
+    np.testing.assert_array_equal(thin.loads, full.loads)
+    if not overdamped:
+        np.testing.assert_array_equal(thin.velocities, full.velocities[:, indices])
+
+
+def test_times_and_durations_are_whole_steps():
+    trajectory = STIFF.simulate(1.03, 0.05)
+    np.testing.assert_allclose(trajectory.times, np.arange(22) * 0.05, rtol=0, atol=1e-14)
+    np.testing.assert_array_equal(trajectory.positions[0], 0.0)
+
+
+@pytest.mark.parametrize("chain", [STIFF, replace(STIFF, end=RAMP)], ids=["held", "history"])
+@pytest.mark.parametrize("overdamped", [False, True])
+def test_going_on_without_noise_equals_one_long_run(overdamped, chain):
+    chain = replace(chain, noise=0.0)
+    whole = run(chain, overdamped, 12.0, 0.05)
+    first = run(chain, overdamped, 4.0, 0.05)
+    rest = run(chain, overdamped, 8.0, 0.05, start=first)
+    np.testing.assert_allclose(rest.times, whole.times[80:], rtol=0, atol=1e-12)
+    np.testing.assert_allclose(rest.positions, whole.positions[80:], rtol=0, atol=1e-12)
+
+
+def noise_of(trajectory, dt):
+    """Return the noise in each step of first order without friction: velocity less springs."""
+    x = trajectory.positions[:, 0]
+    return np.diff(x) / dt - (trajectory.chain.end - 2 * x[:-1])
+
+
+def test_going_on_draws_fresh_noise_that_decays_on():
+    free = SpringBlockChain(1, 1.0, friction_right=0, friction_left=0, noise=0.1, noise_decay=0.05)
+    parts = [free.simulate_overdamped(20.0, 0.01, seed=5)]
+    for _ in range(2):
+        parts.append(free.simulate_overdamped(20.0, 0.01, seed=5, start=parts[-1]))
+    amplitudes = 0.1 * np.exp(-0.05 * 0.01 * np.arange(6000)).reshape(3, 2000)
+    normals = np.stack([noise_of(part, 0.01) for part in parts]) / amplitudes
+    correlations = np.corrcoef(normals)[np.triu_indices(3, 1)]
+    assert abs(correlations).max() < 4 / math.sqrt(2000)  # four standard errors
+    np.testing.assert_allclose(normals.std(axis=1), 1.0, atol=4 / math.sqrt(4000))
+
+
+def test_going_on_from_one_state_with_many_seeds_or_from_each_of_many():
+    one = STIFF.simulate(5.0, 0.05)
+    many = STIFF.simulate(5.0, 0.05, seeds=range(3), start=one)
+    assert (many.positions[:, 0] == one.positions[-1]).all()
+    assert (many.velocities[:, 0] == one.velocities[-1]).all()
+    assert many.times[0] == one.times[-1]
+    assert not (many.positions[0, -1] == many.positions[1, -1]).any()
+    on = replace(STIFF, end=0.2).simulate(5.0, 0.05, seeds=range(3), start=many)
+    np.testing.assert_array_equal(on.positions[:, 0], many.positions[:, -1])
+    # From first order to second the blocks start at rest.
+    slow = STIFF.simulate_overdamped(5.0, 0.05)
+    np.testing.assert_array_equal(STIFF.simulate(5.0, 0.05, start=slow).velocities[0], 0.0)
+
+
+def test_memory_is_set_by_the_states_kept_not_by_the_steps():
+    chain = SpringBlockChain(common_noise=False)
+
+    def peak(steps):
+        tracemalloc.start()
+        trajectory = chain.simulate(steps * 0.05, every=steps // 100)
+        used = tracemalloc.get_traced_memory()[1]
+        tracemalloc.stop()
+        assert trajectory.positions.shape == (101, 7)
+        return used
+
+    peak(20_000)
+    assert peak(400_000) < 1.1 * peak(40_000)
+
+
+# Load curves ---------------------------------------------------------------------------------
+
+
+def test_load_curves_are_distances_to_the_pulled_end():
+    trajectory = replace(STIFF, end=RAMP).simulate(4.0, 0.05, seeds=[0, 1], every=8)
+    assert trajectory.separation.shape == (2, 11, 6)
+    for member in range(2):
+        for n, t in enumerate(trajectory.times):
+            y = np.interp(t, [0, 3, 5], [0, 1, 0.2])
+            np.testing.assert_allclose(
+                trajectory.separation[member, n],
+                [y, *(y - trajectory.positions[member, n])],
+                rtol=0,
+                atol=1e-15,
+            )
+    curve = trajectory.load_curve
+    np.testing.assert_array_equal(curve.separation, trajectory.separation[:, -1])
+    np.testing.assert_allclose(curve.loads, trajectory.loads.mean(axis=0)[:-1], atol=1e-15)
+    assert curve.measure == "distance"
+    single = STIFF.simulate(4.0, 0.05)
+    assert single.load_curve.separation.shape == (6,)
+    np.testing.assert_allclose(single.load_curve.loads, single.loads[:-1], atol=1e-15)
+    assert single.loads.sum() == pytest.approx(1.0, abs=1e-14)
+
+
+def test_a_force_draws_the_end_beyond_the_last_block():
+    drawn = replace(STIFF, force=0.4).simulate(4.0, 0.05)
+    np.testing.assert_allclose(drawn.separation[:, -1], 0.4, rtol=0, atol=1e-14)
+    np.testing.assert_allclose(drawn.separation[:, 0] - drawn.positions[:, -1], 0.4, atol=1e-14)
+
+
+@pytest.mark.parametrize("seeds", [None, [0, 1, 2]])
+def test_average_load_curve_is_the_mean_over_the_kept_times_from_then_on(seeds):
+    trajectory = STIFF.simulate(20.0, 0.05, every=40, seeds=seeds)
+    for after, first in ((0.0, 0), (3.0, 2), (10.0, 5), (20.0, 10)):
+        distances = 1.0 - trajectory.positions[..., first:, :].mean(axis=-2)
+        curve = trajectory.average_load_curve(after)
+        np.testing.assert_allclose(curve.separation[..., 1:], distances, rtol=0, atol=1e-14)
+        np.testing.assert_allclose(curve.separation[..., 0], 1.0, rtol=0, atol=1e-14)
+    with pytest.raises(ValueError, match=r"after=20\.1: the last kept time is 20; give less"):
+        trajectory.average_load_curve(20.1)
+
+
+# Errors --------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("overdamped", [False, True])
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"dt": 0.0}, r"dt=0\.0: give a step above 0 and below"),
+        ({"dt": -0.1}, r"dt=-0\.1: give a step above 0"),
+        ({"dt": math.nan}, "dt=nan: give a step above 0"),
+        ({"dt": math.inf}, "dt=inf: give a step above 0"),
+        ({"dt": 50.0}, r"dt=50\.0: give a step above 0"),
+        ({"duration": 0.0}, r"duration=0\.0: give at least one step, dt=0\.05"),
+        ({"duration": 0.02}, r"duration=0\.02: give at least one step"),
+        ({"duration": -1.0}, r"duration=-1\.0: give at least one step"),
+        ({"duration": math.nan}, "duration=nan: give at least one step"),
+        ({"duration": math.inf}, "duration=inf: give at least one step"),
+        ({"every": 0}, "every=0: give an integer of at least 1"),
+        ({"every": -2}, "every=-2: give an integer"),
+        ({"every": 2.0}, r"every=2\.0: give an integer"),
+        ({"every": True}, "every=True: give an integer"),
+        ({"seeds": []}, "seeds: there are none; give at least one"),
+    ],
+)
+def test_bad_arguments_name_argument_value_and_remedy(settings, message, overdamped):
+    settings = {"duration": 1.0, "dt": 0.05} | settings
+    with pytest.raises(ValueError, match=message):
+        run(STIFF, overdamped, **settings)
+
+
+@pytest.mark.parametrize("overdamped", [False, True])
+def test_starts_that_do_not_fit_are_refused(overdamped):
+    other = replace(STIFF, blocks=3).simulate(1.0, 0.05)
+    with pytest.raises(ValueError, match="start: 3 blocks for a chain of 5"):
+        run(STIFF, overdamped, 1.0, 0.05, start=other)
+    two = STIFF.simulate(1.0, 0.05, seeds=[0, 1])
+    with pytest.raises(ValueError, match="start: 2 trajectories for 3 seeds; give as many seeds"):
+        run(STIFF, overdamped, 1.0, 0.05, seeds=range(3), start=two)
+    with pytest.raises(ValueError, match="start: 2 trajectories for 1 seeds"):
+        run(STIFF, overdamped, 1.0, 0.05, start=two)
+
+
+def test_second_order_needs_a_mass_and_first_order_does_not():
+    massless = replace(STIFF, mass=0.0)
+    with pytest.raises(ValueError, match="mass=0: the second order needs a mass; take simulate_o"):
+        massless.simulate(1.0, 0.05)
+    light = massless.simulate_overdamped(1.0, 0.05).positions
+    np.testing.assert_array_equal(light, STIFF.simulate_overdamped(1.0, 0.05).positions)
+
+
+@pytest.mark.parametrize("overdamped", [False, True])
+@pytest.mark.parametrize("common", [False, True])
+def test_noise_beyond_all_bounds_is_an_error_not_a_nan(common, overdamped):
+    for noise in (1e308, 1.7e308):
+        with pytest.raises(ValueError, match=r"noise=1.*e\+308: .*give less"):
+            run(replace(STIFF, noise=noise, common_noise=common), overdamped, 50.0, 0.05)
