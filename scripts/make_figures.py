@@ -1,4 +1,4 @@
-"""Draw figures of the phase diagram from the committed results, in seconds.
+"""Draw figures of the phase diagrams from the committed results, in seconds.
 
 Without arguments, all of them into the current folder; or, for instance,
 ``python scripts/make_figures.py phase_diagram --out figures --format pdf``.
@@ -9,11 +9,14 @@ from collections.abc import Callable
 from functools import cache
 from pathlib import Path
 
+import numpy as np
 import xarray as xr
 from matplotlib.figure import Figure
 
-from sbt_utils import cell_figures, diagram_figures, noise_figures
+from sbt_utils import cell_figures, chain_figures, diagram_figures, matching_figures, noise_figures
+from sbt_utils.diagram_matching import fit_diagram
 from sbt_utils.diagrams import cell_summary
+from sbt_utils.mechanical_diagram import SECOND_ORDER, theory_diagram
 from sbt_utils.noise_axes import NOISES
 from sbt_utils.published import compare, published_diagram
 from sbt_utils.results import RESULTS, load
@@ -58,6 +61,28 @@ def deviation() -> Figure:
     return diagram_figures.cell_values(values, label, LIMITS)
 
 
+def mechanical() -> xr.DataArray:
+    """Return the load curves of the main mechanical phase diagram."""
+    cells = {"order": "second", "shaking": "common", "friction_left": 0.15}
+    return diagram("spring_block").separation.sel(cells, drop=True).astype("float64")
+
+
+def mechanical_phase_diagram() -> Figure:
+    """Draw the mechanical phase diagram with its theory."""
+    cells = mechanical()
+    friction = np.linspace(0, float(cells.friction.max()), 40).tolist()
+    noise = np.geomspace(*cells.noise.values[[0, -1]], 60).tolist()
+    theory = theory_diagram(SECOND_ORDER, friction, noise)
+    name = "second order"
+    return chain_figures.mechanical_diagrams({name: cells}, {name: theory}, with_curves=True)
+
+
+def networks_and_chains() -> Figure:
+    """Draw the networks' diagram beside that of the chains that match them."""
+    matched = fit_diagram(diagram("dropout"), mechanical(), one_noise=True)
+    return matching_figures.side_by_side(matched)
+
+
 FIGURES: dict[str, Callable[[], Figure]] = {
     "phase_diagram": lambda: diagram_figures.phase_diagram(each()),
     "shape_and_accuracy": lambda: diagram_figures.shape_and_accuracy(each(cell_summary)),
@@ -69,6 +94,8 @@ FIGURES: dict[str, Callable[[], Figure]] = {
     "worst_learning_rate": lambda: worst("learning_rate"),
     "shape_family": lambda: noise_figures.shape_family(each(fair)),
     "accuracy_against_convexity": lambda: noise_figures.accuracy_against_convexity(each(fair)),
+    "mechanical_phase_diagram": mechanical_phase_diagram,
+    "networks_and_chains": networks_and_chains,
 }
 
 if __name__ == "__main__":
