@@ -70,11 +70,12 @@ def film(
     end = frame_at_rest(motion)
     shown = np.unique(np.linspace(0, end, min(frames, end + 1)).round().astype(int))
     with mpl.rc_context(STYLE | {"font.size": 9}):
-        figure = Figure(figsize=(4.8 if network is None else 6.4, 3.6), dpi=100)
+        (left, bottom), (right, top) = bounding_box(motion)
+        width, below = (4.8 if network is None else 6.4), 2.2
+        above = min(width * (top - bottom) / (right - left), 3.4)
+        figure = Figure(figsize=(width, above + below), dpi=100)
         canvas = FigureCanvasAgg(figure)
-        grid = figure.add_gridspec(2, 1 if network is None else 2, height_ratios=(1, 1.5))
-        points = bounding_box(motion)
-        (left, bottom), (right, top) = points.min(0), points.max(0)
+        grid = figure.add_gridspec(2, 1 if network is None else 2, height_ratios=(above, below))
         ruler = RulerPicture(figure.add_subplot(grid[0, :]), motion, (left, right, bottom, top))
         curves = [(motion.distances[shown], "hinge l", "distance to the hand (m)")]
         if states is not None:

@@ -102,7 +102,7 @@ class SpringBlockChain:
             for friction in value:
                 _check_number(name, friction, least=0.0)
             object.__setattr__(self, name, tuple(float(friction) for friction in value))
-        if not isinstance(self.common_noise, bool | np.bool):
+        if not isinstance(self.common_noise, bool | np.bool_):
             raise TypeError(f"common_noise={self.common_noise!r}: give True or False")
         if self.noise > 1e300:
             raise ValueError(f"noise={self.noise}: no chain withstands it; give less")
