@@ -56,7 +56,7 @@ def side_by_side(matched: xr.Dataset, limit: float = 0.03, source: str = "dropou
             axes.set_title(title)
         for row, column in np.argwhere(cells.residual.values > limit):
             corner = (column - 0.5, row - 0.5)
-            pair[1].add_patch(Rectangle(corner, 1, 1, fill=False, hatch="///", ec="0.4", lw=0))
+            pair[1].add_patch(Rectangle(corner, 1, 1, fill=False, hatch="///", ec="0.7", lw=0))
         pair[1].set_ylabel("")
         figure.colorbar(image, ax=pair, extend="both", label="convexity: lazy < 0 < active")
     return figure
