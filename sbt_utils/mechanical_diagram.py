@@ -17,6 +17,7 @@ from sbt_utils.chain_theory import relaxation
 from sbt_utils.diagrams import convexity
 from sbt_utils.separation import LoadCurve
 from sbt_utils.spring_block import SpringBlockChain
+from sbt_utils.trajectories import curve_of
 
 SECOND_ORDER = SpringBlockChain(friction_left=0.015)
 """The published chain, but for a friction to the left of 0.15 k y, with which noise can bend its
@@ -91,7 +92,7 @@ def relaxed_curve(
     array([0.02, 0.05, 0.08, 0.11, 0.14, 0.17, 0.2 ])
     """
     (loads,) = relaxation(chain, np.array([duration]), overdamped)
-    return LoadCurve(np.cumsum(loads[::-1])[::-1], measure="distance")
+    return curve_of(loads)
 
 
 def mechanical_diagram(

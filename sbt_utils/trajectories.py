@@ -82,6 +82,29 @@ def largest_step(chain: SpringBlockChain, overdamped: bool = False) -> float:
     return float((chain.damping + root) / stiffest)
 
 
+def curve_of(loads: np.ndarray) -> LoadCurve:
+    """Return the load curve of a chain with given loads, for instance those of a closed form.
+
+    Parameters
+    ----------
+    loads : ndarray, shape (L + 1,) or (repeats, L + 1)
+        d_1..d_{L+1}, from the wall to the end.
+
+    Returns
+    -------
+    LoadCurve
+        D_l = d_{l+1} + ... + d_{L+1} for l = 0..L: the last load is the height that is left.
+
+    Examples
+    --------
+    >>> from sbt_utils.spring_block import SpringBlockChain
+    >>> chain = SpringBlockChain()
+    >>> curve_of(chain.static_loads()).regime, curve_of(chain.mean_field_loads()).regime
+    ('lazy', 'equiseparated')
+    """
+    return LoadCurve(np.cumsum(loads[..., ::-1], axis=-1)[..., ::-1], measure="distance")
+
+
 @dataclass(frozen=True, eq=False)
 class Trajectory:
     """The kept states of a chain, of one trajectory or of one for each seed.

@@ -11,7 +11,7 @@ from scipy.linalg import expm
 from sbt_utils import trajectories
 from sbt_utils.chain_steps import langevin_steps
 from sbt_utils.spring_block import SpringBlockChain
-from sbt_utils.trajectories import Trajectory
+from sbt_utils.trajectories import Trajectory, curve_of
 
 STIFF = SpringBlockChain(
     5, 1.0, friction_right=0.05, friction_left=0.08, noise=0.1, noise_decay=0.02
@@ -401,3 +401,11 @@ def test_noise_beyond_all_bounds_is_an_error_not_a_nan(common, overdamped):
     for noise in (1e308, 1.7e308):
         with pytest.raises(ValueError, match=r"noise=1.*e\+308: .*give less"):
             run(replace(STIFF, noise=noise, common_noise=common), overdamped, 50.0, 0.05)
+
+
+@pytest.mark.parametrize("force", [None, 0.07])
+def test_a_curve_of_loads_is_that_of_the_positions(force):
+    trajectory = SpringBlockChain(force=force).simulate(200.0, seeds=range(3), every=1000)
+    np.testing.assert_allclose(
+        curve_of(trajectory.loads).separation, trajectory.load_curve.separation, atol=1e-15
+    )
