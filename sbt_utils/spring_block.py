@@ -24,8 +24,8 @@ class SpringBlockChain:
               + \varepsilon e^{-\lambda t} \xi_l(t), \qquad l = 1..L
 
     with :math:`\varphi = -\mu_{right}` for a block that moves to the right, :math:`+\mu_{left}` for
-    one that moves to the left, and what keeps it at rest in between. All in units of your choice;
-    the defaults are the published ones (second order) but for the names.
+    one that moves to the left, and what keeps it at rest in between. The units are of your choice;
+    the defaults are those of the published chain.
 
     Parameters
     ----------
@@ -171,9 +171,9 @@ class SpringBlockChain:
         steps = self.frictions[0] / self.spring_constant
         above = np.concatenate([np.cumsum(steps[::-1])[::-1], [0.0]])  # d_{L+1} - d_l
         last = self._last_load()
-        if last is not None and last < 0:
-            raise ValueError(f"force={self.force}: the chain is pulled to the right; give >= 0")
         if last is not None:
+            if last < 0:
+                raise ValueError(f"force={self.force}: the chain is pulled to the right; give >= 0")
             return np.maximum(last - above, 0.0)
         total = self._held_end()
         if total < 0:
