@@ -14,9 +14,10 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 
 from sbt_utils.chain_theory import drift
+from sbt_utils.diagram_figures import REGIME_LINES
 from sbt_utils.diagrams import convexity
-from sbt_utils.figures import COLOURS, STYLE, panels
-from sbt_utils.separation import REGIME_TOLERANCE, LoadCurve
+from sbt_utils.figures import COLOURS, STYLE, draw_curve, panels
+from sbt_utils.separation import LoadCurve, scaled
 from sbt_utils.spring_block import SpringBlockChain
 from sbt_utils.trajectories import Trajectory
 
@@ -57,10 +58,7 @@ def chains_and_curves(
             draw_chain(row[0], positions, float(end))
             row[0].set_title(name, loc="left", fontsize=10)
             curve = trajectory.load_curve
-            row[1].plot(curve.mean, "o-", color=COLOURS[0])
-            if curve.spread is not None:
-                low, high = curve.mean - curve.spread, curve.mean + curve.spread
-                row[1].fill_between(range(len(low)), low, high, color=COLOURS[0], alpha=0.25, lw=0)
+            draw_curve(row[1], curve.mean, curve.spread, marker="o", color=COLOURS[0])
             if theory and name in theory:
                 row[1].plot(theory[name].mean, "--", color="black", lw=1.2)
             row[1].plot([0, len(curve.mean) - 1], curve.mean[[0, -1]], ":", color="0.5", lw=1)
@@ -215,7 +213,7 @@ def mechanical_diagrams(
 def _add_skeleton(axes: Axes, theory: xr.DataArray) -> None:
     """Draw where the mean field's load curve is straight, and the edges of that regime."""
     bent = convexity(theory).transpose("friction", "noise")
-    for level, style in ((-REGIME_TOLERANCE, ":"), (0.0, "-"), (REGIME_TOLERANCE, ":")):
+    for level, style in REGIME_LINES:
         if bent.min() < level < bent.max():
             axes.contour(bent.noise, bent.friction, bent, [level], colors="black", linestyles=style)
 
@@ -227,12 +225,10 @@ def _add_curves(axes: Axes, curves: xr.DataArray) -> None:
     across = np.linspace(-0.72, 0.72, curves.sizes["layer"]) * (decades[1] - decades[0])
     height = 1.44 * (frictions[1] - frictions[0])
     curves, decades, frictions = curves[1::2, 1::2], decades[1::2], frictions[1::2]
-    lowest = curves.min("layer")
-    scaled = (curves - lowest) / (curves.max("layer") - lowest)
     lines = [
         # The axis of the noise runs backwards, and so do the layers in its units.
         np.column_stack([10 ** (decade - across), friction + height * (curve - 0.5)])
-        for friction, row in zip(frictions, scaled.values, strict=True)
+        for friction, row in zip(frictions, scaled(curves.values), strict=True)
         for decade, curve in zip(decades, row, strict=True)
     ]
     axes.add_collection(LineCollection(lines, color="black", lw=1.2), autolim=False)

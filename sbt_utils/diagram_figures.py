@@ -22,6 +22,9 @@ GROUND = LinearSegmentedColormap.from_list("ground", ["0.66", "1.0"])
 
 RED = "#B3200E"
 
+REGIME_LINES = ((-REGIME_TOLERANCE, ":"), (0.0, "-"), (REGIME_TOLERANCE, ":"))
+"""Convexity and line style of the straight load curve and of the edges of its regime."""
+
 
 def phase_diagram(
     diagrams: Mapping[str, xr.Dataset], published: Mapping[str, xr.Dataset] | None = None
@@ -232,7 +235,7 @@ def _add_contours(axes: Axes, convexity: np.ndarray, colour: str) -> None:
     """Draw the equiseparated line and the edges of its regime, where they cross the diagram."""
     if min(convexity.shape) < 2:
         return
-    for level, style in ((-REGIME_TOLERANCE, ":"), (0.0, "-"), (REGIME_TOLERANCE, ":")):
+    for level, style in REGIME_LINES:
         if np.nanmin(convexity) < level < np.nanmax(convexity):
             axes.contour(convexity, [level], colors=colour, linestyles=style, linewidths=1.6)
 

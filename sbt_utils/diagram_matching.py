@@ -5,8 +5,8 @@ import xarray as xr
 from tqdm.auto import tqdm
 
 from sbt_utils.diagrams import scaled_curves, whole_curves
-from sbt_utils.matching import fit_chain, scaled
-from sbt_utils.separation import LoadCurve
+from sbt_utils.matching import fit_chain
+from sbt_utils.separation import LoadCurve, scaled
 
 
 def fit_cells(networks: xr.Dataset, frictions: xr.DataArray, progress: bool = True) -> xr.Dataset:

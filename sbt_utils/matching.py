@@ -18,7 +18,7 @@ from sbt_utils.mechanical_diagram import (
     relaxed_curve,
     theory_diagram,
 )
-from sbt_utils.separation import LoadCurve
+from sbt_utils.separation import LoadCurve, scaled
 from sbt_utils.spring_block import SpringBlockChain
 
 # Where a fit looks. With more noise the curve's shape changes no further, and the chain jitters by
@@ -129,27 +129,6 @@ def fit_chain(
         region = _region(curve, simulated, missed, found, frictions, library)
         matches.append(Match(own, *found, *region, residual, simulated))
     return min(matches, key=lambda match: match.residual)
-
-
-def scaled(curves: np.ndarray) -> np.ndarray:
-    """Scale curves to [0, 1], each by itself.
-
-    Parameters
-    ----------
-    curves : ndarray, shape (..., L + 1)
-        None of them constant.
-
-    Returns
-    -------
-    ndarray, shape (..., L + 1)
-
-    Examples
-    --------
-    >>> scaled(np.array([[6.0, 3.0, 2.0]]))
-    array([[1.  , 0.25, 0.  ]])
-    """
-    lowest = curves.min(-1, keepdims=True)
-    return (curves - lowest) / np.ptp(curves, axis=-1, keepdims=True)
 
 
 @lru_cache(maxsize=16)

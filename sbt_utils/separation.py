@@ -159,8 +159,7 @@ class LoadCurve:
     @property
     def scaled(self) -> np.ndarray:
         """Mean curve scaled to [0, 1], shape (L + 1,), as published; NaN for a constant one."""
-        height = np.ptp(self.mean)
-        return (self.mean - self.mean.min()) / (height if height > 0 else np.nan)
+        return scaled(self.mean)
 
     @property
     def loads(self) -> np.ndarray:
@@ -222,6 +221,30 @@ class LoadCurve:
                 f"; at the edge: the interval reaches over the tolerance of ± {REGIME_TOLERANCE}"
             )
         return words
+
+
+def scaled(curves: np.ndarray) -> np.ndarray:
+    """Scale curves to [0, 1], each by itself.
+
+    Parameters
+    ----------
+    curves : ndarray, shape (..., L + 1)
+        Of any height.
+
+    Returns
+    -------
+    ndarray, shape (..., L + 1)
+        NaN for a constant curve.
+
+    Examples
+    --------
+    >>> scaled(np.array([[6.0, 3.0, 2.0], [1.0, 1.0, 1.0]]))
+    array([[1.  , 0.25, 0.  ],
+           [ nan,  nan,  nan]])
+    """
+    height = np.ptp(curves, axis=-1, keepdims=True)
+    lowest = curves.min(axis=-1, keepdims=True)
+    return (curves - lowest) / np.where(height > 0, height, np.nan)
 
 
 _SHAPES = {

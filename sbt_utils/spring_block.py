@@ -173,7 +173,7 @@ class SpringBlockChain:
         last = self._last_load()
         if last is not None:
             if last < 0:
-                raise ValueError(f"force={self.force}: the chain is pulled to the right; give >= 0")
+                raise ValueError(f"force={self.force}: the pull is to the right; give >= 0")
             return np.maximum(last - above, 0.0)
         total = self._held_end()
         if total < 0:
