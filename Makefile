@@ -3,6 +3,7 @@
 
 PYTHON ?= python3
 PROFILE ?= quick
+CONSTRAINTS ?= constraints.txt
 PORT ?= 8000
 
 BIN := .venv/bin
@@ -12,13 +13,13 @@ OUT := $(if $(filter quick,$(PROFILE)),.,_build/$(PROFILE))
 HTML := $(OUT)/_build/html
 EXECUTED := $(patsubst %,$(STAGE)/%,$(wildcard notebooks/*.ipynb))
 # What a notebook's results depend on besides itself.
-SOURCES := $(wildcard sbt_utils/*.py sbt_utils/data/* results/*.* results/*/*)
-PAGES := _config.yml _toc.yml $(wildcard _ext/*.py book/*.* book/*/*)
-MATHJAX := $(if $(shell command -v npm 2>/dev/null),node_modules/.fetched)
+SOURCES := $(wildcard sbt_utils/*.py sbt_utils/data/* sbt_utils/explorables/* results/*.* results/*/*)
+PAGES := _config.yml _toc.yml scripts/vendor.py $(wildcard _ext/*.py book/*.* book/*/*)
+VENDORED := $(if $(shell command -v npm 2>/dev/null),node_modules/.fetched)
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help venv notebooks book serve lint unit nbval browser test clean
+.PHONY: help venv notebooks book serve lint unit nbval browser test links repository clean
 
 help: ## list the targets
 	@sed -n 's/^\([a-z]*\):.*## /\1|/p' Makefile | while IFS='|' read -r name text; \
@@ -38,11 +39,11 @@ $(BIN)/python:
 
 .venv/.book: pyproject.toml constraints.txt | $(BIN)/python
 	@echo 'Installing into .venv; the first time this takes some minutes.'
-	$(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[book]'
+	$(BIN)/pip install --quiet --disable-pip-version-check -c $(CONSTRAINTS) -e '.[book]'
 	@touch $@
 
 .venv/.test: .venv/.book
-	$(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[book,test]'
+	$(BIN)/pip install --quiet --disable-pip-version-check -c $(CONSTRAINTS) -e '.[book,test]'
 	@touch $@
 
 # ---- the book -------------------------------------------------------------------------------
@@ -62,13 +63,11 @@ $(STAGE)/.built: $(EXECUTED) $(STAGE)/.staged
 	$(BIN)/jupyter-book build $(STAGE) --path-output $(OUT) --all -W -n --keep-going --quiet
 	@touch $@
 
-$(STAGE)/.staged: $(PAGES) $(MATHJAX) .venv/.book
+$(STAGE)/.staged: $(PAGES) $(VENDORED) .venv/.book
 	@rm -rf $(STAGE)/_ext $(STAGE)/book && mkdir -p $(STAGE)
 	@cp -Rp _config.yml _toc.yml _ext book $(STAGE)
-	@if test -n '$(MATHJAX)'; then \
-	  mkdir -p $(STAGE)/book/static/vendor/mathjax && cd node_modules/mathjax/es5 && \
-	  cp -R tex-chtml.js a11y input output sre ui '$(abspath $(STAGE))/book/static/vendor/mathjax'; \
-	else echo 'npm is missing: the pages will load MathJax from a CDN.'; fi
+	@if test -n '$(VENDORED)'; then $(BIN)/python scripts/vendor.py $(STAGE)/book/static/vendor; \
+	else echo 'npm is missing: the pages will load MathJax and their widgets from a CDN.'; fi
 	@touch $@
 
 node_modules/.fetched: package.json package-lock.json
@@ -80,10 +79,11 @@ serve: book ## show the book on localhost (PORT=8000)
 
 # ---- checks ---------------------------------------------------------------------------------
 
-lint: .venv/.test ## ruff (rules and format) and mypy
+lint: .venv/.test $(VENDORED) ## ruff (rules and format), mypy, and prettier where npm is
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+	$(if $(VENDORED),node_modules/.bin/prettier --check sbt_utils/explorables book/static)
 
 unit: .venv/.test ## unit tests and doctests
 	$(BIN)/pytest --ignore=tests/book
@@ -96,6 +96,16 @@ browser: .venv/.test book ## check every page of the book in headless Chromium
 
 test: lint unit nbval ## everything: lint, unit, nbval, and notebooks, book and browser at `smoke`
 	$(MAKE) browser PROFILE=smoke
+
+links: .venv/.book ## ask every outside address that the pages name whether it is still there
+	$(MAKE) _build/links/source/.staged PROFILE=links
+	cp -R notebooks _build/links/source
+	$(BIN)/jupyter-book build _build/links/source --path-output _build/links --builder linkcheck
+
+# ---- the repository ---------------------------------------------------------------------------
+
+repository: ## set the address of the repository everywhere: URL=https://github.com/you/name
+	@$(PYTHON) scripts/set_repository.py '$(URL)'
 
 clean: ## remove _build/ (.venv/ and node_modules/ stay)
 	rm -rf _build

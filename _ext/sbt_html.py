@@ -3,17 +3,49 @@
 import re
 from pathlib import Path
 
+from docutils import nodes
+from myst_nb.core.config import ipywidgets_js_factory
+from sphinx import addnodes
 from sphinx.ext.mathjax import MATHJAX_URL
+from sphinx.transforms.post_transforms import SphinxPostTransform
 from sphinx.util import logging
 
 logger = logging.getLogger(__name__)
 
 
 def fall_back_to_cdn(app, config):
-    """Where npm was missing, let MathJax come from its CDN, and say so."""
+    """Where npm was missing, let MathJax and the widgets come from a CDN, and say so."""
     if not (Path(app.confdir) / "book/static" / config.mathjax_path).exists():
-        logger.info("No MathJax beside the book: its pages will load it from a CDN.")
+        logger.info("No MathJax and widgets beside the book: its pages load them from a CDN.")
         config.mathjax_path = MATHJAX_URL
+        config.nb_ipywidgets_js = ipywidgets_js_factory()
+
+
+class KeepStillPictures(SphinxPostTransform):
+    """Beside a live picture, keep its still one for browsers that run no scripts.
+
+    It comes before the transform of myst-nb (priority 4) that keeps one kind of each output.
+    """
+
+    default_priority = 3
+    formats = ("html",)
+
+    def run(self):
+        """Put a copy of the picture after the output, described by the output's plain text."""
+        for bundle in list(self.document.findall(_is_bundle)):
+            kinds = {child["mime_type"]: child for child in bundle.children}
+            if "application/vnd.jupyter.widget-view+json" not in kinds or "image/png" not in kinds:
+                continue
+            still = next(kinds["image/png"].findall(nodes.image)).deepcopy()
+            still["alt"] = kinds["text/plain"].astext()
+            words = nodes.paragraph("", f"With scripts, this picture is live. {still['alt']}")
+            tags = [nodes.raw("", tag, format="html") for tag in ("<noscript>", "</noscript>")]
+            place = bundle.parent.index(bundle) + 1
+            bundle.parent[place:place] = [tags[0], words, still, tags[1]]
+
+
+def _is_bundle(node):
+    return isinstance(node, nodes.container) and node.get("nb_element") == "mime_bundle"
 
 
 def prepare_docstring(app, what, name, obj, options, lines):
@@ -27,6 +59,31 @@ def prepare_docstring(app, what, name, obj, options, lines):
     lines[:] = [re.sub(r"\[(\d+)\](?=_| )", rf"[#{name}-\1]", line) for line in lines]
 
 
+def say_what_terms_mean(app, doctree, docname):
+    """Give each link to the glossary the first sentence of its definition, to be read on hover."""
+    if not hasattr(app, "sentences"):
+        app.sentences = {}
+        for page in {place for place, _ in app.env.domaindata["std"]["terms"].values()}:
+            for item in app.env.get_doctree(page).findall(nodes.definition_list_item):
+                sentence = _first_sentence(next(item.findall(nodes.paragraph)))
+                for term in item.findall(nodes.term):
+                    app.sentences |= dict.fromkeys(term["ids"], sentence)
+    for link in doctree.findall(nodes.reference):
+        anchor = link.get("refid") or link.get("refuri", "").partition("#")[2]
+        if anchor in app.sentences:
+            link["reftitle"] = app.sentences[anchor]
+
+
+def _first_sentence(paragraph):
+    """Return the first sentence of a definition as plain text, without its citations."""
+    paragraph = paragraph.deepcopy()
+    for link in list(paragraph.findall(addnodes.pending_xref)):
+        if link["refdomain"] == "cite":
+            link.parent.remove(link)
+    text = re.sub(r"\s+(?=[\s.,:;)])", "", paragraph.astext().replace("\n", " "))
+    return re.split(r"(?<=[.])\s+(?=[A-Z])", text)[0]
+
+
 def drop_repeated_scripts(app, pagename, templatename, context, doctree):
     """Keep inline scripts once: a `const` declared twice is an error on every page."""
     bodies, kept = set(), []
@@ -38,9 +95,18 @@ def drop_repeated_scripts(app, pagename, templatename, context, doctree):
     context["script_files"] = kept
 
 
+def describe_without_citations(app, pagename, templatename, context, doctree):
+    """Take citations out of the description that other sites show of a page."""
+    if "metatags" in context:  # not so of the index and the search
+        context["metatags"] = re.sub(r" ?\[ [^\]]*\]", "", context["metatags"])
+
+
 def setup(app):
     """Connect them: before napoleon (500), after the extensions that add the scripts."""
     app.connect("config-inited", fall_back_to_cdn)
+    app.add_post_transform(KeepStillPictures)
     app.connect("autodoc-process-docstring", prepare_docstring, priority=400)
+    app.connect("doctree-resolved", say_what_terms_mean)
     app.connect("html-page-context", drop_repeated_scripts, priority=900)
+    app.connect("html-page-context", describe_without_citations, priority=900)
     return {"parallel_read_safe": True, "parallel_write_safe": True}

@@ -1,0 +1,25 @@
+// Repairs to what the theme and its extensions leave to be desired for keyboards and screen readers.
+function mend() {
+  // Names that differ from what is read: the text of these elements names them well enough.
+  document
+    .querySelectorAll(".search-button-field, details > summary[aria-label]")
+    .forEach((each) => each.removeAttribute("aria-label"));
+  // Pictures on a button that has a name.
+  document.querySelectorAll(".theme-switch").forEach((icon) => {
+    icon.setAttribute("aria-hidden", "true");
+    icon.removeAttribute("title");
+    icon.querySelectorAll("title").forEach((title) => title.remove());
+  });
+  // What scrolls sideways must be within reach of the keyboard.
+  for (const box of document.querySelectorAll(
+    ".bd-article :is(figure, table, pre, div, mjx-container)",
+  )) {
+    const scrolls = ["auto", "scroll"].includes(getComputedStyle(box).overflowX);
+    if (scrolls && box.scrollWidth > box.clientWidth) box.tabIndex = 0;
+  }
+}
+
+// Icons are drawn and equations set while a page loads: before and after that.
+window.addEventListener("DOMContentLoaded", mend);
+window.addEventListener("load", mend);
+window.addEventListener("resize", mend);

@@ -1,0 +1,100 @@
+"""Explorables: live pictures that run in the reader's browser, with or without a kernel.
+
+The mechanics are those of the module, written once more in JavaScript (the folder `explorables/`);
+tests hold both to the same numbers. Their parameters are traits with the names that the Python
+functions use: what a reader sets in the page can be read here, what is set here moves the page.
+"""
+
+import base64
+import io
+import re
+from pathlib import Path
+from typing import Any
+
+import anywidget
+from matplotlib.figure import Figure
+
+FOLDER = Path(__file__).with_name("explorables")
+_IMPORT = re.compile(r'^import \{[^}]*\} from "\./(\w+\.js)";\n', re.MULTILINE)
+
+
+def joined(main: str) -> str:
+    """Return a JavaScript file and all that it imports as one text.
+
+    An explorable is one text, saved with the notebook, and cannot load a neighbouring file. The
+    files use only ``import { a, b } from "./file.js";`` and ``export`` at the start of a line, and
+    no two of them use the same name at their top level.
+
+    Parameters
+    ----------
+    main : str
+        Name of the file, in the folder `explorables`.
+
+    Returns
+    -------
+    str
+        The imported files first, each once; only the main file's default is exported.
+
+    Examples
+    --------
+    >>> "export default" in joined("chain.js"), "import {" in joined("chain.js")
+    (True, False)
+    """
+    texts: dict[str, str] = {}
+
+    def add(name: str) -> None:
+        text = (FOLDER / name).read_text(encoding="utf-8")
+        for imported in _IMPORT.findall(text):
+            if imported not in texts:
+                add(imported)
+        texts[name] = re.sub(r"^export (?!default)", "", _IMPORT.sub("", text), flags=re.MULTILINE)
+
+    add(main)
+    return "\n".join(texts.values())
+
+
+def styles(*names: str) -> str:
+    """Return the style sheet that all explorables share, and others of the folder after it.
+
+    Parameters
+    ----------
+    *names : str
+        Of the others.
+
+    Returns
+    -------
+    str
+
+    Examples
+    --------
+    >>> ".sbt-chain" in styles("chain.css")
+    True
+    """
+    names = ("explorables.css", *names)
+    return "\n".join((FOLDER / name).read_text(encoding="utf-8") for name in names)
+
+
+class Explorable(anywidget.AnyWidget):
+    """What all explorables share: a still picture where scripts cannot run."""
+
+    words = ""
+    """One sentence: what the still picture shows."""
+
+    # ipywidgets 7 has one of its own, which would leave out the still picture.
+    _ipython_display_ = None
+
+    def still(self) -> Figure:
+        """Return the still picture.
+
+        Returns
+        -------
+        matplotlib.figure.Figure
+        """
+        raise NotImplementedError
+
+    def _repr_mimebundle_(self, **kwargs: Any) -> tuple[dict[str, Any], dict[str, Any]]:
+        data, metadata = super()._repr_mimebundle_(**kwargs) or ({}, {})
+        file = io.BytesIO()
+        self.still().savefig(file, format="png")
+        picture = base64.b64encode(file.getvalue()).decode()
+        return {**data, "text/plain": self.words, "image/png": picture}, metadata

@@ -1,0 +1,127 @@
+/**
+ * The second-order spring-block chain, step by step as `sbt_utils.chain_steps` takes it: dry
+ * friction is treated implicitly, so that blocks stick (v = 0 exactly).
+ */
+
+export const DURATION = 700; // of the published simulations
+export const DT = 0.05;
+export const EVERY = 40; // steps between two kept states, 2 units of time
+
+/** Return the positions of a chain at times 0, 2, 4, ... from rest at x = 0, one array each. */
+export function pullChain(chain, normals) {
+  const columns = chain.common_noise ? 1 : chain.blocks;
+  const drawn = normals.subarray(0, Math.round(DURATION / DT) * columns);
+  const kicks = chainKicks(chain, drawn, columns, DT, 0);
+  const state = atRest(new Float64Array(chain.blocks));
+  return [state.positions.slice(), ...langevinSteps(state, chain, kicks, DT, EVERY)];
+}
+
+/** Return the state of blocks that rest. */
+export function atRest(positions) {
+  return { positions: positions.slice(), velocities: new Float64Array(positions.length) };
+}
+
+/**
+ * Advance a chain in place and keep every k-th of its states.
+ *
+ * `state` holds `positions` and `velocities` (Float64Array, shape (L,)); `kicks` (steps x columns,
+ * one column is common to all blocks) the momentum that noise transfers in each step.
+ * Returns the kept positions, one Float64Array each, without the first state.
+ */
+export function langevinSteps(state, chain, kicks, dt, every) {
+  const { positions, velocities } = state;
+  const blocks = positions.length;
+  const columns = chain.common_noise ? 1 : blocks;
+  const steps = kicks.length / columns;
+  const inertia = 1 + (chain.damping * dt) / chain.mass;
+  const h = dt / chain.mass / inertia;
+  const pull = chain.spring_constant * chain.end;
+  const pulled = new Float64Array(blocks);
+  const kept = [];
+  for (let step = 0; step < steps; step++) {
+    springForces(positions, chain.spring_constant, pull, pulled);
+    for (let block = 0; block < blocks; block++) {
+      const kick = kicks[step * columns + (columns === 1 ? 0 : block)];
+      const momentum = dt * pulled[block] + kick;
+      const free = (velocities[block] + momentum / chain.mass) / inertia;
+      const toRight = Math.max(free - h * chain.friction_right, 0);
+      const toLeft = Math.min(free + h * chain.friction_left, 0);
+      velocities[block] = toRight + toLeft;
+    }
+    for (let block = 0; block < blocks; block++) {
+      const moved = positions[block] + dt * velocities[block];
+      if (moved === positions[block]) velocities[block] = 0; // what is left is rounding
+      positions[block] = moved;
+    }
+    if ((step + 1) % every === 0) kept.push(positions.slice());
+  }
+  return kept;
+}
+
+/** Write the springs' force on each block, k (x_{l+1} - 2 x_l + x_{l-1}). */
+function springForces(positions, spring, pull, pulled) {
+  const end = positions.length - 1;
+  for (let block = 1; block < end; block++) {
+    const [left, right] = [positions[block - 1], positions[block + 1]];
+    pulled[block] = spring * (left - 2 * positions[block] + right);
+  }
+  if (end > 0) {
+    pulled[0] = spring * (positions[1] - 2 * positions[0]);
+    pulled[end] = spring * (positions[end - 1] - positions[end]);
+  } else {
+    pulled[0] = -spring * positions[0];
+  }
+  pulled[end] += pull - spring * positions[end];
+}
+
+/**
+ * Turn standard normal numbers (steps x columns) into the kicks of a chain from time `before` on:
+ * white noise, so what it transfers in a step grows as the root of dt.
+ */
+export function chainKicks(chain, normals, columns, dt, before) {
+  const scale = chainAmplitude(chain) * Math.sqrt(dt);
+  const kicks = new Float64Array(normals.length);
+  for (let step = 0; step * columns < normals.length; step++) {
+    const amplitude = scale * Math.exp(-chain.noise_decay * (before + dt * step));
+    for (let place = step * columns; place < (step + 1) * columns; place++) {
+      kicks[place] = amplitude * normals[place];
+    }
+  }
+  return kicks;
+}
+
+/** Return the noise amplitude on each block at t = 0: ε, or sqrt(L) ε where it is common. */
+export function chainAmplitude(chain) {
+  return chain.noise * (chain.common_noise ? Math.sqrt(chain.blocks) : 1);
+}
+
+/** Return D_l = y - x_l of l = 0..L. */
+export function chainSeparation(chain, positions) {
+  return [chain.end, ...Array.from(positions, (position) => chain.end - position)];
+}
+
+/** Return the load curve D_0..D_L that friction alone leads to: `static_loads` in closed form. */
+export function staticCurve(chain) {
+  const count = chain.blocks + 1;
+  const rise = chain.friction_right / chain.spring_constant;
+  // d_l falls by `rise` a layer from the pull on; n is the largest number that stay positive.
+  let n = count;
+  while (n > 1 && chain.end - (rise * n * (n - 1)) / 2 <= 0) n--;
+  const last = chain.end / n + (rise * (n - 1)) / 2;
+  return fromLoads(count, (l) => Math.max(last - rise * (count - l), 0));
+}
+
+/** Return the load curve that noise leads to in the end: `mean_field_loads` in closed form. */
+export function meanFieldCurve(chain) {
+  const count = chain.blocks + 1;
+  const rise = (chain.friction_right - chain.friction_left) / 2 / chain.spring_constant;
+  return fromLoads(count, (l) => chain.end / count + rise * (l - 1 - chain.blocks / 2));
+}
+
+/** Sum loads d_l, l = 1..count, from the end: D_l is what is left beyond block l. */
+function fromLoads(count, load) {
+  const curve = new Array(count);
+  let left = 0;
+  for (let l = count; l > 0; l--) curve[l - 1] = left += load(l);
+  return curve;
+}

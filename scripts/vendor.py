@@ -1,0 +1,33 @@
+"""Copy what pages load in a reader's browser into a folder of the book, so that they ask no CDN.
+
+python scripts/vendor.py FOLDER, after `npm ci`: MathJax, and what shows widgets without a kernel.
+"""
+
+import shutil
+import sys
+from pathlib import Path
+
+import anywidget
+
+MODULES = Path(__file__).parents[1] / "node_modules"
+MANAGER = "@jupyter-widgets/html-manager/dist"
+
+
+def copy_vendored(folder: Path) -> None:
+    """Copy the files, each to where the others look for it."""
+    mathjax = MODULES / "mathjax/es5"
+    for part in ("a11y", "input", "output", "sre", "ui"):
+        shutil.copytree(mathjax / part, folder / "mathjax" / part, dirs_exist_ok=True)
+    widgets = folder / "widgets"
+    fonts = widgets / MANAGER  # the manager asks for its fonts under this path
+    fonts.mkdir(parents=True, exist_ok=True)
+    for font in (MODULES / MANAGER).glob("*.woff2"):
+        shutil.copy(font, fonts)
+    shutil.copy(mathjax / "tex-chtml.js", folder / "mathjax")
+    shutil.copy(MODULES / "requirejs/require.js", widgets)
+    shutil.copy(MODULES / MANAGER / "embed-amd.js", widgets)
+    shutil.copy(Path(anywidget.__path__[0]) / "nbextension/index.js", widgets / "anywidget.js")
+
+
+if __name__ == "__main__":
+    copy_vendored(Path(sys.argv[1]))

@@ -1,0 +1,106 @@
+"""The chain explorable: JavaScript against the module, traits against the dataclass."""
+
+import numpy as np
+import pytest
+import traitlets
+from node import run
+
+from sbt_utils.mechanical_explorables import ChainExplorable
+from sbt_utils.spring_block import SpringBlockChain
+from sbt_utils.trajectories import curve_of
+
+CHAINS = {
+    "published": {},
+    "independent": {"common_noise": False, "friction_left": 0.015},
+    "strong": {"noise": 0.01, "noise_decay": 0.0, "spring_constant": 0.5, "blocks": 20},
+    "quiet": {"noise": 0.0, "friction_right": 0.02},
+    "one block": {"blocks": 1, "mass": 2.0, "damping": 0.5, "end": 3.0},
+}
+
+
+def traits_of(settings):
+    return {name: value for name, value in vars(SpringBlockChain(**settings)).items()}
+
+
+@pytest.mark.parametrize("settings", CHAINS.values(), ids=CHAINS)
+def test_javascript_follows_the_same_noise(settings):
+    chain = SpringBlockChain(**settings)
+    columns = 1 if chain.common_noise else chain.blocks
+    normals = np.random.default_rng(3).standard_normal(14_000 * columns)
+    kept = run(
+        "chain.js",
+        "pullChain(chain, new Float64Array(normals)).map(each => Array.from(each))",
+        chain=traits_of(settings),
+        normals=normals,
+    )
+    expected = chain.simulate(seed=3, every=40).positions
+    assert np.shape(kept) == expected.shape
+    np.testing.assert_allclose(kept, expected, rtol=0, atol=1e-9)
+    assert np.ptp(expected[-1]) > 0 or chain.blocks == 1
+
+
+@pytest.mark.parametrize("settings", CHAINS.values(), ids=CHAINS)
+def test_closed_forms_agree(settings):
+    static, mean_field = run(
+        "chain.js", "[staticCurve(chain), meanFieldCurve(chain)]", chain=traits_of(settings)
+    )
+    chain = SpringBlockChain(**settings)
+    np.testing.assert_allclose(static, curve_of(chain.static_loads()).mean, atol=1e-12)
+    np.testing.assert_allclose(mean_field, curve_of(chain.mean_field_loads()).mean, atol=1e-12)
+
+
+def test_shape_is_that_of_the_load_curve():
+    curves = [
+        chain.simulate(seed=1, every=100).load_curve
+        for chain in map(lambda settings: SpringBlockChain(**settings), CHAINS.values())
+    ]
+    found = run(
+        "chain.js",
+        "curves.map(each => [convexity(each), regime(each), verdict(each)])",
+        curves=[curve.mean for curve in curves],
+    )
+    for curve, (convexity, regime, verdict) in zip(curves, found, strict=True):
+        assert regime == curve.regime
+        if regime != "unresolved":
+            assert convexity == pytest.approx(curve.convexity, abs=1e-12)
+            words = curve.verdict.rsplit(" ", 1)[0]
+            assert verdict.startswith(words)
+
+
+def test_normal_numbers_are_normal():
+    normals = np.array(run("chain.js", "Array.from(standardNormal(seed, 40001))", seed=5))
+    assert len(normals) == 40_001
+    assert abs(normals.mean()) < 4 / 200
+    assert abs(normals.var() - 1) < 4 * np.sqrt(2) / 200
+    assert abs((normals**4).mean() - 3) < 4 * np.sqrt(96) / 200
+    assert abs(np.corrcoef(normals[1:], normals[:-1])[0, 1]) < 4 / 200
+    other = np.array(run("chain.js", "Array.from(standardNormal(seed, 40001))", seed=6))
+    assert abs(np.corrcoef(normals, other)[0, 1]) < 4 / 200
+
+
+def test_the_traits_are_the_chain():
+    explorable = ChainExplorable(friction_right=0.01, noise=0.0, blocks=5)
+    assert explorable.chain == SpringBlockChain(friction_right=0.01, noise=0.0, blocks=5)
+    simulated = explorable.chain.simulate(every=100).load_curve
+    assert explorable.load_curve.mean == pytest.approx(simulated.mean)
+    assert ChainExplorable().chain == SpringBlockChain()
+
+
+def test_the_load_curve_is_that_of_the_page():
+    explorable = ChainExplorable(blocks=3)
+    explorable.positions = [0.2, 0.4, 0.7]  # as a page would send it
+    assert explorable.load_curve.mean == pytest.approx([1.0, 0.8, 0.6, 0.3])
+
+
+def test_values_out_of_range_are_refused():
+    with pytest.raises(traitlets.TraitError, match="blocks"):
+        ChainExplorable(blocks=0)
+    with pytest.raises(traitlets.TraitError, match="friction_right"):
+        ChainExplorable(friction_right=-0.1)
+
+
+def test_a_still_picture_and_words_go_with_it():
+    data, _ = ChainExplorable()._repr_mimebundle_()
+    assert data["text/plain"].endswith(".")
+    assert data["image/png"].startswith("iVBOR")
+    assert "application/vnd.jupyter.widget-view+json" in data
