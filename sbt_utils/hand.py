@@ -163,8 +163,29 @@ def quick_and_jerky(
     path = np.concatenate([[0.0], np.cumsum(ramp[1:] + ramp[:-1])])
     positions = np.tile(start, (len(pull), 1))
     positions[:, 0] += distance * path / path[-1]
-    phases = np.random.default_rng(seed).uniform(0.0, 2.0 * np.pi, (2, len(JERKS), 1))
+    phases = tremble_phases(seed)[:, :, None]
     waves = np.sin(2.0 * np.pi * JERKS[:, None] * pull + phases).sum(axis=1)
     positions += amplitude * (ramp * waves).T
     rest = pull[-1] + REST * np.array([0.5, 1.0])
     return Hand(np.append(pull, rest), np.append(positions, positions[[-1, -1]], axis=0))
+
+
+def tremble_phases(seed: int) -> np.ndarray:
+    """Draw the phases of the sinusoids of a jerky hand.
+
+    Parameters
+    ----------
+    seed : int
+        Non-negative.
+
+    Returns
+    -------
+    ndarray, shape (2, 8)
+        In radians: along and across the pull, for each of `JERKS`.
+
+    Examples
+    --------
+    >>> tremble_phases(0).shape
+    (2, 8)
+    """
+    return np.random.default_rng(seed).uniform(0.0, 2.0 * np.pi, (2, len(JERKS)))
