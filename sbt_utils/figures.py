@@ -11,7 +11,8 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from numpy.typing import ArrayLike
 
-from sbt_utils.separation import LoadCurve
+from sbt_utils.diagrams import convexity
+from sbt_utils.separation import REGIME_TOLERANCE, LoadCurve
 
 # Okabe & Ito's colours, told apart by colour-blind readers, in an order of falling contrast.
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
@@ -178,6 +179,43 @@ def curves_in_time(history: xr.Dataset) -> Figure:
         left.set(xlabel="layer l", ylabel="data separation D")
         left.legend(loc="lower left")
         right.set(xlabel="epoch", ylabel="training loss", yscale="log")
+    return figure
+
+
+def convexity_in_time(histories: Mapping[str, xr.Dataset]) -> Figure:
+    """Draw how the convexity of networks changes while they train.
+
+    Parameters
+    ----------
+    histories : mapping of str to xarray.Dataset
+        `sbt_utils.training.Training.history`, with ``separation``, by label.
+
+    Returns
+    -------
+    matplotlib.figure.Figure
+        Mean and standard deviation over the members; epochs at which a curve does not fall yet
+        are left out.
+
+    Examples
+    --------
+    >>> curves = [[[2.0, 1.8, 0.0], [2.0, 0.5, 0.0]]]
+    >>> history = xr.Dataset({"separation": (("member", "probe_epoch", "layer"), curves)},
+    ...                      {"probe_epoch": [1, 2]})
+    >>> convexity_in_time({"one network": history}).axes[0].lines[0].get_ydata()
+    array([-0.4 ,  0.25])
+    """
+    with mpl.rc_context(STYLE):
+        figure = Figure(figsize=(7.0, 3.4))
+        axes = figure.add_subplot()
+        axes.axhspan(-REGIME_TOLERANCE, REGIME_TOLERANCE, color="0.9", lw=0)
+        for marker, (label, history) in zip("osD^vP*", histories.items(), strict=False):
+            values = convexity(history.separation).dropna("probe_epoch")
+            mean, spread = values.mean("member"), values.std("member")
+            (line,) = axes.plot(values.probe_epoch, mean, marker=marker, label=label)
+            style: Any = {"color": line.get_color(), "alpha": 0.25, "lw": 0}
+            axes.fill_between(values.probe_epoch, mean - spread, mean + spread, **style)
+        axes.set(xlabel="epoch", ylabel="convexity", ylim=(-0.5, 0.5))
+        axes.legend()
     return figure
 
 

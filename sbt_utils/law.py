@@ -27,6 +27,7 @@ def linearity(
     seeds: Sequence[int],
     epochs: int = 100,
     batch_size: int = 128,
+    device: str = "cpu",
 ) -> xr.Dataset:
     """Train networks of one kind at several learning rates and measure their linearity.
 
@@ -42,6 +43,8 @@ def linearity(
         One network for each, at each learning rate.
     epochs, batch_size : int
         As in `sbt_utils.training.train`.
+    device : str
+        Likewise; measured on the CPU.
 
     Returns
     -------
@@ -81,6 +84,7 @@ def linearity(
         batch_size=min(batch_size, len(data.train_images)),
         epochs=epochs,
         optimizer=optimizer,
+        device=device,
         progress=False,
     )
     networks = list(trained.networks)

@@ -10,6 +10,7 @@ from matplotlib.colors import to_rgb
 
 from sbt_utils.figures import (
     COLOURS,
+    convexity_in_time,
     curves_in_time,
     digits,
     feature_clouds,
@@ -172,6 +173,21 @@ def test_curves_in_time_of_a_member_that_stopped(rng):
         {"probe_epoch": [0, 2, 4], "epoch": [1, 2, 3, 4]},
     )
     drawn(curves_in_time(history))
+
+
+def test_convexity_in_time_leaves_out_what_does_not_fall(rng):
+    curves = 1 - np.linspace(0, 1, 8) + rng.normal(0, 0.05, (2, 4, 8))
+    curves[0, 0] = 1.0
+    history = xr.Dataset(
+        {"separation": (("member", "probe_epoch", "layer"), curves)},
+        {"probe_epoch": [0, 5, 10, 15]},
+    )
+    (axes,) = drawn(convexity_in_time({"first": history, "second": history})).axes
+    for line, label in zip(axes.lines, ["first", "second"], strict=True):
+        each = [[LoadCurve(curve).convexity for curve in member] for member in curves[:, 1:]]
+        assert line.get_label() == label
+        assert line.get_xdata() == pytest.approx([5, 10, 15])
+        assert line.get_ydata() == pytest.approx(np.mean(each, axis=0))
 
 
 # Colours -------------------------------------------------------------------------------------

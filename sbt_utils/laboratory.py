@@ -1,0 +1,225 @@
+"""The laboratory: the full trainer with knobs, for a live kernel on a processor or a GPU."""
+
+import threading
+from typing import Any
+
+import matplotlib as mpl
+import numpy as np
+import traitlets
+import xarray as xr
+from matplotlib.figure import Figure
+
+from sbt_utils.datasets import Dataset, load
+from sbt_utils.evaluation import evaluate
+from sbt_utils.explorables import Explorable, joined, styles
+from sbt_utils.figures import STYLE
+from sbt_utils.networks import MLP
+from sbt_utils.separation import LoadCurve
+from sbt_utils.settings import check_device
+from sbt_utils.training import train
+
+KNOBS = ("negative_slope", "dropout", "learning_rate", "data_noise", "batch_size")
+"""What a reader sets; the names of `sbt_utils.training.train`."""
+
+
+class Laboratory(Explorable):
+    """Train networks by the published protocol, stop them, and compare their load curves.
+
+    A run trains ``networks`` networks at once, with seeds 0, 1, ..., for up to ``epochs`` epochs on
+    ``device``. What the Train button does, `train` does as well. Runs are overlaid, and `dataset`
+    exports them. Where a page has no kernel, it shows the runs that were saved with it.
+
+    Traits: ``negative_slope`` α, ``dropout`` p, ``learning_rate``, ``data_noise``,
+    ``batch_size`` (0: all images in one step), ``epochs``, ``networks``, ``device``; ``training``
+    and ``progress`` (0..1) tell what is going on, ``runs`` what has been measured.
+
+    Parameters
+    ----------
+    data : sbt_utils.datasets.Dataset, optional
+        To train on; default the embedded digits, 2,560 of them.
+    **traits : Any
+        Initial values of the traits.
+
+    Raises
+    ------
+    traitlets.TraitError, ValueError
+        A value that is out of range, or a device that this machine does not have.
+
+    Examples
+    --------
+    >>> from sbt_utils.datasets import load
+    >>> laboratory = Laboratory(load("mnist", train=100, test=50), epochs=2, networks=2)
+    >>> laboratory.train()
+    >>> laboratory.dataset.separation.shape
+    (1, 2, 8)
+    """
+
+    _esm = joined("laboratory.js")
+    _css = styles("laboratory.css")
+
+    negative_slope = traitlets.Float(0.0, min=0.0, max=1.0).tag(sync=True)
+    dropout = traitlets.Float(0.0, min=0.0, max=0.9).tag(sync=True)
+    learning_rate = traitlets.Float(0.001, min=1e-5, max=1.0).tag(sync=True)
+    data_noise = traitlets.Float(0.0, min=0.0, max=1.0).tag(sync=True)
+    batch_size = traitlets.Int(0, min=0).tag(sync=True)
+    epochs = traitlets.Int(100, min=1, max=10_000).tag(sync=True)
+    networks = traitlets.Int(3, min=1, max=100).tag(sync=True)
+    device = traitlets.Unicode("cpu").tag(sync=True)
+    training = traitlets.Bool(False).tag(sync=True)
+    progress = traitlets.Float(0.0).tag(sync=True)
+    runs = traitlets.List(traitlets.Dict()).tag(sync=True)
+    message = traitlets.Unicode("").tag(sync=True)
+
+    words = "The load curves of the networks that were trained when this page was made."
+
+    def __init__(self, data: Dataset | None = None, **traits: Any) -> None:
+        super().__init__(**traits)
+        check_device(self.device)
+        self._data = load() if data is None else data
+        self._stopped = threading.Event()
+        self.on_msg(self._told)
+
+    def train(self) -> None:
+        """Train with the present knobs until all epochs are done or `stop` is called.
+
+        Raises
+        ------
+        RuntimeError
+            If a training is under way.
+        """
+        if self.training:
+            raise RuntimeError("a training is under way; call stop() first")
+        self._stopped.clear()
+        self.training, self.message = True, ""
+        before, knobs = self.runs, {name: getattr(self, name) for name in KNOBS}
+        epochs, networks, state, run = self.epochs, self.networks, None, None
+        try:
+            for done in np.unique(np.linspace(0, epochs, min(epochs, 20) + 1).astype(int)[1:]):
+                trained = train(
+                    self._network,
+                    self._data.train_images,
+                    self._data.train_labels,
+                    seeds=range(networks),
+                    epochs=int(done),
+                    device=self.device,
+                    resume=state,
+                    progress=False,
+                    **{**knobs, "batch_size": knobs["batch_size"] or None},
+                )
+                state = trained.state
+                run = self._measured(list(trained.networks), int(done), knobs, run)
+                self.runs = [*before, run]
+                self.progress = float(done / epochs)
+                if self._stopped.is_set() or state["stopped"].all():
+                    break
+        finally:
+            self.training = False
+
+    def stop(self) -> None:
+        """Let a training end after the epochs that it is at; what it has learnt stays."""
+        self._stopped.set()
+
+    def clear(self) -> None:
+        """Forget all runs, unless a training is under way."""
+        if not self.training:
+            self.runs, self.progress = [], 0.0
+
+    @property
+    def load_curve(self) -> LoadCurve | None:
+        """Load curve of the latest run, a repeat for each network; None before there is one."""
+        return LoadCurve(np.array(self.runs[-1]["separation"])) if self.runs else None
+
+    @property
+    def dataset(self) -> xr.Dataset:
+        """All runs: ``separation`` (run, network, layer), ``accuracy`` and the knobs of each run.
+
+        Fewer networks than the largest run has leave nan.
+        """
+        runs = []
+        for run in self.runs:
+            parts = {
+                "separation": (("network", "layer"), np.array(run["separation"])),
+                "accuracy_test": ("network", np.array(run["accuracy_test"])),
+                "epochs": run["epochs"][-1],
+                **{name: run[name] for name in KNOBS},
+            }
+            count = len(run["accuracy_test"])
+            runs.append(xr.Dataset(parts, coords={"network": np.arange(count)}))
+        joined_runs = xr.concat(runs, "run", join="outer") if runs else xr.Dataset()
+        return joined_runs.assign_attrs(data=self._data.source)
+
+    def still(self) -> Figure:
+        """Return the load curves of all runs.
+
+        Returns
+        -------
+        matplotlib.figure.Figure
+        """
+        with mpl.rc_context(STYLE):
+            figure = Figure(figsize=(5.0, 3.4))
+            axes = figure.add_subplot()
+            for run in self.runs:
+                axes.plot(np.mean(run["separation"], axis=0), "o-", label=run["name"])
+            axes.set(xlabel="layer l", ylabel="data separation D")
+            if self.runs:
+                axes.legend()
+        return figure
+
+    @property
+    def _network(self) -> MLP:
+        pixels = self._data.train_images[0].numel()
+        return MLP(inputs=pixels, classes=self._data.classes)
+
+    def _measured(
+        self,
+        networks: list[Any],
+        epoch: int,
+        knobs: dict[str, Any],
+        before: dict[str, Any] | None,
+    ) -> dict[str, Any]:
+        """Return a run as it stands after an epoch, with its history."""
+        data = self._data
+        of_train = evaluate(networks, data.train_images, data.train_labels)
+        of_test = evaluate(networks, data.test_images, data.test_labels)
+        past = before or {"epochs": [], "loss": [], "accuracy": []}
+        return {
+            **knobs,
+            "name": _name(**knobs),
+            "separation": of_train.separation.values.tolist(),
+            "accuracy_test": of_test.accuracy.values.tolist(),
+            "epochs": [*past["epochs"], epoch],
+            "loss": [*past["loss"], of_train.loss.mean().item()],
+            "accuracy": [*past["accuracy"], of_test.accuracy.mean().item()],
+        }
+
+    def _told(self, _: Any, content: Any, buffers: Any) -> None:
+        """Do what the page asks for."""
+        if content == "hello":
+            self.send("hello")
+        elif content == "stop":
+            self.stop()
+        elif content == "clear":
+            self.clear()
+        elif content == "train" and not self.training:
+            # In a thread of its own, so that the kernel hears the Stop button.
+            threading.Thread(target=self._train_and_tell, daemon=True).start()
+
+    def _train_and_tell(self) -> None:
+        try:
+            self.train()
+        except Exception as error:  # there is no cell to show it in
+            self.message = str(error)
+
+
+def _name(
+    negative_slope: float,
+    dropout: float,
+    learning_rate: float,
+    data_noise: float,
+    batch_size: int,
+) -> str:
+    """Return what tells a run from others: α and p, and where it leaves the published protocol."""
+    parts = [f"α = {negative_slope:g}", f"p = {dropout:g}"]
+    parts += [f"rate {learning_rate:g}"] * (learning_rate != 1e-3)
+    parts += [f"data noise {data_noise:.0%}"] * (data_noise > 0)
+    return ", ".join(parts + [f"batches of {batch_size}"] * (batch_size > 0))
