@@ -1,70 +1,19 @@
-"""Every page of the built book, as a reader's browser sees it.
+"""Every page of the built book, as a reader's browser sees it."""
 
-`make browser` builds the book and names it in BOOK_HTML; without that these tests step aside.
-"""
-
-import functools
-import http.server
-import os
 import shutil
-import threading
-from pathlib import Path
 from urllib.parse import unquote, urldefrag, urlsplit
 
 import pytest
+from serving import DESKTOP, HTML, PAGES, PHONE, ROOT, VENDORED, watched
 
-if "BOOK_HTML" not in os.environ:
-    pytest.skip("no built book to look at: run `make browser`", allow_module_level=True)
-
-playwright = pytest.importorskip("playwright.sync_api")
-
-HTML = Path(os.environ["BOOK_HTML"]).resolve()
-# The theme keeps templates in _static; index.html only leads on to the landing page.
-PAGES = sorted({str(path.relative_to(HTML)) for path in HTML.rglob("*.html")} - {"index.html"})
-PAGES = [page for page in PAGES if not page.startswith("_static/")]
-VENDORED = (HTML / "_static/vendor").exists()
-BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable", "chrome")
-# Chromium's own errands would otherwise count as requests; --no-sandbox lets root run it.
-FLAGS = [
-    "--no-sandbox",
-    "--disable-gpu",
-    "--disable-quic",
-    "--no-first-run",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-]
-DESKTOP, PHONE = {"width": 1280, "height": 900}, {"width": 390, "height": 844}
-
-
-@pytest.fixture(scope="session")
-def site():
-    """Serve the book on localhost; yield its address."""
-
-    class Handler(http.server.SimpleHTTPRequestHandler):
-        def log_message(self, *_):
-            pass
-
-    server = http.server.ThreadingHTTPServer(
-        ("127.0.0.1", 0), functools.partial(Handler, directory=HTML)
-    )
-    threading.Thread(target=server.serve_forever, daemon=True).start()
-    yield f"http://127.0.0.1:{server.server_port}"
-    server.shutdown()
-    server.server_close()
-
-
-@pytest.fixture(scope="session")
-def browser():
-    with playwright.sync_playwright() as p:
-        found = next(filter(None, map(shutil.which, BROWSERS)), None)
-        if found is None and Path(p.chromium.executable_path).exists():
-            found = p.chromium.executable_path
-        if found is None:
-            pytest.skip("no Chromium or Chrome on the path: the pages were not looked at")
-        browser = p.chromium.launch(executable_path=found, args=FLAGS)
-        yield browser
-        browser.close()
+# Findings of axe-core that keep someone from reading, one line each.
+SERIOUS = """async () => {
+    const { violations } = await axe.run(document, { resultTypes: ["violations"] });
+    return violations
+        .filter(({ impact }) => impact === "serious" || impact === "critical")
+        .map(({ id, nodes }) => `${id}: ${nodes.map(({ html }) => html.slice(0, 200))}`);
+}"""
+AXE = ROOT / "node_modules/axe-core/axe.min.js"
 
 
 @pytest.fixture(
@@ -76,23 +25,9 @@ def view(request, browser, site):
     """Yield (open, scheme): `open` loads a page and returns it with the complaints it caused."""
     scheme, viewport = request.param
     context = browser.new_context(color_scheme=scheme, viewport=viewport)
-    if VENDORED:  # nothing but the book can be reached
-        context.route(lambda url: not url.startswith(site), lambda route: route.abort())
 
     def open_page(path):
-        page, complaints = context.new_page(), []
-        page.on("console", lambda m: m.type == "error" and complaints.append(m.text))
-        page.on("pageerror", lambda error: complaints.append(str(error)))
-        page.on("response", lambda r: r.status >= 400 and complaints.append(f"{r.status} {r.url}"))
-        page.on(
-            "request",
-            lambda r: (
-                VENDORED
-                and urlsplit(r.url).scheme.startswith("http")
-                and not r.url.startswith(site)
-                and complaints.append(f"outside request: {r.url}")
-            ),
-        )
+        page, complaints = watched(context, site)
         page.goto(f"{site}/{path}", wait_until="networkidle")
         return page, complaints
 
@@ -134,6 +69,9 @@ def test_page(view, path):
         )
         assert not failed
         assert typeset >= math, "an equation is not typeset"
+    if AXE.exists():
+        page.add_script_tag(path=AXE)
+        assert not page.evaluate(SERIOUS)
     page.close()
 
 

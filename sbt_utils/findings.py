@@ -1,0 +1,219 @@
+"""What the reproduction status finds of the networks: the law and the phase diagrams."""
+
+import json
+from typing import Any
+
+import xarray as xr
+
+from sbt_utils.diagrams import cell_summary, convexity
+from sbt_utils.noise_axes import NOISES, in_order, level_name
+from sbt_utils.published import compare, deviation_by_chance, published_diagram, rank_correlation
+from sbt_utils.reproduction import DEVIATIONS, LIMITS, Finding
+from sbt_utils.separation import REGIME_TOLERANCE
+
+
+def law_findings(law: xr.Dataset) -> list[Finding]:
+    """Judge the law of data separation, for each kind of network.
+
+    Parameters
+    ----------
+    law : xarray.Dataset
+        ``linearity_fuzziness`` and ``accuracy_test`` (kind, learning_rate, seed), with the kinds in
+        its configuration: ``results/law.nc``.
+
+    Returns
+    -------
+    list of Finding
+        Magnitude of r at the learning rate with the best test accuracy: mean and standard deviation
+        over the seeds.
+
+    Examples
+    --------
+    >>> from sbt_utils.results import RESULTS, load
+    >>> law_findings(load(RESULTS / "law.nc"))[0].verdict
+    'reproduced'
+    """
+    findings = []
+    for place, kind in enumerate(json.loads(law.attrs["configuration"])["kinds"]):
+        layers, width, optimizer = kind.values()
+        rates = law.isel(kind=place).dropna("learning_rate", how="all")
+        r = abs(rates.linearity_fuzziness)
+        best = r.isel(learning_rate=rates.accuracy_test.mean("seed").argmax("learning_rate"))
+        findings.append(
+            Finding(
+                f"{layers} layers of {width}, {optimizer}",
+                best.mean().item(),
+                best.std(ddof=1).item(),
+                least=LIMITS["law"],
+                why=f"{r.mean('seed').max():.3f} at the most suitable of three learning rates",
+            )
+        )
+    return findings
+
+
+def statement_findings(source: str, diagram: xr.Dataset) -> list[Finding]:
+    """Test what the paper states of all its phase diagrams, on the levels that it shows.
+
+    Parameters
+    ----------
+    source : str
+        Of noise, a key of `sbt_utils.noise_axes.NOISES`.
+    diagram : xarray.Dataset
+        The phase diagram.
+
+    Returns
+    -------
+    list of Finding
+        Both knobs act as stated in how many pairs of neighbouring cells; ReLU networks are lazy
+        without noise and active with the strongest; the most accurate ones are nearly straight.
+
+    Examples
+    --------
+    >>> from sbt_utils.results import RESULTS, load
+    >>> findings = statement_findings("data_noise", load(RESULTS / "data_noise.nc"))
+    >>> [finding.verdict for finding in findings[2:4]]
+    ['reproduced', 'reproduced']
+    """
+    cells = cell_summary(diagram.sel(noise=list(NOISES[source].shown)))
+    shares, best = _knobs(source, cells), _straightness(cells)
+    published: list[float | None] = [None] * 3
+    if source in DEVIATIONS:
+        theirs = published_diagram(source)
+        theirs["convexity"] = convexity(theirs.curve)
+        published = [*_knobs(source, theirs), _straightness(theirs)]
+    ordered = in_order(source, cells).isel(slope=0)
+    active, lazy = ordered.isel(noise=0), ordered.isel(noise=-1)
+    top = cells.isel(cells.accuracy.argmax(["noise", "slope"]))
+    votes: dict[str, Any] = {"least": LIMITS["votes"], "digits": ".0%"}
+    words = ("more noise, more convex", "more nonlinearity, less convex")
+    return [
+        *(
+            Finding(f"{word}, of all neighbours", share, published=theirs, **votes)
+            for word, share, theirs in zip(words, shares, published, strict=False)
+        ),
+        Finding(
+            "convexity of ReLU networks without noise (lazy)",
+            lazy.convexity.item(),
+            lazy.convexity_spread.item(),
+            most=-REGIME_TOLERANCE,
+        ),
+        Finding(
+            "convexity of ReLU networks with the most noise (active)",
+            active.convexity.item(),
+            active.convexity_spread.item(),
+            least=REGIME_TOLERANCE,
+        ),
+        Finding(
+            "convexity of the most accurate networks (straight)",
+            best,
+            top.convexity_spread.item(),
+            published[2],
+            least=-LIMITS["straight"],
+            most=LIMITS["straight"],
+        ),
+    ]
+
+
+def published_findings(source: str, diagram: xr.Dataset) -> list[Finding]:
+    """Compare a phase diagram with the published numbers.
+
+    Parameters
+    ----------
+    source : {"dropout", "learning_rate"}
+        Of noise.
+    diagram : xarray.Dataset
+        The phase diagram.
+
+    Returns
+    -------
+    list of Finding
+        Deviation of the scaled curves: mean, share of the cells within their limit, largest; shape:
+        rank correlation of the convexities, share of the cells in the same regime; accuracy:
+        the highest, rank correlation, largest difference.
+
+    Examples
+    --------
+    >>> from sbt_utils.results import RESULTS, load
+    >>> published_findings("dropout", load(RESULTS / "dropout.nc"))[0].verdict
+    'reproduced'
+    """
+    theirs = published_diagram(source)
+    ours = diagram.sel(noise=theirs.noise)
+    cells, summary = compare(ours, theirs), cell_summary(ours)
+    mean, single = DEVIATIONS[source]
+    share: dict[str, Any] = {"least": LIMITS["agree"], "digits": ".0%"}
+    points: dict[str, Any] = {"digits": ".1f"}
+
+    worst = cells.deviation.argmax(["slope", "noise"])
+    chance = deviation_by_chance(ours).isel(worst).item()
+    astray = abs(cells.accuracy_difference).argmax(["slope", "noise"])
+    place = {name: cells.accuracy.isel(astray)[name].item() for name in ("slope", "noise")}
+    spread = 100 * summary.accuracy_spread.sel(place).item()
+
+    shapes = xr.align(convexity(theirs.curve), summary.convexity)
+    regimes = [1 * (each > REGIME_TOLERANCE) - 1 * (each < -REGIME_TOLERANCE) for each in shapes]
+    same = regimes[0] == regimes[1]
+    apart = abs(shapes[0] - shapes[1]).where(~same).max().item()
+    top = summary.isel(summary.accuracy.argmax(["noise", "slope"]))
+    return [
+        Finding(
+            "deviation of the curves, mean", cells.deviation.mean().item(), most=mean, digits=".4f"
+        ),
+        Finding(
+            f"cells that deviate by {single:g} at most",
+            (cells.deviation <= single).mean().item(),
+            **share,
+        ),
+        Finding(
+            "deviation, largest",
+            cells.deviation.max().item(),
+            most=single,
+            why=f"at {_place(source, cells.isel(worst))}, where two draws of our own ten"
+            f" networks can lie {chance:.3f} apart",
+        ),
+        Finding("convexities, rank correlation", rank_correlation(*shapes), least=LIMITS["agree"]),
+        Finding(
+            "cells in the same regime",
+            same.mean().item(),
+            **share,
+            why=f"the others lie at an edge: their convexities differ by {apart:.2f} at most",
+        ),
+        Finding(
+            "highest accuracy, %",
+            100 * top.accuracy.item(),
+            100 * top.accuracy_spread.item(),
+            theirs.accuracy.max().item(),
+            LIMITS["points"],
+            **points,
+        ),
+        Finding(
+            "accuracies, rank correlation",
+            rank_correlation(cells.accuracy, cells.accuracy_published),
+            least=LIMITS["agree"],
+        ),
+        Finding(
+            "accuracy, largest difference, points",
+            abs(cells.accuracy_difference).max().item(),
+            most=LIMITS["points"],
+            **points,
+            why=f"at {_place(source, cells.isel(astray))}, where our ten networks have a"
+            f" standard deviation of {spread:.1f}",
+        ),
+    ]
+
+
+def _knobs(source: str, cells: xr.Dataset) -> tuple[float, float]:
+    """Return the shares of neighbours with more noise, or more nonlinearity, that obey."""
+    shape = in_order(source, cells.convexity)
+    calmer, straighter = shape.diff("noise"), shape.diff("slope")
+    noise, slope = (calmer < 0).sum() / calmer.count(), (straighter > 0).sum() / straighter.count()
+    return noise.item(), slope.item()
+
+
+def _straightness(cells: xr.Dataset) -> float:
+    """Return the convexity of the cell with the highest accuracy (the mean, if some share it)."""
+    return cells.convexity.where(cells.accuracy == cells.accuracy.max()).mean().item()
+
+
+def _place(source: str, cell: xr.Dataset) -> str:
+    return f"α = {cell.slope.item():g}, {NOISES[source].label} = {level_name(cell.noise.item())}"

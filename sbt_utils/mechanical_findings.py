@@ -1,0 +1,177 @@
+"""What the reproduction status finds of the chain of blocks and of the folding ruler."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import xarray as xr
+
+from sbt_utils.diagram_matching import fit_diagram
+from sbt_utils.diagrams import convexity
+from sbt_utils.folding_ruler import FoldingRuler
+from sbt_utils.hand import quick_and_jerky, slow_and_steady
+from sbt_utils.reproduction import EARLIER_RULER, LIMITS, Finding
+from sbt_utils.separation import REGIME_TOLERANCE
+from sbt_utils.spring_block import SpringBlockChain
+
+
+def chain_findings(seeds: Sequence[int]) -> list[Finding]:
+    """Simulate the chain and compare it with its exact results.
+
+    Parameters
+    ----------
+    seeds : sequence of int
+        Of the shaken chains, at least two.
+
+    Returns
+    -------
+    list of Finding
+        First and last load of the published chain at rest; the force under which a shaken block
+        stays, for unequal and for equal frictions, with its standard error.
+
+    Examples
+    --------
+    >>> [finding.verdict for finding in chain_findings(range(2))[:2]]
+    ['reproduced', 'reproduced']
+    """
+    quiet = SpringBlockChain(noise=0.0)
+    rest = quiet.simulate(duration=2800.0, every=10**9).loads
+    step = quiet.frictions[0][0] / quiet.spring_constant
+    first = quiet.pull / quiet.spring_constant / (quiet.blocks + 1) - step * quiet.blocks / 2
+    at_rest: dict[str, Any] = {"limit": LIMITS["loads"], "digits": ".4f"}
+    findings = [
+        Finding("first load at rest", float(rest[0]), published=first, **at_rest),
+        Finding("last load at rest", float(rest[-1]), published=first + 7 * step, **at_rest),
+    ]
+    for right, left in ((0.05, 0.1), (0.1, 0.1)):
+        chain = SpringBlockChain(
+            spring_constant=1.0,
+            friction_right=right,
+            friction_left=left,
+            noise=0.1,
+            noise_decay=0.0,
+            common_noise=False,
+        )
+        shaken = chain.simulate_overdamped(4000.0, dt=0.05, seeds=seeds, every=20)
+        loads = -np.diff(shaken.average_load_curve(after=1000.0).separation)
+        forces = np.polyfit(np.arange(loads.shape[1]), loads.T, 1)[0] * chain.spring_constant
+        findings.append(
+            Finding(
+                f"force that shaking leaves, frictions {right:g} and {left:g}",
+                float(forces.mean()),
+                float(forces.std(ddof=1) / np.sqrt(len(forces))),
+                (right - left) / 2,
+                LIMITS["balance"],
+                digits=".4f",
+            )
+        )
+    return findings
+
+
+def mechanical_findings(mechanical: xr.DataArray, networks: xr.Dataset) -> list[Finding]:
+    """Test what the paper states of the chain's phase diagram, alone and beside the networks'.
+
+    Parameters
+    ----------
+    mechanical : xarray.DataArray
+        D_l over (friction, noise, layer).
+    networks : xarray.Dataset
+        The phase diagram of dropout.
+
+    Returns
+    -------
+    list of Finding
+        Both knobs act as stated in how many pairs of neighbouring cells; all three regimes occur;
+        how many networks have the regime's sign, and the curve, of the chain that stands for them.
+
+    Examples
+    --------
+    >>> from sbt_utils.results import RESULTS, load
+    >>> cells = load(RESULTS / "spring_block.nc").separation.astype("float64")
+    >>> cells = cells.sel(order="second", shaking="common", friction_left=0.15, drop=True)
+    >>> mechanical_findings(cells, load(RESULTS / "dropout.nc"))[2].ours
+    3
+    """
+    shape = convexity(mechanical)
+    noise, friction = shape.diff("noise") > 0, shape.diff("friction") < 0
+    regimes = np.digitize(shape, [-REGIME_TOLERANCE, REGIME_TOLERANCE])
+    votes: dict[str, Any] = {"least": LIMITS["votes"], "digits": ".0%"}
+    share: dict[str, Any] = {"least": LIMITS["agree"], "digits": ".0%"}
+    shared, free = (fit_diagram(networks, mechanical, one) for one in (True, False))
+    signs = np.sign(convexity(shared.curve)) == np.sign(convexity(shared.target))
+    close = free.residual < 0.03
+    far = ", ".join(f"{slope:g}" for slope in close.slope.values[close.mean("noise") < 0.5])
+    return [
+        Finding("more noise, more convex, of all neighbours", noise.mean().item(), **votes),
+        Finding("more friction, less convex, of all neighbours", friction.mean().item(), **votes),
+        Finding(
+            "regimes in the chain's diagram",
+            len(np.unique(regimes)),
+            published=3,
+            limit=0,
+            digits=".0f",
+        ),
+        Finding(
+            "networks and chains on the same side of straight, one friction for each"
+            " nonlinearity, one noise for each dropout",
+            signs.mean().item(),
+            **share,
+        ),
+        Finding(
+            "networks within 0.03 of the curve of a chain, noise free",
+            close.mean().item(),
+            **share,
+            why=f"most of those with negative slopes of {far} drop more steeply at"
+            " first than any chain",
+        ),
+    ]
+
+
+def ruler_findings(hands: Sequence[int]) -> list[Finding]:
+    """Pull the folding ruler as the paper does.
+
+    Parameters
+    ----------
+    hands : sequence of int
+        Seeds of hands that shake differently, at least two.
+
+    Returns
+    -------
+    list of Finding
+        Convexity of the load curve after a slow and steady pull, after slow pulls by violently
+        shaking hands and after quick ones: mean and standard deviation over the hands.
+
+    Examples
+    --------
+    >>> ruler_findings(range(2))[0].verdict
+    'reproduced'
+    """
+    ruler = FoldingRuler()
+    slow = ruler.pull(slow_and_steady(ruler), every=100).load_curve.convexity
+    low, high = EARLIER_RULER
+    findings = [
+        Finding("slow and steady (lazy)", slow, most=-REGIME_TOLERANCE),
+        Finding(
+            "the same, beside an earlier model of ours",
+            slow,
+            least=low,
+            most=high,
+            why="the earlier model had no stops in its hinges and solved friction less exactly;"
+            " which of the two matters, we have not found out",
+        ),
+    ]
+    for what, speed, amplitude in (("slow, shaken by 15 mm", 0.2, 0.015), ("quick", 2.0, 0.003)):
+        pulls = [
+            ruler.pull(quick_and_jerky(ruler, speed=speed, amplitude=amplitude, seed=hand))
+            for hand in hands
+        ]
+        each = [pull.load_curve.convexity for pull in pulls]
+        findings.append(
+            Finding(
+                f"{what} (no longer lazy)",
+                float(np.mean(each)),
+                float(np.std(each, ddof=1)),
+                least=-REGIME_TOLERANCE,
+            )
+        )
+    return findings

@@ -1,0 +1,27 @@
+"""Draw the pictures of the page "At a glance" from the committed results."""
+
+from pathlib import Path
+
+from sbt_utils.diagram_matching import fit_diagram
+from sbt_utils.figures import load_curves
+from sbt_utils.matching_figures import side_by_side
+from sbt_utils.results import RESULTS, load
+from sbt_utils.separation import LoadCurve
+
+images = Path(__file__).parents[1] / "book" / "images"
+networks = load(RESULTS / "dropout.nc")
+three = {
+    "ReLU, no dropout": (0.0, 0.0),
+    "α = 0.2, p = 0.1": (0.2, 0.1),
+    "ReLU, p = 0.28": (0.0, 0.28),
+}
+curves = {
+    label: LoadCurve(networks.separation_train.sel(slope=slope, noise=noise).values)
+    for label, (slope, noise) in three.items()
+}
+load_curves(curves).savefig(images / "three_regimes.png", dpi=130)
+
+chains = load(RESULTS / "spring_block.nc").separation.astype("float64")
+chains = chains.sel(order="second", shaking="common", friction_left=0.15, drop=True)
+matched = fit_diagram(networks, chains, one_noise=True)
+side_by_side(matched).savefig(images / "networks_and_chains.png", dpi=130)

@@ -1,0 +1,291 @@
+"""Verdicts at the edges of their limits; findings against results made up to have them."""
+
+import json
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import xarray as xr
+
+from sbt_utils import reproduction
+from sbt_utils.findings import law_findings, published_findings, statement_findings
+from sbt_utils.mechanical_findings import chain_findings, mechanical_findings, ruler_findings
+from sbt_utils.noise_axes import NOISES
+from sbt_utils.published import published_diagram
+from sbt_utils.reproduction import (
+    DEVIATIONS,
+    LIMITS,
+    MARKS,
+    NOT_YET,
+    Finding,
+    count,
+    provenance,
+    status_table,
+)
+from sbt_utils.results import RESULTS, load, save
+
+ABOVE, BELOW = np.inf, -np.inf
+
+
+@pytest.mark.parametrize(
+    ("finding", "verdict"),
+    [
+        (Finding("x"), "not yet"),
+        (Finding("x", published=1.0, limit=1.0), "not yet"),
+        (Finding("x", 0.0), "reproduced"),
+        (Finding("x", np.nan), "differs"),
+        (Finding("x", np.nan, least=0.0), "differs"),
+        (Finding("x", 0.98, least=0.98), "reproduced"),
+        (Finding("x", np.nextafter(0.98, BELOW), least=0.98), "differs"),
+        (Finding("x", 0.03, most=0.03), "reproduced"),
+        (Finding("x", np.nextafter(0.03, ABOVE), most=0.03), "differs"),
+        (Finding("x", -0.25, least=-0.25, most=0.5), "reproduced"),
+        (Finding("x", 0.5, least=-0.25, most=0.5), "reproduced"),
+        (Finding("x", np.nextafter(0.5, ABOVE), least=-0.25, most=0.5), "differs"),
+        (Finding("x", np.nextafter(-0.25, BELOW), least=-0.25, most=0.5), "differs"),
+        (Finding("x", 1.25, published=1.0, limit=0.25), "reproduced"),
+        (Finding("x", 0.75, published=1.0, limit=0.25), "reproduced"),
+        (Finding("x", np.nextafter(1.25, ABOVE), published=1.0, limit=0.25), "differs"),
+        (Finding("x", np.nextafter(0.75, BELOW), published=1.0, limit=0.25), "differs"),
+        (Finding("x", 3, published=3, limit=0), "reproduced"),
+        (Finding("x", 2, published=3, limit=0), "differs"),
+        # Close to the published number, but out of range; in range, but not close.
+        (Finding("x", 1.0, published=1.0, limit=0.5, most=0.5), "differs"),
+        (Finding("x", 0.0, published=1.0, limit=0.5, most=0.5), "differs"),
+    ],
+)
+def test_verdicts_at_the_edges(finding, verdict):
+    assert finding.verdict == verdict
+    assert finding.row["verdict"] == f"{MARKS[verdict]} {verdict}"
+
+
+def test_a_row():
+    finding = Finding("first load", 0.021, 0.0004, 0.02, limit=0.0005, why="it was shaken")
+    assert list(finding.row.values()) == [
+        "first load",
+        "0.020",
+        "0.021 ± 0.000",
+        "+0.001",
+        "within 0.0005",
+        "≠ differs: it was shaken",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("finding", "column", "text"),
+    [
+        (Finding("x", 0.8, least=0.8, digits=".0%"), "accepted", "at least 80%"),
+        (Finding("x", 0.8, least=0.8, digits=".0%"), "ours", "80%"),
+        (Finding("x", 0.01, most=1e-9), "accepted", "at most 1e-09"),
+        (Finding("x", 0.0, least=-0.1, most=0.1), "accepted", "-0.1 to 0.1"),
+        (Finding("x", 0.0, least=0.0), "accepted", "at least 0"),
+        (Finding("x", 0.0), "accepted", ""),
+        (Finding("x", -1e-9, published=0.0, limit=1.0), "ours", "0.000"),
+        (Finding("x", -1e-9, published=0.0, limit=1.0), "difference", "+0.000"),
+        (Finding("x", 0.1, published=0.0, limit=1.0, why="never said"), "verdict", "✓ reproduced"),
+        (Finding("x", 3, published=3, limit=0, digits=".0f"), "ours", "3"),
+        (Finding("x"), "ours", ""),
+        (Finding("x", published=2.0), "difference", ""),
+    ],
+)
+def test_what_a_row_says(finding, column, text):
+    assert finding.row[column] == text
+
+
+def test_the_table_has_a_class_for_each_verdict_and_no_empty_columns():
+    findings = [Finding("a", 1.0), Finding("b", 1.0, most=0.5, why="so"), Finding("c")]
+    table = status_table(findings, "name")
+    assert table.data.columns.tolist() == ["what", "ours", "accepted", "verdict"]
+    html = table.to_html()
+    assert html == status_table(findings, "name").to_html()
+    for name in ("reproduced", "differs", "not-yet"):
+        assert html.count(f"of-verdict {name}") == 1
+    assert "≠ differs: so" in html
+    assert 'class="status"' in html
+
+
+def test_count():
+    findings = [Finding("a", 1.0), Finding("b", 1.0), Finding("c", 1.0, most=0.5), Finding("d")]
+    assert count(findings) == {"reproduced": 2, "differs": 1, "not yet": 1}
+    assert count([]) == {"reproduced": 0, "differs": 0, "not yet": 0}
+
+
+# The law --------------------------------------------------------------------------------------
+
+
+def law(r, accuracy):
+    """Return results of one kind of network: (learning rate, seed)."""
+    dims = ("kind", "learning_rate", "seed")
+    kinds = [{"layers": 6, "width": 100, "optimiser": "sgd"}]
+    return xr.Dataset(
+        {"linearity_fuzziness": (dims, [r]), "accuracy_test": (dims, [accuracy])},
+        {"learning_rate": range(len(r))},
+        {"configuration": json.dumps({"kinds": kinds})},
+    )
+
+
+def test_the_law_is_judged_at_the_most_accurate_rate():
+    (finding,) = law_findings(law([[-0.999, -0.999], [-0.96, -0.98]], [[0.8, 0.8], [0.9, 0.9]]))
+    assert finding.what == "6 layers of 100, sgd"
+    assert finding.ours == pytest.approx(0.97)
+    assert finding.spread == pytest.approx(0.02 / 2**0.5)
+    assert finding.verdict == "differs"
+    assert finding.why.startswith("0.999 at")
+
+
+@pytest.mark.parametrize(("r", "verdict"), [(LIMITS["law"], "reproduced"), (0.979, "differs")])
+def test_the_law_at_its_limit(r, verdict):
+    # A rate without networks of this kind is left out; r counts in magnitude.
+    none = [np.nan, np.nan]
+    (finding,) = law_findings(law([none, [-r, -r]], [none, [0.9, 0.9]]))
+    assert finding.verdict == verdict
+
+
+# Phase diagrams -------------------------------------------------------------------------------
+
+LAYERS = np.arange(8)
+
+
+def bent(convexity, source="data_noise"):
+    """Return a diagram of two seeds whose cells have given convexities, by (noise, slope)."""
+    z = LAYERS / 7
+    curves = 1 - z - np.asarray(convexity)[..., None] * (z * (1 - z)) / (z * (1 - z))[1:-1].mean()
+    curves = np.stack([curves, 2 * curves], axis=2)
+    shape = curves.shape[:3]
+    levels = NOISES[source].shown[: shape[0]]
+    return xr.Dataset(
+        {
+            "separation_train": (("noise", "slope", "seed", "layer"), curves),
+            "accuracy_train": (("noise", "slope", "seed"), np.ones(shape)),
+            "accuracy_test": (("noise", "slope", "seed"), np.zeros(shape)),
+        },
+        {"noise": list(levels), "slope": np.linspace(0, 1, shape[1])},
+    )
+
+
+@pytest.fixture
+def four_levels(monkeypatch):
+    """Show the four levels of `bent` only."""
+    few = replace(NOISES["data_noise"], shown=NOISES["data_noise"].shown[:4])
+    monkeypatch.setitem(NOISES, "data_noise", few)
+
+
+@pytest.mark.usefixtures("four_levels")
+def test_statements_of_a_diagram_by_hand():
+    # Rows: noise from strong to weak; columns: ReLU, linear. Two of six steps in noise go wrong.
+    diagram = bent([[0.05, 0.2], [0.06, 0.3], [0.0, 0.1], [-0.05, 0.0]])
+    diagram.accuracy_test[2, 1] = 0.9
+    noise, slope, lazy, active, best = statement_findings("data_noise", diagram)
+    assert noise.ours == pytest.approx(4 / 6)
+    assert noise.verdict == "differs"
+    assert slope.ours == 1
+    assert slope.verdict == "reproduced"
+    assert (lazy.ours, active.ours) == pytest.approx((-0.05, 0.05))
+    assert best.ours == pytest.approx(0.1)
+    assert [f.published for f in (noise, slope, best)] == [None] * 3
+    assert lazy.spread == pytest.approx(0, abs=1e-12)  # both seeds have the same shape
+
+
+@pytest.mark.usefixtures("four_levels")
+def test_statements_do_not_hold_upside_down():
+    diagram = bent(-np.array([[0.1, 0.2], [0.06, 0.15], [0.0, 0.14], [-0.1, 0.12]]))
+    diagram.accuracy_test[0, 1] = 0.9
+    assert count(statement_findings("data_noise", diagram))["differs"] == 5
+
+
+@pytest.mark.parametrize("source", DEVIATIONS)
+def test_the_published_diagram_reproduces_itself(source):
+    theirs = published_diagram(source)
+    itself = xr.Dataset(
+        {
+            "separation_train": 5 * theirs.curve.expand_dims(seed=2),
+            "accuracy_train": xr.ones_like(theirs.accuracy).expand_dims(seed=2),
+            "accuracy_test": theirs.accuracy.expand_dims(seed=2) / 100,
+        }
+    )
+    findings = published_findings(source, itself) + statement_findings(source, itself)
+    assert {finding.verdict for finding in findings} == {"reproduced"}
+    for finding in findings:
+        if finding.published is not None:
+            assert finding.ours == pytest.approx(finding.published)
+    mean, within, largest, convexities, same, _, accuracies, points = findings[:8]
+    assert [mean.ours, largest.ours, points.ours] == pytest.approx([0, 0, 0], abs=1e-9)
+    assert [within.ours, convexities.ours, same.ours, accuracies.ours] == [1, 1, 1, 1]
+
+    # One cell off by a known amount is found and named.
+    cell = {"noise": 0, "slope": 3}
+    itself["separation_train"] = itself.separation_train.copy()
+    itself["accuracy_test"] = itself.accuracy_test.copy()
+    chord = 1 - LAYERS / 7
+    itself.separation_train[cell] = 3 * chord
+    itself.accuracy_test[cell] -= 0.05
+    off = abs(theirs.curve.isel(cell).values - chord).mean()
+    findings = published_findings(source, itself)
+    assert findings[0].ours == pytest.approx(off / 48)
+    assert findings[2].ours == pytest.approx(off)
+    assert findings[1].ours == pytest.approx(47 / 48)
+    assert findings[7].ours == pytest.approx(5)
+    assert "α = 0.6" in findings[2].why
+    assert "α = 0.6" in findings[7].why
+
+
+def test_the_status_quotes_the_results():
+    # Against the numbers as they stand in the readme, which a test of its own checks.
+    findings = published_findings("dropout", load(RESULTS / "dropout.nc"))
+    assert [f"{findings[place].ours:.4f}" for place in (0, 2)] == ["0.0055", "0.0230"]
+    assert {finding.verdict for finding in findings} == {"reproduced"}
+
+
+# Mechanics ------------------------------------------------------------------------------------
+
+
+def test_the_chain_agrees_with_its_closed_forms():
+    first, last, unequal, equal = chain_findings(range(4))
+    assert (first.published, last.published) == pytest.approx((0.02, 0.23))
+    assert (unequal.published, equal.published) == (-0.025, 0)
+    assert count([first, last, unequal, equal])["reproduced"] == 4
+    assert 0 < unequal.spread < 0.001
+
+
+def test_the_mechanical_diagram_against_itself():
+    chains = load(RESULTS / "spring_block.nc").separation.astype("float64")
+    chains = chains.sel(order="second", shaking="common", friction_left=0.15, drop=True)
+    networks = chains.isel(friction=[10, 5], noise=[5, 10]).rename(friction="slope")
+    networks = xr.Dataset({"separation_train": networks.expand_dims("seed")})
+    findings = mechanical_findings(chains, networks)
+    assert count(findings)["reproduced"] == 5
+    assert findings[3].ours == findings[4].ours == 1
+    upside_down = 1 - chains.isel(layer=slice(None, None, -1))
+    assert mechanical_findings(upside_down, networks)[0].verdict == "differs"
+
+
+def test_the_ruler():
+    slow, earlier, shaken, quick = ruler_findings(range(3))
+    assert slow.ours == earlier.ours < -0.2
+    assert slow.spread is None
+    assert shaken.spread > 0
+    assert quick.ours > slow.ours
+
+
+# Provenance -----------------------------------------------------------------------------------
+
+
+def test_provenance_is_what_the_files_say(tmp_path):
+    file = save(xr.Dataset(), tmp_path / "a.nc", {"device": "cuda"}, wall_time=90.0)
+    save(xr.Dataset(), tmp_path / "b.nc", {}, wall_time=20.0)
+    table = provenance(sorted(tmp_path.glob("*.nc")))
+    assert table["file"].tolist() == ["a.nc", "b.nc"]
+    assert table["device"].tolist() == ["cuda", "-"]
+    assert table["minutes"].tolist() == ["2", "0"]
+    assert table["commit"][0] == load(file).attrs["commit"]
+    assert "numpy" in table["versions"][0]
+    assert table["versions"][0].startswith("python 3")
+
+
+def test_every_limit_is_used_and_nothing_is_claimed_twice():
+    folder = RESULTS.parent / "sbt_utils"
+    used = "".join(file.read_text(encoding="utf-8") for file in folder.glob("*findings.py"))
+    for name in LIMITS:
+        assert f'LIMITS["{name}"]' in used
+    assert len(set(NOT_YET)) == len(NOT_YET)
+    assert set(reproduction.MARKS) == {"reproduced", "differs", "not yet"}
