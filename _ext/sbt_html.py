@@ -5,6 +5,7 @@ from pathlib import Path
 
 from docutils import nodes
 from myst_nb.core.config import ipywidgets_js_factory
+from PIL import Image
 from sphinx import addnodes
 from sphinx.ext.mathjax import MATHJAX_URL
 from sphinx.transforms.post_transforms import SphinxPostTransform
@@ -101,8 +102,24 @@ def describe_without_citations(app, pagename, templatename, context, doctree):
         context["metatags"] = re.sub(r" ?\[ [^\]]*\]", "", context["metatags"])
 
 
+def lighten_pictures(app, exception):
+    """Keep 256 colours of each figure: a third of the weight, and no eye sees the difference."""
+    if exception is not None or app.builder.format != "html":
+        return
+    for path in Path(app.outdir, app.builder.imagedir).glob("*.png"):
+        with Image.open(path) as picture:
+            if picture.mode == "P":
+                continue
+            white = Image.new("RGBA", picture.size, "white")
+            whole = Image.alpha_composite(white, picture.convert("RGBA")).convert("RGB")
+        lighter = path.with_suffix(".new")
+        whole.quantize(256, dither=Image.Dither.NONE).save(lighter, "PNG", optimize=True)
+        lighter.replace(path)
+
+
 def setup(app):
     """Connect them: before napoleon (500), after the extensions that add the scripts."""
+    app.connect("build-finished", lighten_pictures)
     app.connect("config-inited", fall_back_to_cdn)
     app.add_post_transform(KeepStillPictures)
     app.connect("autodoc-process-docstring", prepare_docstring, priority=400)

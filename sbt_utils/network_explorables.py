@@ -189,7 +189,8 @@ class TrainingExplorable(Explorable):
     _images = traitlets.Bytes().tag(sync=True)
     _labels = traitlets.Bytes().tag(sync=True)
     _training_images = traitlets.Int(512).tag(sync=True)
-    _presets = traitlets.Dict(TRAINING_PRESETS).tag(sync=True)
+    # Pairs: a notebook sorts the names of what it saves.
+    _presets = traitlets.List(list(TRAINING_PRESETS.items())).tag(sync=True)
     _learning_rates = traitlets.List(LEARNING_RATES).tag(sync=True)
     _batch_sizes = traitlets.List(BATCH_SIZES).tag(sync=True)
 

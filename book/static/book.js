@@ -4,6 +4,8 @@ function mend() {
   document
     .querySelectorAll(".search-button-field, details > summary[aria-label]")
     .forEach((each) => each.removeAttribute("aria-label"));
+  // A list whose entries are not marked as such.
+  document.querySelectorAll(".citation-list").forEach((list) => list.removeAttribute("role"));
   // Pictures on a button that has a name.
   document.querySelectorAll(".theme-switch").forEach((icon) => {
     icon.setAttribute("aria-hidden", "true");

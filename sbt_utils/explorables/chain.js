@@ -10,7 +10,7 @@ import { loadCurveChart } from "./load_curve_chart.js";
 import { standardNormal } from "./random.js";
 import { verdict } from "./shape.js";
 
-const PACE = 90; // units of time in a second of the reader's
+const CHAIN_PACE = 90; // units of time in a second of the reader's
 const SHAKE = { noise: 0.02, duration: 60, calm: 140 };
 const PRESETS = {
   Lazy: { friction_right: 0.003, friction_left: 0.004, noise: 0.0005 },
@@ -78,7 +78,7 @@ function render({ model, el }) {
     saveSoon(model);
   }
   function pull() {
-    movie.stop();
+    rest();
     chain = Object.fromEntries(fields.map((name) => [name, model.get(name)]));
     states = pullChain(chain, normals);
     time.input.max = DURATION;
@@ -87,11 +87,15 @@ function render({ model, el }) {
     show();
   }
   const movie = animation(root, (seconds) => {
-    shown += seconds * PACE;
+    shown += seconds * CHAIN_PACE;
     time.value = Math.min(Math.round(shown / 2) * 2, Number(time.input.max));
     show();
-    return time.value < Number(time.input.max);
+    if (time.value >= Number(time.input.max)) rest();
   });
+  function rest() {
+    movie.stop();
+    play.textContent = "Pull";
+  }
   function run(from) {
     if (prefersReducedMotion()) {
       time.value = Number(time.input.max);
@@ -99,9 +103,10 @@ function render({ model, el }) {
     }
     shown = from;
     movie.start();
+    play.textContent = "Pause";
   }
   const play = button(buttons, "Pull", () => {
-    if (movie.running) return movie.stop();
+    if (movie.running) return rest();
     const end = time.value >= Number(time.input.max);
     run(end ? 0 : time.value);
   });
@@ -120,10 +125,16 @@ function render({ model, el }) {
     });
   }
   time.onInput = () => {
-    movie.stop();
+    rest();
     show();
   };
   time.value = model.get("time");
+  const jump = () => {
+    if (model.get("time") === time.value) return;
+    time.value = model.get("time");
+    time.onInput();
+  };
+  model.on("change:time", jump);
   const common = checkbox(controls, { label: "Shake all blocks alike" });
   const bound = Object.entries(inputs).map(([trait, input]) => [trait, slider(controls, input)]);
   const unbind = [...bound, ["common_noise", common]].map(([trait, control]) =>
@@ -132,6 +143,7 @@ function render({ model, el }) {
   pull();
   return () => {
     movie.stop();
+    model.off("change:time", jump);
     unbind.forEach((each) => each());
   };
 }

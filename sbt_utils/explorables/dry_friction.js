@@ -31,7 +31,20 @@ export function frictionRoom(size) {
  * @returns {number} Newton steps taken; -1 without a solution
  */
 export function frictionStep(
-  angles, v, hand, low, high, section, mass, table, hinge, omega, p, q, s, room,
+  angles,
+  v,
+  hand,
+  low,
+  high,
+  section,
+  mass,
+  table,
+  hinge,
+  omega,
+  p,
+  q,
+  s,
+  room,
 ) {
   const size = angles.length;
   const last = size - 1;
@@ -88,7 +101,11 @@ export function frictionStep(
       force[2 * i + 1] = py + mass * (v[2 * i + 1] - old[2 * i + 1]);
     }
     // Gradient (in d) and matrix: on a section act all points beyond it.
-    let x = 0.0, y = 0.0, xx = 0.0, xy = 0.0, yy = 0.0;
+    let x = 0.0,
+      y = 0.0,
+      xx = 0.0,
+      xy = 0.0,
+      yy = 0.0;
     for (let k = last; k >= 0; k--) {
       x += force[2 * k];
       y += force[2 * k + 1];
@@ -118,11 +135,13 @@ export function frictionStep(
     for (let k = 0; k < size; k++) worst = Math.max(worst, Math.abs(d[k]));
     if (solved && worst <= allowed * section) {
       // The impulses take over what the dampers do.
-      let change = 0.0, swiftest = 0.0;
+      let change = 0.0,
+        swiftest = 0.0;
       for (let i = 0; i < size; i++) {
         swiftest = Math.max(swiftest, Math.abs(v[2 * i]), Math.abs(v[2 * i + 1]));
         frictionImpulse(p, i, v[2 * i], v[2 * i + 1], hand, damping, table, i === last);
-        const px = frictionPair[0], py = frictionPair[1];
+        const px = frictionPair[0],
+          py = frictionPair[1];
         change = Math.max(change, Math.abs(px - p[2 * i]), Math.abs(py - p[2 * i + 1]));
         p[2 * i] = px;
         p[2 * i + 1] = py;
@@ -132,7 +151,9 @@ export function frictionStep(
         const torque = frictionClip(q[j] + turn, -hinge, hinge);
         const stop = s[j] + turn - frictionClip(s[j] + turn, turning * low[j], turning * high[j]);
         change = Math.max(
-          change, Math.abs(torque - q[j]) / section, Math.abs(stop - s[j]) / section,
+          change,
+          Math.abs(torque - q[j]) / section,
+          Math.abs(stop - s[j]) / section,
         );
         q[j] = torque;
         s[j] = stop;
@@ -158,14 +179,17 @@ export function frictionStep(
     const first = frictionDescend(matrix, d);
     if (!(first <= 0.0)) return -1;
     frictionVelocities(tangent, d, dv);
-    let length = 1.0, below = 0.0, above = 1.0;
+    let length = 1.0,
+      below = 0.0,
+      above = 1.0;
     for (let trial = 0; trial < 60; trial++) {
       let slope = 0.0;
       for (let i = 0; i < size; i++) {
         const vx = v[2 * i] + length * dv[2 * i];
         const vy = v[2 * i + 1] + length * dv[2 * i + 1];
         frictionImpulse(p, i, vx, vy, hand, damping, table, i === last);
-        let px = frictionPair[0], py = frictionPair[1];
+        let px = frictionPair[0],
+          py = frictionPair[1];
         if (i < last) {
           px += mass * (vx - old[2 * i]);
           py += mass * (vy - old[2 * i + 1]);
@@ -189,7 +213,8 @@ export function frictionStep(
 }
 
 function frictionVelocities(tangent, omega, v) {
-  let x = 0.0, y = 0.0;
+  let x = 0.0,
+    y = 0.0;
   for (let i = 0; i < omega.length; i++) {
     x += tangent[2 * i] * omega[i];
     y += tangent[2 * i + 1] * omega[i];

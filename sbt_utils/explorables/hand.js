@@ -61,7 +61,8 @@ export function followHand({ times, positions }) {
   let n = 0;
   return (time) => {
     while (n < last && times[n + 1] <= time) n++;
-    const x = positions[2 * n], y = positions[2 * n + 1];
+    const x = positions[2 * n],
+      y = positions[2 * n + 1];
     if (n === last) return [x, y];
     const [span, past] = [times[n + 1] - times[n], time - times[n]];
     const alongSlope = (positions[2 * n + 2] - x) / span;

@@ -22,9 +22,10 @@ export class Linkage {
     this.mass = ruler.mass;
     this.table = ruler.table_friction * ruler.mass * LINKAGE_GRAVITY;
     this.hinge = ruler.hinge_friction;
-    this.angles = Float64Array.from({ length: size }, (_, k) => (
-      ((Math.PI - ruler.opening) / 2) * (k % 2 === 0 ? 1 : -1)
-    ));
+    this.angles = Float64Array.from(
+      { length: size },
+      (_, k) => ((Math.PI - ruler.opening) / 2) * (k % 2 === 0 ? 1 : -1),
+    );
     /** What one step starts from, besides the angles: `omega`, `v`, `p`, `q` and `s`. */
     this.omega = new Float64Array(size);
     this.v = new Float64Array(2 * size);
@@ -44,7 +45,8 @@ export class Linkage {
   /** Ends of the sections, the pin first: x and y in turn, (2 N + 2,), in m. */
   points() {
     const points = new Float64Array(2 * this.size + 2);
-    let x = 0.0, y = 0.0;
+    let x = 0.0,
+      y = 0.0;
     for (let k = 0; k < this.size; k++) {
       x += this.section * Math.cos(this.angles[k]);
       y += this.section * Math.sin(this.angles[k]);
@@ -90,14 +92,16 @@ export class Linkage {
   advance(x, y, dt) {
     const { angles, hand, low, high, section, mass, omega, v, p, q, s } = this;
     for (const [now, copy] of this.before) copy.set(now);
-    let endX = 0.0, endY = 0.0;
+    let endX = 0.0,
+      endY = 0.0;
     for (let k = 0; k < this.size; k++) {
       endX += section * Math.cos(angles[k]);
       endY += section * Math.sin(angles[k]);
     }
     x -= endX;
     y -= endY;
-    if (Math.abs(x) + Math.abs(y) < 1e-12 * section) { // the hand rests, but for rounding
+    if (Math.abs(x) + Math.abs(y) < 1e-12 * section) {
+      // the hand rests, but for rounding
       x = y = 0.0;
     }
     hand[0] = x / dt;
@@ -110,9 +114,23 @@ export class Linkage {
       low[j] = low[j] > -LINKAGE_CLOSED ? 0.0 : low[j] / dt;
       high[j] = high[j] < LINKAGE_CLOSED ? 0.0 : high[j] / dt;
     }
-    const table = dt * this.table, hinge = dt * this.hinge;
+    const table = dt * this.table,
+      hinge = dt * this.hinge;
     const found = frictionStep(
-      angles, v, hand, low, high, section, mass, table, hinge, omega, p, q, s, this.room,
+      angles,
+      v,
+      hand,
+      low,
+      high,
+      section,
+      mass,
+      table,
+      hinge,
+      omega,
+      p,
+      q,
+      s,
+      this.room,
     );
     if (found < 0) {
       this.back();
@@ -127,7 +145,8 @@ export class Linkage {
   settle(table, hinge) {
     const { size, angles, hand, low, high, omega, v, p, q, s, rests, locked } = this;
     const last = size - 1;
-    let swiftest = 0.0, quickest = 0.0;
+    let swiftest = 0.0,
+      quickest = 0.0;
     for (let k = 0; k < size; k++) {
       swiftest = Math.max(swiftest, Math.abs(v[2 * k]) + Math.abs(v[2 * k + 1]));
       quickest = Math.max(quickest, Math.abs(omega[k]));
@@ -153,7 +172,9 @@ export class Linkage {
       for (let k = 0; k < size; k++) {
         if (locked[k]) continue;
         // Sections start..k are one rigid piece; it rests if one has both ends at rest.
-        let total = 0.0, fixed = false, free = false;
+        let total = 0.0,
+          fixed = false,
+          free = false;
         for (let n = start; n <= k; n++) {
           total += omega[n];
           if (rests[n] && rests[n + 1]) fixed = true;
@@ -167,7 +188,8 @@ export class Linkage {
         start = k + 1;
       }
     }
-    let x = 0.0, y = 0.0;
+    let x = 0.0,
+      y = 0.0;
     for (let i = 0; i < size; i++) {
       x -= this.section * Math.sin(angles[i]) * omega[i];
       y += this.section * Math.cos(angles[i]) * omega[i];

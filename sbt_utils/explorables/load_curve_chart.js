@@ -16,6 +16,7 @@ const MARGIN = { left: 52, right: 12, top: 12, bottom: 42 };
 export function loadCurveChart(parent, { xlabel = "layer l", ylabel = "data separation D" }) {
   const figure = element("figure", { class: "sbt-chart" }, parent);
   const picture = svg("svg", { viewBox: `0 0 ${WIDTH} ${HEIGHT}`, role: "img" }, figure);
+  picture.setAttribute("aria-label", "A chart without load curves yet");
   const axes = svg("g", { class: "sbt-axes" }, picture);
   const marks = svg("g", {}, picture);
   const legend = element("figcaption", { class: "sbt-legend" }, figure);

@@ -16,7 +16,14 @@ export function multiplyTransposed(a, b, bias, out, rows, columns, inner) {
       let b1 = b0 + inner;
       let b2 = b1 + inner;
       let b3 = b2 + inner;
-      let s00 = 0, s01 = 0, s02 = 0, s03 = 0, s10 = 0, s11 = 0, s12 = 0, s13 = 0;
+      let s00 = 0,
+        s01 = 0,
+        s02 = 0,
+        s03 = 0,
+        s10 = 0,
+        s11 = 0,
+        s12 = 0,
+        s13 = 0;
       for (const end = a0 + inner; a0 < end; a0++, a1++, b0++, b1++, b2++, b3++) {
         const x0 = a[a0];
         const x1 = a[a1];

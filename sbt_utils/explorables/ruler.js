@@ -10,23 +10,41 @@ import { RulerPull } from "./ruler_pull.js";
 import { verdict } from "./shape.js";
 
 const RULER_FIELDS = [
-  "sections", "section_length", "mass", "table_friction", "hinge_friction", "opening",
+  "sections",
+  "section_length",
+  "mass",
+  "table_friction",
+  "hinge_friction",
+  "opening",
 ];
 const RULER_SLIDERS = {
   speed: {
-    label: "Speed of replays and keys", unit: "m/s", levels: [0.05, 0.1, 0.2, 0.5, 1, 1.5, 2, 3],
+    label: "Speed of replays and keys",
+    unit: "m/s",
+    levels: [0.05, 0.1, 0.2, 0.5, 1, 1.5, 2, 3],
   },
   amplitude: {
-    label: "Tremble of replays", unit: "mm", min: 0, max: 0.015, step: 0.0005,
+    label: "Tremble of replays",
+    unit: "mm",
+    min: 0,
+    max: 0.015,
+    step: 0.0005,
     format: (value) => (1e3 * value).toFixed(1),
   },
   sections: { label: "Sections", min: 4, max: 16, step: 1 },
   table_friction: {
-    label: "Friction on the table", min: 0.05, max: 1, step: 0.05,
+    label: "Friction on the table",
+    min: 0.05,
+    max: 1,
+    step: 0.05,
     format: (value) => value.toFixed(2),
   },
   hinge_friction: {
-    label: "Friction in the hinges", unit: "mN m", min: 0, max: 3e-3, step: 1e-4,
+    label: "Friction in the hinges",
+    unit: "mN m",
+    min: 0,
+    max: 3e-3,
+    step: 1e-4,
     format: (value) => (1e3 * value).toFixed(1),
   },
 };
@@ -47,12 +65,17 @@ function render({ model, el }) {
   const picture = rulerPicture(stage);
   const { handle } = picture;
   const reach = slider(stage, {
-    label: "Reach of the ruler", unit: "% of its length", min: 0, max: 99, step: 1,
+    label: "Reach of the ruler",
+    unit: "% of its length",
+    min: 0,
+    max: 99,
+    step: 1,
   });
   const buttons = element("div", { class: "sbt-buttons" }, stage);
   const columns = element("div", { class: "sbt-columns" }, stage);
   const chart = loadCurveChart(columns, {
-    xlabel: "hinge l", ylabel: "distance to the hand, D (m)",
+    xlabel: "hinge l",
+    ylabel: "distance to the hand, D (m)",
   });
   const side = element("div", {}, columns);
   const meter = rulerMeter(side);
@@ -211,8 +234,11 @@ function render({ model, el }) {
     keys.clear();
   });
   for (const [name, value] of Object.entries({
-    "aria-label": "The hand that pulls", "aria-valuemin": 0, "aria-valuemax": 99,
-  })) handle.setAttribute(name, value);
+    "aria-label": "The hand that pulls",
+    "aria-valuemin": 0,
+    "aria-valuemax": 99,
+  }))
+    handle.setAttribute(name, value);
 
   reach.onInput = (percent) => {
     const full = ruler?.sections * ruler?.section_length;

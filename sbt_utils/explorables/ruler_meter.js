@@ -9,13 +9,23 @@ import { element } from "./controls.js";
  */
 const GAUGES = [
   {
-    name: "Top speed", unit: "m/s", low: 0.02, high: 5, borders: [1.0, 2.8],
-    zones: ["slow", "brisk", "quick"], key: "speed",
+    name: "Top speed",
+    unit: "m/s",
+    low: 0.02,
+    high: 5,
+    borders: [1.0, 2.8],
+    zones: ["slow", "brisk", "quick"],
+    key: "speed",
     measure: (ruler) => Math.sqrt(ruler.table_friction * 9.81 * ruler.section_length),
   },
   {
-    name: "Top acceleration", unit: "m/s²", low: 0.2, high: 120, borders: [2.0, 6.0],
-    zones: ["steady", "uneven", "jerky"], key: "acceleration",
+    name: "Top acceleration",
+    unit: "m/s²",
+    low: 0.2,
+    high: 120,
+    borders: [2.0, 6.0],
+    zones: ["steady", "uneven", "jerky"],
+    key: "acceleration",
     measure: (ruler) => ruler.table_friction * 9.81,
   },
 ];
@@ -58,9 +68,9 @@ export function rulerMeter(parent) {
 
 /** Return how a whole pull was: "slow and steady", "quick and jerky" or the like. */
 export function kindOfPull(ruler, highest) {
-  const names = GAUGES.map(({ zones, borders, key, measure }) => (
-    zones[zoneOf(highest[key] / measure(ruler), borders)]
-  ));
+  const names = GAUGES.map(
+    ({ zones, borders, key, measure }) => zones[zoneOf(highest[key] / measure(ruler), borders)],
+  );
   return names.join(" and ");
 }
 

@@ -95,7 +95,8 @@ export function rulerPicture(parent) {
     trace.setAttribute("d", wayShown);
     for (let k = 0; k < ruler.sections; k++) {
       const [px, py] = toPixels(points[2 * k], points[2 * k + 1]);
-      const dx = points[2 * k + 2] - points[2 * k], dy = points[2 * k + 3] - points[2 * k + 1];
+      const dx = points[2 * k + 2] - points[2 * k],
+        dy = points[2 * k + 3] - points[2 * k + 1];
       const turn = (-Math.atan2(dy, dx) * 180) / Math.PI;
       const place = `translate(${px.toFixed(2)} ${py.toFixed(2)}) rotate(${turn.toFixed(3)})`;
       bars.children[k].setAttribute("transform", place);
@@ -121,7 +122,8 @@ export function rulerPicture(parent) {
   function toMetres(event) {
     const box = picture.getBoundingClientRect();
     const zoom = view.width / box.width;
-    const px = (event.clientX - box.left) * zoom, py = (event.clientY - box.top) * zoom;
+    const px = (event.clientX - box.left) * zoom,
+      py = (event.clientY - box.top) * zoom;
     return [(px - view.left) / view.scale, (view.middle - py) / view.scale];
   }
 

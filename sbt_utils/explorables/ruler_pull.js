@@ -158,7 +158,10 @@ export class RulerPull {
     led.x = share === 1.0 ? led.goalX : led.x + share * (led.goalX - led.x);
     led.y = share === 1.0 ? led.goalY : led.y + share * (led.goalY - led.y);
     const fade = Math.exp(-AGILITY * span);
-    for (const [axis, rate] of [["x", "vx"], ["y", "vy"]]) {
+    for (const [axis, rate] of [
+      ["x", "vx"],
+      ["y", "vy"],
+    ]) {
       const behind = from[axis] - led[axis];
       const pull = led[rate] + AGILITY * behind;
       to[axis] = led[axis] + (behind + pull * span) * fade;
@@ -174,7 +177,8 @@ export class RulerPull {
     }
     if (this.balks > 0) {
       const turn = WAYS_ROUND[this.balks % WAYS_ROUND.length];
-      const dx = to.x - from.x, dy = to.y - from.y;
+      const dx = to.x - from.x,
+        dy = to.y - from.y;
       to.x = from.x + Math.cos(turn) * dx - Math.sin(turn) * dy;
       to.y = from.y + Math.sin(turn) * dx + Math.cos(turn) * dy;
     }
@@ -218,7 +222,8 @@ export class RulerPull {
   measure() {
     const { meter, highest } = this;
     const span = KNOT * RULER_DT;
-    const vx = (this.x - meter.x) / span, vy = (this.y - meter.y) / span;
+    const vx = (this.x - meter.x) / span,
+      vy = (this.y - meter.y) / span;
     const fresh = 1.0 - Math.exp(-span / METER_TIME);
     const average = (old, now) => Math.sqrt(old * old + fresh * (now * now - old * old));
     const change = Math.hypot(vx - meter.vx, vy - meter.vy) / span;

@@ -26,7 +26,6 @@ const KNOBS = {
   batch_size: { label: "Batch size", unit: "images", levels: "_batch_sizes" },
   label_noise: {
     label: "Label noise",
-    unit: "of the labels redrawn",
     min: 0,
     max: 1,
     step: 0.05,
@@ -38,7 +37,11 @@ const STRIPS = [
   {
     label: "Convexity",
     range: [-0.4, 0.4],
-    ticks: [[-0.3, "lazy"], [0, "0"], [0.3, "active"]],
+    ticks: [
+      [-0.3, "lazy"],
+      [0, "0"],
+      [0.3, "active"],
+    ],
     band: [-REGIME_TOLERANCE, REGIME_TOLERANCE],
     lines: [{ style: "sbt-own", read: (point) => point.convexity }],
     words: (point) => (Number.isFinite(point.convexity) ? signed(point.convexity) : "none"),
@@ -46,7 +49,11 @@ const STRIPS = [
   {
     label: "Accuracy (dashed: test)",
     range: [0, 1],
-    ticks: [[0, "0"], [0.5, "50 %"], [1, "100 %"]],
+    ticks: [
+      [0, "0"],
+      [0.5, "50 %"],
+      [1, "100 %"],
+    ],
     lines: [
       { style: "sbt-own", read: (point) => point.accuracy_train },
       { style: "sbt-other", read: (point) => point.accuracy_test },
@@ -57,7 +64,11 @@ const STRIPS = [
   {
     label: "Loss",
     range: [-4, 1],
-    ticks: [[-4, "10⁻⁴"], [-2, "10⁻²"], [0, "1"]],
+    ticks: [
+      [-4, "10⁻⁴"],
+      [-2, "10⁻²"],
+      [0, "1"],
+    ],
     lines: [{ style: "sbt-own", read: (point) => point.loss && Math.log10(point.loss) }],
     words: ({ loss }) => (loss === null ? "" : loss.toPrecision(2)),
   },
@@ -95,6 +106,7 @@ function render({ model, el }) {
     if (shown?.length !== told.separation.length) {
       ghosts = [];
       shown = told.separation;
+      show(); // also while out of sight
     }
     if (still) shown = told.separation;
     movie.start();
@@ -184,7 +196,7 @@ function render({ model, el }) {
   });
   const presets = element("div", { class: "sbt-buttons" }, controls);
   element("p", { class: "sbt-note" }, presets, MEMORY);
-  for (const [name, preset] of Object.entries(model.get("_presets"))) {
+  for (const [name, preset] of model.get("_presets")) {
     button(presets, name, () => {
       for (const [trait, value] of Object.entries(preset)) model.set(trait, value);
       saveSoon(model);

@@ -1,5 +1,6 @@
 """Every page of the built book, as a reader's browser sees it."""
 
+import gzip
 import shutil
 from urllib.parse import unquote, urldefrag, urlsplit
 
@@ -69,6 +70,13 @@ def test_page(view, path):
         )
         assert not failed
         assert typeset >= math, "an equation is not typeset"
+    names = page.evaluate("performance.getEntriesByType('resource').map(({ name }) => name)")
+    names.append(page.url)
+    paths = {unquote(urlsplit(name).path[1:]) for name in names if name.startswith("http")}
+    weights = {path: len(gzip.compress((HTML / path).read_bytes())) for path in paths if VENDORED}
+    limit = 3e6 if page.locator("section.sbt").count() else 1.5e6
+    assert sum(weights.values()) < limit, sorted(weights.items(), key=lambda each: -each[1])[:8]
+
     if AXE.exists():
         page.add_script_tag(path=AXE)
         assert not page.evaluate(SERIOUS)
