@@ -10,7 +10,7 @@ from sbt_utils.diagram_matching import fit_diagram
 from sbt_utils.diagrams import convexity
 from sbt_utils.folding_ruler import FoldingRuler
 from sbt_utils.hand import quick_and_jerky, slow_and_steady
-from sbt_utils.reproduction import EARLIER_RULER, LIMITS, Finding
+from sbt_utils.reproduction import LIMITS, Finding
 from sbt_utils.separation import REGIME_TOLERANCE
 from sbt_utils.spring_block import SpringBlockChain
 
@@ -148,18 +148,7 @@ def ruler_findings(hands: Sequence[int]) -> list[Finding]:
     """
     ruler = FoldingRuler()
     slow = ruler.pull(slow_and_steady(ruler), every=100).load_curve.convexity
-    low, high = EARLIER_RULER
-    findings = [
-        Finding("slow and steady (lazy)", slow, most=-REGIME_TOLERANCE),
-        Finding(
-            "the same, beside an earlier model of ours",
-            slow,
-            least=low,
-            most=high,
-            why="the earlier model had no stops in its hinges and solved friction less exactly;"
-            " which of the two matters, we have not found out",
-        ),
-    ]
+    findings = [Finding("slow and steady (lazy)", slow, most=-REGIME_TOLERANCE)]
     for what, speed, amplitude in (("slow, shaken by 15 mm", 0.2, 0.015), ("quick", 2.0, 0.003)):
         pulls = [
             ruler.pull(quick_and_jerky(ruler, speed=speed, amplitude=amplitude, seed=hand))

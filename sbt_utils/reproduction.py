@@ -29,9 +29,6 @@ LIMITS = {
 DEVIATIONS = {"dropout": (0.012, 0.03), "learning_rate": (0.02, 0.04)}
 """Deviation of the scaled load curves: mean over the cells, and of a single cell."""
 
-EARLIER_RULER = (-0.23, -0.20)
-"""Convexity after a slow pull in an earlier model of ours, which had no stops in the hinges."""
-
 NOT_YET = (
     "the convolutional network on CIFAR-10, over dropout",
     "generalisation: straight load curves and test accuracy, beyond the phase diagrams",
