@@ -1,4 +1,4 @@
-"""An explorable in JupyterLab: driven from Python, and Python from it."""
+"""Live pictures in JupyterLab: driven from Python, and Python from them."""
 
 import json
 import os
@@ -12,22 +12,30 @@ import nbformat
 import pytest
 from serving import watched
 
-CELLS = (
+CHAIN = (
     "from sbt_utils.mechanical_explorables import ChainExplorable\n"
     "chain = ChainExplorable()\n"
     "chain",
     "chain.friction_right = 0.01\nchain.noise = 0.0",
     "print('Python reads', chain.friction_right, chain.load_curve.regime, len(chain.positions))",
 )
+LABORATORY = (
+    "from sbt_utils.laboratory import Laboratory\n"
+    "laboratory = Laboratory(epochs=2_000, networks=1)\n"
+    "laboratory",
+    "print('runs:', laboratory.dataset.sizes['run'], laboratory.training)",
+)
 
 
-@pytest.fixture
-def lab(tmp_path):
-    """Serve a notebook of three cells with JupyterLab; yield the notebook's address."""
+@pytest.fixture(scope="module")
+def lab(tmp_path_factory):
+    """Serve two notebooks with JupyterLab; yield its address."""
     pytest.importorskip("jupyterlab")
-    notebook = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(each) for each in CELLS])
-    notebook.metadata.kernelspec = {"name": "python3", "display_name": "Python 3"}
-    nbformat.write(notebook, tmp_path / "chain.ipynb")
+    tmp_path = tmp_path_factory.mktemp("lab")
+    for name, cells in (("chain", CHAIN), ("laboratory", LABORATORY)):
+        notebook = nbformat.v4.new_notebook(cells=list(map(nbformat.v4.new_code_cell, cells)))
+        notebook.metadata.kernelspec = {"name": "python3", "display_name": "Python 3"}
+        nbformat.write(notebook, tmp_path / f"{name}.ipynb")
     folders = {"HOME": tmp_path, "JUPYTER_CONFIG_DIR": tmp_path, "JUPYTER_RUNTIME_DIR": tmp_path}
     options = ["--no-browser", "--allow-root", "--port=0", f"--ServerApp.root_dir={tmp_path}"]
     options += ["--IdentityProvider.token=secret", "--LabApp.news_url=None"]
@@ -60,19 +68,41 @@ def _address(folder, server):
     raise TimeoutError((folder / "log").read_text())
 
 
-def test_python_and_the_page_drive_each_other(lab, browser):
+@pytest.fixture
+def notebook(lab, browser):
+    """Yield a function that opens a notebook and runs its first cell; then `run` the next."""
     context = browser.new_context(viewport={"width": 1300, "height": 1400})
     page, complaints = watched(context, lab)
     page.set_default_timeout(60_000)
-    page.goto(f"{lab}lab/tree/chain.ipynb?token=secret")
-    page.locator(".jp-Notebook .jp-CodeCell").first.click()
-    page.locator(".jp-Notebook-ExecutionIndicator[data-status=idle]").wait_for()
+
+    def open_notebook(name):
+        page.goto(f"{lab}lab/tree/{name}.ipynb?token=secret&reset")
+        page.locator(".jp-Notebook .jp-CodeCell").first.click()
+        page.locator(".jp-Notebook-ExecutionIndicator[data-status=idle]").wait_for()
+        page.keyboard.press("Shift+Enter")
+        return page
+
+    yield open_notebook
+    assert not [each for each in complaints if "outside request" in each]
+    context.close()
+
+
+def run(page, number):
+    """Run a cell, wherever the focus is, and return what it prints."""
+    cell = page.locator(".jp-CodeCell").nth(number)
+    cell.locator(".cm-content").click()
     page.keyboard.press("Shift+Enter")
+    printed = cell.locator(".jp-OutputArea-output")
+    printed.wait_for()
+    return printed.inner_text().strip()
+
+
+def test_python_and_the_page_drive_each_other(notebook):
+    page = notebook("chain")
     slider = page.get_by_role("slider", name="Friction to the right")
     slider.wait_for()
     assert slider.input_value() == "0.003"
-    readout = page.locator(".sbt-readout")
-    assert "equiseparated" in readout.inner_text()
+    assert "equiseparated" in page.locator(".sbt-readout").inner_text()
 
     page.keyboard.press("Shift+Enter")  # Python moves the page
     page.wait_for_function("document.querySelector('.sbt-readout').textContent.includes('lazy')")
@@ -83,10 +113,15 @@ def test_python_and_the_page_drive_each_other(lab, browser):
         page.keyboard.press("ArrowRight")
     assert slider.input_value() == "0.012"
     page.wait_for_timeout(1000)  # until Python has heard of it
-    page.locator(".jp-Notebook .jp-CodeCell").nth(2).locator(".cm-content").click()
-    page.keyboard.press("Shift+Enter")
-    printed = page.locator(".jp-CodeCell").nth(2).locator(".jp-OutputArea-output")
-    printed.wait_for()
-    assert printed.inner_text().strip() == "Python reads 0.012 lazy 7"
-    assert not [each for each in complaints if "outside request" in each]
-    context.close()
+    assert run(page, 2) == "Python reads 0.012 lazy 7"
+
+
+def test_the_laboratory_trains_until_it_is_stopped(notebook):
+    page = notebook("laboratory")
+    page.get_by_text("A kernel is listening; it trains on cpu.").wait_for()
+    page.get_by_role("button", name="Train", exact=True).click()
+    page.get_by_role("button", name="Stop").click()
+    page.get_by_role("button", name="Train", exact=True).wait_for()  # after the epochs it was at
+    assert float(page.locator("progress").get_attribute("value") or 1) > 0
+    assert page.locator(".sbt-curve.sbt-own").first.get_attribute("d")
+    assert run(page, 1) == "runs: 1 False"
