@@ -12,6 +12,8 @@ from pathlib import Path
 from playwright.sync_api import sync_playwright
 
 MOVES = 40
+SHOWN = """document.querySelectorAll('section.sbt').length
+    === document.querySelectorAll('script[type$="widget-view+json"]').length"""
 # Every slider of an explorable, moved to and fro over its whole range.
 MEASURE = """([frame, moves]) => [...frame.querySelectorAll("input[type=range]")].map(input => {
     const times = [];
@@ -35,6 +37,7 @@ def main(folder: Path) -> None:
         for path in sorted((folder / "notebooks").glob("*.html")):
             page = browser.new_page()
             page.goto(path.resolve().as_uri(), wait_until="networkidle")
+            page.wait_for_function(SHOWN)
             for frame in page.locator("section.sbt").element_handles():
                 print(f"\n{frame.get_attribute('aria-label')} ({path.name})")
                 print(f"{'slider':>24} {'median':>8} {'95 %':>8}   ms of scripting and layout")

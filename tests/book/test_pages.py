@@ -77,7 +77,8 @@ def test_page(view, path):
     limit = 3e6 if page.locator("section.sbt").count() else 1.5e6
     assert sum(weights.values()) < limit, sorted(weights.items(), key=lambda each: -each[1])[:8]
 
-    if AXE.exists():
+    # Contrast depends on the scheme, what scrolls on the width: two views show all there is.
+    if AXE.exists() and (scheme == "light") == (page.viewport_size == PHONE):
         page.add_script_tag(path=AXE)
         assert not page.evaluate(SERIOUS)
     page.close()
