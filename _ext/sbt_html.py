@@ -1,5 +1,7 @@
 """Repairs to the pages that Jupyter Book 1 and autodoc make."""
 
+import base64
+import hashlib
 import re
 from pathlib import Path
 
@@ -10,6 +12,7 @@ from sphinx import addnodes
 from sphinx.ext.mathjax import MATHJAX_URL
 from sphinx.transforms.post_transforms import SphinxPostTransform
 from sphinx.util import logging
+from sphinx.util.osutil import relative_uri
 
 logger = logging.getLogger(__name__)
 
@@ -43,6 +46,33 @@ class KeepStillPictures(SphinxPostTransform):
             tags = [nodes.raw("", tag, format="html") for tag in ("<noscript>", "</noscript>")]
             place = bundle.parent.index(bundle) + 1
             bundle.parent[place:place] = [tags[0], words, still, tags[1]]
+
+
+class FetchFilmsWhenOpened(SphinxPostTransform):
+    """Move films out of a page into files, which a browser fetches when a reader opens one.
+
+    It comes after the transform of myst-nb (priority 4) that keeps one kind of each output.
+    """
+
+    default_priority = 5
+    formats = ("html",)
+
+    def run(self):
+        """Write each film that stands in HTML as base64, and refer to the file."""
+        builder = self.env.app.builder
+        page = builder.get_target_uri(self.env.docname)
+
+        def write(found):
+            film = base64.b64decode(found[1])
+            path = f"{builder.imagedir}/{hashlib.sha256(film).hexdigest()[:20]}.gif"
+            Path(builder.outdir, path).parent.mkdir(exist_ok=True)
+            Path(builder.outdir, path).write_bytes(film)
+            return f'loading="lazy" src="{relative_uri(page, path)}"'
+
+        for raw in self.document.findall(nodes.raw):
+            if "data:image/gif" in raw.astext():
+                text = re.sub(r'src="data:image/gif;base64,([^"]+)"', write, raw.astext())
+                raw.children = [nodes.Text(text)]
 
 
 def _is_bundle(node):
@@ -122,6 +152,7 @@ def setup(app):
     app.connect("build-finished", lighten_pictures)
     app.connect("config-inited", fall_back_to_cdn)
     app.add_post_transform(KeepStillPictures)
+    app.add_post_transform(FetchFilmsWhenOpened)
     app.connect("autodoc-process-docstring", prepare_docstring, priority=400)
     app.connect("doctree-resolved", say_what_terms_mean)
     app.connect("html-page-context", drop_repeated_scripts, priority=900)

@@ -22,9 +22,9 @@ _WOOD, _EDGE, _HAND = "#F0C05A", "#5A3E00", COLOURS[0]
 def film(
     motion: Motion,
     network: ArrayLike | None = None,
-    frames: int = 45,
+    frames: int = 60,
     seconds: float = 5.0,
-    colours: int = 16,
+    colours: int = 24,
 ) -> bytes:
     """Return an animated GIF of a ruler whose load curve builds up below it.
 
