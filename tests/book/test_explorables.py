@@ -5,7 +5,9 @@ import re
 import pytest
 from serving import DESKTOP, HTML, PHONE, VENDORED, playwright, watched
 
-from sbt_utils.mechanical_explorables import ChainExplorable, RulerExplorable
+from sbt_utils.folding_ruler import FoldingRuler
+from sbt_utils.hand import slow_and_steady
+from sbt_utils.mechanical_explorables import ChainExplorable
 from sbt_utils.network_explorables import PhaseDiagramExplorable
 
 if not VENDORED:
@@ -125,8 +127,7 @@ def test_phase_diagram_is_walked_through(explorable):
     expected.noise, expected.slope = 0.22, 0.2
     assert readout.inner_text().startswith("dropout p = 0.22, α = 0.2")
     assert convexity(diagram) == pytest.approx(expected.load_curve.convexity, abs=0.0051)
-    page.wait_for_timeout(800)
-    assert diagram.get_by_role("button", name="Pause").is_visible()  # its chain is being pulled
+    diagram.get_by_role("button", name="Pause").wait_for()  # its chain is being pulled
 
     drag(page, diagram.get_by_role("slider", name="negative slope"), 1.0)
     expected.slope = 1.0
@@ -137,17 +138,16 @@ def test_phase_diagram_is_walked_through(explorable):
 
 
 def test_ruler_opens_as_python_says_when_it_is_replayed(explorable):
-    page, ruler = explorable("Folding ruler")
-    assert "not yet pulled" in ruler.locator(".sbt-readout").inner_text()
+    _, ruler = explorable("Folding ruler")
+    readout = ruler.locator(".sbt-readout")
+    assert "not yet pulled" in readout.inner_text()
     ruler.get_by_role("button", name="Slow and steady").click()
-    page.wait_for_timeout(2000)
-    ruler.get_by_text("lazy: convexity").or_(ruler.get_by_text("lazy (")).first.wait_for()
-    page.wait_for_timeout(6000)
-    assert convexity(ruler) == pytest.approx(RulerExplorable().load_curve.convexity, abs=0.01)
+    folded = FoldingRuler()
+    expected = folded.pull(slow_and_steady(folded, speed=0.1)).load_curve.convexity
+    expect(readout).to_contain_text(f"convexity −{-expected:.2f}", timeout=60_000)
+    assert "lazy" in readout.inner_text()
     ruler.get_by_role("button", name="Quick and jerky").click()
-    page.wait_for_timeout(4000)
-    assert "active" in ruler.locator(".sbt-readout").inner_text()
-    assert convexity(ruler) > 0.05
+    expect(readout).to_contain_text("active", timeout=60_000)
 
 
 def test_ruler_follows_pointer_and_keys(explorable):
