@@ -1,6 +1,6 @@
 """The figures of the book: each function takes results and returns a matplotlib Figure."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import matplotlib as mpl
@@ -207,7 +207,7 @@ def convexity_in_time(histories: Mapping[str, xr.Dataset]) -> Figure:
     with mpl.rc_context(STYLE):
         figure = Figure(figsize=(7.0, 3.4))
         axes = figure.add_subplot()
-        axes.axhspan(-REGIME_TOLERANCE, REGIME_TOLERANCE, color="0.9", lw=0)
+        shade_equiseparated(axes.axhspan)
         for marker, (label, history) in zip("osD^vP*", histories.items(), strict=False):
             values = convexity(history.separation).dropna("probe_epoch")
             mean, spread = values.mean("member"), values.std("member")
@@ -246,6 +246,24 @@ def draw_curve(
     if spread is not None:
         low, high = mean - spread, mean + spread
         axes.fill_between(range(len(mean)), low, high, color=line.get_color(), alpha=0.25, lw=0)
+
+
+def shade_equiseparated(span: Callable[..., Any]) -> None:
+    """Shade the convexities of the equiseparated regime.
+
+    Parameters
+    ----------
+    span : callable
+        ``axhspan`` or ``axvspan`` of the axes, whichever way the convexity runs.
+
+    Examples
+    --------
+    >>> axes = Figure().add_subplot()
+    >>> shade_equiseparated(axes.axhspan)
+    >>> len(axes.patches)
+    1
+    """
+    span(-REGIME_TOLERANCE, REGIME_TOLERANCE, color="0.9", lw=0, zorder=0)
 
 
 def panels(count: int, width: float, height: float) -> tuple[Figure, list[Axes]]:

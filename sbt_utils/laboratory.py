@@ -92,7 +92,7 @@ class Laboratory(Explorable):
         self._stopped.clear()
         self.training, self.message = True, ""
         before, knobs = self.runs, {name: getattr(self, name) for name in KNOBS}
-        epochs, networks, state, run = self.epochs, self.networks, None, None
+        epochs, networks, state = self.epochs, self.networks, None
         try:
             for done in np.unique(np.linspace(0, epochs, min(epochs, 20) + 1).astype(int)[1:]):
                 trained = train(
@@ -107,8 +107,8 @@ class Laboratory(Explorable):
                     **{**knobs, "batch_size": knobs["batch_size"] or None},
                 )
                 state = trained.state
-                run = self._measured(list(trained.networks), int(done), knobs, run)
-                self.runs = [*before, run]
+                run = self._measured(list(trained.networks))
+                self.runs = [*before, {"name": _name(**knobs), "epochs": int(done), **knobs, **run}]
                 self.progress = float(done / epochs)
                 if self._stopped.is_set() or state["stopped"].all():
                     break
@@ -131,16 +131,18 @@ class Laboratory(Explorable):
 
     @property
     def dataset(self) -> xr.Dataset:
-        """All runs: ``separation`` (run, network, layer), ``accuracy`` and the knobs of each run.
+        """All runs: ``separation`` (run, network, layer), ``loss_train`` and ``accuracy_test``.
 
-        Fewer networks than the largest run has leave nan.
+        ``epochs`` trained and the knobs have the dimension run alone. Fewer networks than the
+        largest run has leave nan.
         """
         runs = []
         for run in self.runs:
             parts = {
                 "separation": (("network", "layer"), np.array(run["separation"])),
+                "loss_train": ("network", np.array(run["loss"])),
                 "accuracy_test": ("network", np.array(run["accuracy_test"])),
-                "epochs": run["epochs"][-1],
+                "epochs": run["epochs"],
                 **{name: run[name] for name in KNOBS},
             }
             count = len(run["accuracy_test"])
@@ -170,26 +172,15 @@ class Laboratory(Explorable):
         pixels = self._data.train_images[0].numel()
         return MLP(inputs=pixels, classes=self._data.classes)
 
-    def _measured(
-        self,
-        networks: list[Any],
-        epoch: int,
-        knobs: dict[str, Any],
-        before: dict[str, Any] | None,
-    ) -> dict[str, Any]:
-        """Return a run as it stands after an epoch, with its history."""
+    def _measured(self, networks: list[Any]) -> dict[str, Any]:
+        """Return what is measured of networks, a list with an entry for each."""
         data = self._data
         of_train = evaluate(networks, data.train_images, data.train_labels)
         of_test = evaluate(networks, data.test_images, data.test_labels)
-        past = before or {"epochs": [], "loss": [], "accuracy": []}
         return {
-            **knobs,
-            "name": _name(**knobs),
             "separation": of_train.separation.values.tolist(),
+            "loss": of_train.loss.values.tolist(),
             "accuracy_test": of_test.accuracy.values.tolist(),
-            "epochs": [*past["epochs"], epoch],
-            "loss": [*past["loss"], of_train.loss.mean().item()],
-            "accuracy": [*past["accuracy"], of_test.accuracy.mean().item()],
         }
 
     def _told(self, _: Any, content: Any, buffers: Any) -> None:

@@ -8,9 +8,8 @@ import numpy as np
 import xarray as xr
 from matplotlib.figure import Figure
 
-from sbt_utils.figures import COLOURS, STYLE, panels
+from sbt_utils.figures import COLOURS, STYLE, panels, shade_equiseparated
 from sbt_utils.noise_axes import NOISES, in_order
-from sbt_utils.separation import REGIME_TOLERANCE
 
 MARKERS = "osD^vP"
 
@@ -41,7 +40,7 @@ def convexity_against_noise(summaries: Mapping[str, xr.Dataset]) -> Figure:
         figure, grid = panels(len(summaries), width=4.2, height=3.2)
         for axes, (name, summary) in zip(grid, summaries.items(), strict=True):
             cells, noise = in_order(name, summary), NOISES[name]
-            _regime_band(axes.axhspan)
+            shade_equiseparated(axes.axhspan)
             for place, slope in enumerate(cells.slope.values):
                 own = cells.sel(slope=slope)
                 style = {"marker": MARKERS[place % 6], "color": _slope_colour(place, cells)}
@@ -86,7 +85,7 @@ def shape_family(summaries: Mapping[str, xr.Dataset], layers: tuple[int, int] = 
     with mpl.rc_context(STYLE):
         figure = Figure(figsize=(8.4, 3.9))
         for axes, layer in zip(figure.subplots(1, 2), layers, strict=True):
-            _regime_band(axes.axvspan)
+            shade_equiseparated(axes.axvspan)
             for place, (name, cells) in enumerate(summaries.items()):
                 height = cells.curve.isel(layer=layer)
                 convexity, height = xr.broadcast(cells.convexity, height)
@@ -129,7 +128,7 @@ def accuracy_against_convexity(summaries: Mapping[str, xr.Dataset], reach: float
     with mpl.rc_context(STYLE):
         figure, grid = panels(len(slopes), width=4.2, height=2.5)
         for axes, slope in zip(grid, np.sort(slopes), strict=True):
-            _regime_band(axes.axvspan)
+            shade_equiseparated(axes.axvspan)
             for place, (name, summary) in enumerate(summaries.items()):
                 row = in_order(name, summary).sel(slope=slope)
                 convexity, accuracy = row.convexity.values, 100 * row.accuracy.values
@@ -143,11 +142,6 @@ def accuracy_against_convexity(summaries: Mapping[str, xr.Dataset], reach: float
             axes.set(xlabel="convexity", ylabel="test accuracy, %")
         figure.legend(*grid[0].get_legend_handles_labels(), loc="outside lower center", ncols=4)
     return figure
-
-
-def _regime_band(span: Any) -> None:
-    """Shade the equiseparated regime."""
-    span(-REGIME_TOLERANCE, REGIME_TOLERANCE, color="0.9", lw=0, zorder=0)
 
 
 def _slope_colour(place: int, cells: xr.Dataset) -> Any:

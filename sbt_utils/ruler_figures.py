@@ -8,10 +8,9 @@ import numpy as np
 import xarray as xr
 from matplotlib.figure import Figure
 
-from sbt_utils.figures import COLOURS, STYLE, draw_curve, panels
+from sbt_utils.figures import COLOURS, STYLE, draw_curve, panels, shade_equiseparated
 from sbt_utils.folding_ruler import GRAVITY, Motion
 from sbt_utils.ruler_film import RulerPicture, bounding_box, frame_at_rest
-from sbt_utils.separation import REGIME_TOLERANCE
 
 MARKERS = "osD^vP"
 
@@ -148,7 +147,7 @@ def convexity_of_pulls(diagram: xr.Dataset) -> Figure:
             (left, diagram.speed.values, "amplitude", millimetres),
             (right, millimetres, "speed", diagram.speed.values),
         ):
-            axes.axhspan(-REGIME_TOLERANCE, REGIME_TOLERANCE, color="0.92", lw=0, zorder=0)
+            shade_equiseparated(axes.axhspan)
             axes.axhline(0, color="0.6", lw=1, zorder=0)
             shown = np.unique(
                 np.linspace(0, len(notes) - 1, min(len(notes), 5)).round().astype(int)
@@ -195,7 +194,7 @@ def convexity_against_speed(rulers: Mapping[str, xr.Dataset]) -> Figure:
     with mpl.rc_context(STYLE):
         figure = Figure(figsize=(6.8, 3.8))
         axes = figure.add_subplot()
-        axes.axhspan(-REGIME_TOLERANCE, REGIME_TOLERANCE, color="0.92", lw=0, zorder=0)
+        shade_equiseparated(axes.axhspan)
         axes.axhline(0, color="0.6", lw=1, zorder=0)
         for place, (label, diagram) in enumerate(rulers.items()):
             unit = np.sqrt(diagram.table_friction * GRAVITY * diagram.section_length)

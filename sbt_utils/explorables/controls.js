@@ -200,7 +200,8 @@ export function prefersReducedMotion() {
   return matchMedia("(prefers-reduced-motion: reduce)").matches;
 }
 
-function nearest(levels, value) {
+/** Return the place of a value among the levels, or of the nearest. */
+export function nearest(levels, value) {
   const distances = levels.map((level) => Math.abs(level - value));
   return distances.indexOf(Math.min(...distances));
 }

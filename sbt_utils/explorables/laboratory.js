@@ -56,18 +56,18 @@ function render({ model, el }) {
     table.replaceChildren();
     if (!latest.length) return tell(model.get("message") || "Nothing has been trained yet.");
     const curves = latest.map((run, place) => ({
-      name: `${run.name}`,
+      name: run.name,
       kind: KINDS[place],
       ...spread(run.separation),
     }));
+    list(table, runs);
     if (!curves[0].values.every(Number.isFinite)) return tell("D is undefined: a network failed.");
     const [run] = latest;
     const shape = `${regime(curves[0].values)}, convexity ${signed(convexity(curves[0].values))}`;
     const drawn = curves.filter(({ values }) => values.every(Number.isFinite));
     chart.draw(drawn, { words: `Load curves; the latest is ${shape}` });
     const count = run.separation.length;
-    tell(model.get("message") || `Epoch ${run.epochs.at(-1)}, mean of ${count}: ${shape}`);
-    list(table, runs);
+    tell(model.get("message") || `Epoch ${run.epochs}, mean of ${count}: ${shape}`);
   }
 
   const follow = { training: enable, runs: show, progress: show, message: show };
@@ -115,7 +115,7 @@ function list(parent, runs) {
     const row = element("tr", {}, body);
     element("th", { scope: "row" }, row, run.name);
     const accuracy = `${(100 * mean(run.accuracy_test)).toFixed(1)} %`;
-    const cells = [run.epochs.at(-1), accuracy, signed(convexity(values)), regime(values)];
+    const cells = [run.epochs, accuracy, signed(convexity(values)), regime(values)];
     for (const cell of cells) element("td", {}, row, cell);
   }
 }

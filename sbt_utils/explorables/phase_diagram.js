@@ -1,7 +1,7 @@
 /** The phase diagram explorable: choose a cell, see its networks and the chain that matches it. */
 
 import { animation, button, choice, element, panel } from "./controls.js";
-import { prefersReducedMotion, readout, saveSoon, slider } from "./controls.js";
+import { nearest, prefersReducedMotion, readout, saveSoon, slider } from "./controls.js";
 import { chainPicture } from "./chain_picture.js";
 import { DT, DURATION, EVERY, chainAmplitude, chainSeparation, pullChain } from "./chain_steps.js";
 import { diagramPicture } from "./diagram_picture.js";
@@ -40,12 +40,6 @@ function networkCurves(diagram, row, column) {
   if (!theirs) return [own];
   const scaled = toScale(values, theirs)(theirs);
   return [own, { name: "published, to this scale", kind: "theory2", values: scaled }];
-}
-
-/** Return the place of a value among the levels, or of the nearest. */
-function placeOf(levels, value) {
-  const distances = levels.map((level) => Math.abs(level - value));
-  return distances.indexOf(Math.min(...distances));
 }
 
 /** Return the range of D of a whole diagram. */
@@ -118,8 +112,8 @@ function render({ model, el }) {
       grid.show(diagram, names[name]);
       addSliders();
     }
-    const row = placeOf(diagram.slope, model.get("slope"));
-    const column = placeOf(diagram.noise, model.get("noise"));
+    const row = nearest(diagram.slope, model.get("slope"));
+    const column = nearest(diagram.noise, model.get("noise"));
     const again = chosen?.join() === [name, row, column].join();
     chosen = [name, row, column];
     if (!again || shown.join() !== [row, column].join()) look(row, column);
@@ -139,7 +133,7 @@ function render({ model, el }) {
 
   function addSliders() {
     sliders.replaceChildren();
-    const format = (level) => diagram.noise_names[placeOf(diagram.noise, level)];
+    const format = (level) => diagram.noise_names[nearest(diagram.noise, level)];
     const noise = slider(sliders, { label: diagram.label, levels: diagram.noise, format });
     const alpha = { label: "negative slope α", levels: diagram.slope, format: slopeName };
     const slope = slider(sliders, alpha);
@@ -181,7 +175,7 @@ function render({ model, el }) {
 
   axis.onInput = (name) => {
     const { noise, slope } = diagrams[name];
-    const part = placeOf(diagram.noise, model.get("noise")) / (diagram.noise.length - 1);
+    const part = nearest(diagram.noise, model.get("noise")) / (diagram.noise.length - 1);
     choose({ noise_axis: name, noise: noise[Math.round(part * (noise.length - 1))] });
   };
   grid.onChoose = (row, column) => {
