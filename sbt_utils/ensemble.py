@@ -7,9 +7,13 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from sbt_utils.convolution_layers import CONVOLUTION_LAYERS
 from sbt_utils.fused_layer import fuse
 from sbt_utils.noise import dropout_limits
-from sbt_utils.stacked_layers import LAYERS, Call, State, Workspace, member_memory, padded
+from sbt_utils.stacked_layers import FLAT_LAYERS, Call, State, Workspace, member_memory, padded
+
+LAYERS = FLAT_LAYERS | CONVOLUTION_LAYERS
+"""The stock layers an ensemble can be made of."""
 
 
 class Ensemble:
@@ -38,7 +42,7 @@ class Ensemble:
     Raises
     ------
     TypeError
-        If a layer is not one of `sbt_utils.stacked_layers.LAYERS`.
+        If a layer is not one of `LAYERS`.
 
     Examples
     --------
@@ -257,9 +261,19 @@ def _unfit(layer: nn.Module) -> str:
     """Say why an ensemble cannot have this layer, if it cannot."""
     if type(layer) not in LAYERS:
         return "; ensembles know " + ", ".join(sorted(kind.__name__ for kind in LAYERS))
-    if isinstance(layer, nn.BatchNorm1d):
+    if isinstance(layer, (nn.BatchNorm1d, nn.BatchNorm2d)):
         usual = layer.affine and layer.track_running_stats and layer.momentum is not None
         return "" if usual else " without affine, running statistics or momentum; give it all three"
     if isinstance(layer, nn.Flatten) and (layer.start_dim, layer.end_dim) != (1, -1):
         return " of some dimensions only; let it flatten all but the first"
+    if isinstance(layer, nn.Conv2d) and (
+        isinstance(layer.padding, str) or layer.padding_mode != "zeros"
+    ):
+        return f" with padding {layer.padding!r} of {layer.padding_mode}; give a number, of zeros"
+    if isinstance(layer, nn.MaxPool2d) and layer.return_indices:
+        return " that returns indices; leave them out"
+    if isinstance(layer, nn.Upsample) and (
+        layer.mode != "nearest" or layer.scale_factor not in (2.0, 3.0, 4.0)
+    ):
+        return f" of mode {layer.mode!r} by {layer.scale_factor}; let it repeat pixels 2 to 4 times"
     return ""

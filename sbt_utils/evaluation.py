@@ -14,7 +14,11 @@ from sbt_utils.scatter import UndefinedSeparation
 
 
 def evaluate(
-    networks: Iterable[nn.Module], images: Tensor, labels: Tensor, measure: str = "trace"
+    networks: Iterable[nn.Module],
+    images: Tensor,
+    labels: Tensor,
+    measure: str = "trace",
+    layers: type[nn.Module] | None = None,
 ) -> xr.Dataset:
     """Measure the load curve, the accuracy and the loss of each network on labelled images.
 
@@ -26,6 +30,9 @@ def evaluate(
     labels : Tensor, shape (N,), integer
     measure : {"trace", "fuzziness"}
         See `sbt_utils.separation.data_separation`.
+    layers : type of torch.nn.Module, optional
+        After which modules to measure; default the activations. ``torch.nn.MaxPool2d`` for
+        `sbt_utils.networks.CNN`.
 
     Returns
     -------
@@ -43,7 +50,7 @@ def evaluate(
     """
 
     def each(network: nn.Module) -> tuple[np.ndarray, float, float]:
-        curve = separation_or_nan(network, images, labels, measure)
+        curve = separation_or_nan(network, images, labels, measure, layers)
         return curve, *_accuracy_and_loss(network, images, labels)
 
     with single_threads() as pool:
@@ -83,7 +90,11 @@ def single_threads() -> Iterator[ThreadPoolExecutor]:
 
 
 def separation_or_nan(
-    network: nn.Module, images: Tensor, labels: Tensor, measure: str = "trace"
+    network: nn.Module,
+    images: Tensor,
+    labels: Tensor,
+    measure: str = "trace",
+    layers: type[nn.Module] | None = None,
 ) -> np.ndarray:
     """Measure D_l of a network; nan if it has collapsed so far that D is not defined.
 
@@ -93,6 +104,8 @@ def separation_or_nan(
     images : Tensor, shape (N, ...), floating point
     labels : Tensor, shape (N,), integer
     measure : {"trace", "fuzziness"}
+    layers : type of torch.nn.Module, optional
+        As for `evaluate`.
 
     Returns
     -------
@@ -107,10 +120,10 @@ def separation_or_nan(
     array([nan, nan, nan])
     """
     try:
-        return load_curve(network, images, labels, measure=measure, batch_size=4096).separation
+        return load_curve(network, images, labels, layers, measure, batch_size=4096).separation
     except UndefinedSeparation:
-        activations = [layer for layer in network.modules() if isinstance(layer, ACTIVATIONS)]
-        return np.full(1 + len(activations), np.nan)
+        kinds = layers or ACTIVATIONS
+        return np.full(1 + sum(isinstance(each, kinds) for each in network.modules()), np.nan)
 
 
 @torch.no_grad()

@@ -157,15 +157,43 @@ class Experiment:
             name: levels[place]
             for (name, levels), place in zip(self.axes.items(), places, strict=True)
         }
-        words = [self.root, _digest(list(self.axes)), _digest(cell), seed]
-        (state,) = np.random.SeedSequence(words).generate_state(1, np.uint64)
         own = {name: getattr(self, name) for name in PARAMETERS} | cell
         own["batch_size"] = own["batch_size"] or self.train
-        return own | {"seed": int(state >> np.uint64(1))}
+        return own | {"seed": network_seed(self.root, list(self.axes), cell, seed)}
 
     def networks(self) -> Iterator[dict[str, Any]]:
         """Yield the parameters of every network in turn."""
         return map(self.network, range(len(self)))
+
+
+def network_seed(root: int, experiment: Sequence[str], cell: Mapping[str, Level], seed: int) -> int:
+    """Return the seed of a network, which depends on nothing but its own place.
+
+    Parameters
+    ----------
+    root : int
+        Another root gives other random numbers throughout.
+    experiment : sequence of str
+        What tells the experiment from others, its axes.
+    cell : mapping of str to level
+        The levels of the network's cell.
+    seed : int
+        The number of the network in its cell.
+
+    Returns
+    -------
+    int
+        Below 2**63.
+
+    Examples
+    --------
+    >>> axes, cell = ["dropout", "width"], {"dropout": 0.1, "width": 50}
+    >>> network_seed(0, axes, cell, 0) == network_seed(0, axes, cell, 1)
+    False
+    """
+    words = [root, _digest(list(experiment)), _digest(dict(cell)), seed]
+    (state,) = np.random.SeedSequence(words).generate_state(1, np.uint64)
+    return int(state >> np.uint64(1))
 
 
 SLOPES = (0.0, 0.2, 0.4, 0.6, 0.8, 1.0)

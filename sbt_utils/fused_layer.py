@@ -19,7 +19,7 @@ from numba import njit
 from torch import Tensor, nn
 
 from sbt_utils.noise import fill_keep_mask
-from sbt_utils.stacked_layers import Call, Layer, check_flat, whole
+from sbt_utils.stacked_layers import Call, Layer, check_flat, feature_maps, rows, whole
 
 # Rows of activations handled together: few, to stay in the nearest cache beside their mask; even,
 # for a random word serves two units.
@@ -30,8 +30,8 @@ _NO_KEYS = np.empty(0, np.int32)
 class FusedLayer(Layer):
     """Batch norm and, where they follow it, leaky ReLU and dropout.
 
-    The bias of a linear layer before it would be subtracted again with the mean: it is left to
-    this layer, which adds it to the running mean only. Its gradient is zero.
+    The bias of a linear or convolutional layer before it would be subtracted again with the mean:
+    it is left to this layer, which adds it to the running mean only. Its gradient is zero.
 
     Parameters
     ----------
@@ -65,17 +65,19 @@ class FusedLayer(Layer):
 
     def forward(self, x: Tensor, call: Call) -> Tensor:
         """Map activations to activations."""
-        check_flat(self.name, x)
+        check_flat(self.name, self.layer, x)
         slope = call.slope_array if self._slope is None else self._slope
         keys = next(call.keys).numpy() if self._drops else _NO_KEYS
         noise = (_NO_KEYS if call.limits is None else keys), *call.limit_arrays
-        shape = tuple(x.shape[1:])
+        activations = x.shape
         if self.leading:
             # What members share is averaged once.
-            x = x[:1] if x.stride(0) == 0 else x
+            x = rows(x[:1] if x.stride(0) == 0 else x)
             source = x.flatten(1).contiguous().numpy()
         else:
             source = self.work.array(x)
+            x = rows(x)
+        shape = tuple(x.shape[1:])
         if shape not in self._made:
             out = self.memory("out", (len(self._rows), *shape))
             means = self.memory("statistics", (len(self._rows), 2, shape[1]))
@@ -84,7 +86,7 @@ class FusedLayer(Layer):
         self._given = source, shape, self._rows, self._places, statistics, slope, noise
         _forward(*self._given, self._running, self.layer.momentum, self.layer.eps, written)
         self._steps += 1
-        return out
+        return feature_maps(out, activations)
 
     def backward(self, gradient: Tensor) -> Tensor:
         """Map the result's gradient to the argument's."""
@@ -98,8 +100,8 @@ def fuse(layers: Sequence[Layer]) -> list[Layer]:
     Parameters
     ----------
     layers : sequence of Layer
-        Stacked layers in order, on a CPU, of float32 or float64. A linear layer before a batch
-        norm is changed: it no longer adds its bias.
+        Stacked layers in order, on a CPU, of float32 or float64. A linear or convolutional
+        layer before a batch norm is changed: it no longer adds its bias.
 
     Returns
     -------
@@ -120,12 +122,12 @@ def fuse(layers: Sequence[Layer]) -> list[Layer]:
         return rest.pop() if rest and isinstance(rest[-1].layer, kinds) else None
 
     while rest:
-        norm = take(nn.BatchNorm1d)
+        norm = take(nn.BatchNorm1d, nn.BatchNorm2d)
         if norm is None:
             fused.append(rest.pop())
             continue
         after = take(nn.LeakyReLU, nn.ReLU), take(nn.Dropout)
-        linear = fused and isinstance(fused[-1].layer, nn.Linear)
+        linear = fused and isinstance(fused[-1].layer, (nn.Linear, nn.Conv2d))
         bias = fused[-1].own.pop("bias", None) if linear else None
         fused.append(FusedLayer(norm, *after, bias))
     return fused

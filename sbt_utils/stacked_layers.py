@@ -101,10 +101,25 @@ def padded(size: int) -> int:
     return (size // ALIGNMENT + 1) * ALIGNMENT
 
 
-def check_flat(name: str, x: Tensor) -> None:
-    """Raise if a layer is given other than (M, batch, d)."""
-    if x.dim() != 3:
+def check_flat(name: str, layer: nn.Module, x: Tensor) -> None:
+    """Raise if a batch norm of vectors is given other than (M, batch, d)."""
+    if isinstance(layer, nn.BatchNorm1d) and x.dim() != 3:
         raise ValueError(f"layer {name!r} is given {x.shape[1:]}: flatten its input first")
+
+
+def rows(x: Tensor) -> Tensor:
+    """View activations (M, batch, d), or (M, batch, C, height, width), as (M, rows, d or C).
+
+    Feature maps made by these layers have their channels last in memory: no copy is made.
+    """
+    return x.movedim(2, -1).flatten(1, -2) if x.dim() == 5 else x
+
+
+def feature_maps(rows: Tensor, shape: Sequence[int]) -> Tensor:
+    """View what `rows` made as activations of the given shape again."""
+    if len(shape) != 5:
+        return rows
+    return rows.view(*shape[:2], *shape[3:], shape[2]).movedim(-1, 2)
 
 
 class Layer:
@@ -128,13 +143,16 @@ class Layer:
     ) -> None:
         self.name, self.layer, self.work, self.leading = name, layer, work, leading
         own = {key: state[f"{name}.{key}"] for key in layer.state_dict()}
-        # Vectors stand beside activations (M, batch, d).
+        # Vectors stand beside activations (M, rows, d).
         self.own = {k: v.unsqueeze(1) if v.dim() == 2 else v for k, v in own.items()}
         self.gradients = {key: gradients[f"{name}.{key}"] for key, _ in layer.named_parameters()}
 
     def memory(self, use: str, shape: Sequence[int]) -> Tensor:
-        """Return memory of this layer alone."""
-        return self.work(f"{self.name}.{use}", shape)
+        """Return memory of this layer alone; with channels last for feature maps."""
+        if len(shape) != 5:
+            return self.work(f"{self.name}.{use}", shape)
+        members, batch, channels, *size = shape
+        return self.work(f"{self.name}.{use}", (members, batch, *size, channels)).movedim(-1, 2)
 
     def forward(self, x: Tensor, call: Call) -> Tensor:
         """Map activations to activations."""
@@ -171,8 +189,9 @@ class _BatchNorm(Layer):
     """Ioffe & Szegedy, Batch normalization, ICML 2015; gradient in closed form."""
 
     def forward(self, x: Tensor, call: Call) -> Tensor:
-        check_flat(self.name, x)
-        batch = x.shape[1]
+        check_flat(self.name, self.layer, x)
+        shape, x = x.shape, rows(x)
+        count = x.shape[1]
         mean = x.mean(1, keepdim=True)
         out = self.memory("centred", x.shape) if self.leading else x
         self.centred = torch.sub(x, mean, out=out)
@@ -183,21 +202,22 @@ class _BatchNorm(Layer):
         momentum = self.layer.momentum
         self.own["running_mean"].lerp_(mean, momentum)
         # PyTorch normalises with the biased variance and keeps the unbiased one.
-        self.own["running_var"].lerp_(variance.mul_(batch / (batch - 1)), momentum)
+        self.own["running_var"].lerp_(variance.mul_(count / (count - 1)), momentum)
         self.own["num_batches_tracked"] += 1
         out = torch.mul(self.centred, self.scale, out=self.memory("out", x.shape))
-        return out.add_(self.own["bias"])
+        return feature_maps(out.add_(self.own["bias"]), shape)
 
     def backward(self, gradient: Tensor) -> Tensor:
+        shape, gradient = gradient.shape, rows(gradient)
         to_bias = torch.sum(gradient, 1, out=self.gradients["bias"]).unsqueeze(1)
         product = torch.mul(gradient, self.centred, out=self.work("scratch", gradient.shape))
         to_weight = product.sum(1, keepdim=True).mul_(self.inverse)
         self.gradients["weight"].copy_(to_weight.squeeze(1))
-        if self.leading:
-            return gradient
-        batch = gradient.shape[1]
-        gradient.sub_(self.centred.mul_(to_weight.mul_(self.inverse).div_(batch)))
-        return gradient.sub_(to_bias / batch).mul_(self.scale)
+        if not self.leading:
+            count = gradient.shape[1]
+            gradient.sub_(self.centred.mul_(to_weight.mul_(self.inverse).div_(count)))
+            gradient.sub_(to_bias / count).mul_(self.scale)
+        return feature_maps(gradient, shape)
 
 
 class _LeakyReLU(Layer):
@@ -205,8 +225,8 @@ class _LeakyReLU(Layer):
         # 1 where x > 0, else the slope.
         self.factor = torch.gt(x, 0, out=self.memory("factor", x.shape))
         if isinstance(self.layer, nn.LeakyReLU):
-            slope, complement = call.slopes
-            self.factor.flatten(2).mul_(complement).add_(slope)
+            slope, complement = (each.view(-1, *(1,) * (x.dim() - 1)) for each in call.slopes)
+            self.factor.mul_(complement).add_(slope)
         return x * self.factor if self.leading else x.mul_(self.factor)
 
     def backward(self, gradient: Tensor) -> Tensor:
@@ -219,9 +239,10 @@ class _Dropout(Layer):
         self.mask = None
         if call.limits is not None:
             self.mask = self.memory("mask", x.shape)
-            words = (len(x), -(-self.mask[0].numel() // 2))
+            units = rows(self.mask).flatten(1)
+            words = (len(x), -(-units.shape[1] // 2))
             scratch = (self.work(name, words, torch.int32) for name in ("bits", "shifted"))
-            keep_mask(keys, call.limits, self.mask.flatten(1), *scratch)
+            keep_mask(keys, call.limits, units, *scratch)
             return x * self.mask if self.leading else x.mul_(self.mask)
         return x
 
@@ -235,15 +256,19 @@ class _Flatten(Layer):
         return x.flatten(2)
 
     def backward(self, gradient: Tensor) -> Tensor:
-        return gradient.view(self.shape)
+        gradient = gradient.view(self.shape)
+        if gradient.dim() != 5:
+            return gradient
+        return self.memory("to maps", self.shape).copy_(gradient)
 
 
-LAYERS: dict[type[nn.Module], type[Layer]] = {
+FLAT_LAYERS: dict[type[nn.Module], type[Layer]] = {
     nn.BatchNorm1d: _BatchNorm,
+    nn.BatchNorm2d: _BatchNorm,
     nn.Dropout: _Dropout,
     nn.Flatten: _Flatten,
     nn.LeakyReLU: _LeakyReLU,
     nn.Linear: _Linear,
     nn.ReLU: _LeakyReLU,
 }
-"""The stock layers an ensemble can be made of."""
+"""What an ensemble of multilayer perceptrons can be made of."""

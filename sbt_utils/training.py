@@ -5,6 +5,7 @@ have the same length, one entry for each member. What a member becomes depends o
 alone: it is the same bit by bit (on a CPU) trained by itself, in any company and in any chunking.
 """
 
+import copy
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import as_completed
 from dataclasses import dataclass
@@ -19,7 +20,7 @@ from torch import Tensor, nn
 from tqdm.auto import tqdm
 
 from sbt_utils.descent import OPTIMIZERS, Job, concatenate, select, train_chunk
-from sbt_utils.ensemble import State, initial_state, member_network
+from sbt_utils.ensemble import State, initial_state, member_network, stock_layers
 from sbt_utils.evaluation import separation_or_nan, single_threads
 from sbt_utils.noise import seed_words
 from sbt_utils.settings import Members, check_batch_sizes, check_data, check_device, member_settings
@@ -92,6 +93,7 @@ def train(
     epochs: int = 100,
     optimizer: str = "adam",
     separation_every: int | None = None,
+    layers: type[nn.Module] | None = None,
     device: str = "cpu",
     resume: Mapping[str, Any] | None = None,
     progress: bool = True,
@@ -104,7 +106,7 @@ def train(
     Parameters
     ----------
     network : torch.nn.Sequential
-        The architecture, made of the stock layers in `sbt_utils.stacked_layers.LAYERS`. Left as it
+        The architecture, made of the stock layers in `sbt_utils.ensemble.LAYERS`. Left as it
         is: each member starts from the default initialisation drawn from its own seed.
     images : Tensor, shape (N, ...), floating point
         Training images.
@@ -128,6 +130,8 @@ def train(
     optimizer : {"adam", "sgd", "momentum"}
     separation_every : int, optional
         Measure the data separation D_l of the training images every so many epochs.
+    layers : type of torch.nn.Module, optional
+        After which modules, as in `sbt_utils.evaluation.evaluate`.
     device : str
         ``"cpu"`` (chunks of members on as many threads as PyTorch uses) or ``"cuda"``.
     resume : dict, optional
@@ -196,12 +200,12 @@ def train(
         labels.to(device, torch.int64),
         range(start, epochs),
         OPTIMIZERS[optimizer],
-        partial(_probe, network, images, labels),
+        partial(_probe, network, images, labels, layers),
         tuple(epoch for epoch in probes if epoch > start or epoch == 0 == start),
         float(images.std()),
         int(labels.max()) + 1,
     )
-    chunks = _chunks(going, members["batch_size"], network, device)
+    chunks = _chunks(going, members["batch_size"], _width(network, images[:1]), device)
     with tqdm(total=len(going) * len(job.epochs), unit="epoch", disable=not progress) as bar:
         tasks = [
             (job, select(members | {"word": words[:, 1]}, c), select(state, c), bar.update)
@@ -222,12 +226,18 @@ def train(
 
 
 def _probe(
-    network: nn.Sequential, images: Tensor, labels: Tensor, states: State, members: Members
+    network: nn.Sequential,
+    images: Tensor,
+    labels: Tensor,
+    layers: type[nn.Module] | None,
+    states: State,
+    members: Members,
 ) -> np.ndarray:
     """Return D_l of the images for each member, shape (M, layers)."""
     settings = zip(members["negative_slope"], members["dropout"], strict=True)
     networks = [member_network(network, states, m, *pair) for m, pair in enumerate(settings)]
-    return np.stack([separation_or_nan(each, images, labels) for each in networks])
+    curves = [separation_or_nan(each, images, labels, layers=layers) for each in networks]
+    return np.stack(curves)
 
 
 _STATE = ("seed", "networks", "optimizer", "epochs", "loss", "stopped")
@@ -269,11 +279,20 @@ def _resumed(
     return members
 
 
+@torch.no_grad()
+def _width(network: nn.Sequential, image: Tensor) -> int:
+    """Return how many numbers the widest layer makes of an image."""
+    features, width = image.cpu(), 1
+    for _, layer in stock_layers(copy.deepcopy(network).eval()):
+        features = layer(features)
+        width = max(width, features.numel())
+    return width
+
+
 def _chunks(
-    going: np.ndarray, batch_sizes: np.ndarray, network: nn.Sequential, device: str
+    going: np.ndarray, batch_sizes: np.ndarray, width: int, device: str
 ) -> list[np.ndarray]:
     """Divide the members into chunks of one batch size, those with most steps first."""
-    width = max(p.shape[0] for p in network.parameters())
     chunks = []
     for size in np.unique(batch_sizes[going]):
         alike = going[batch_sizes[going] == size]

@@ -11,7 +11,7 @@ from torch.nn.functional import cross_entropy
 
 import sbt_utils.ensemble
 from sbt_utils.ensemble import Ensemble, initial_state, member_network, stock_layers
-from sbt_utils.networks import MLP
+from sbt_utils.networks import CNN, MLP
 from sbt_utils.noise import draw_keys, dropout_limits, keep_mask, seed_words
 
 CLASSES = 4
@@ -93,6 +93,40 @@ ARCHITECTURES = {
     ),
 }
 
+# These take images of 2 channels and 4 x 6 pixels.
+ARCHITECTURES |= {
+    "published convolutions": lambda: nn.Sequential(
+        *list(CNN(inputs=2, channels=3, hidden_layers=3).children())[:-1],
+        nn.Linear(3 * 4 * 6, CLASSES),
+    ),
+    "convolution first, no bias, another geometry": lambda: nn.Sequential(
+        nn.Conv2d(2, 4, (3, 2), stride=(1, 2), padding=(0, 1), bias=False),
+        nn.ReLU(),
+        nn.Conv2d(4, 6, 2, dilation=(1, 2), groups=2),
+        nn.Dropout(),
+        nn.Upsample(scale_factor=3),
+        nn.LeakyReLU(),
+        nn.MaxPool2d((2, 3), stride=1, padding=1, ceil_mode=True),
+        nn.BatchNorm2d(6),
+        nn.Flatten(),
+        nn.BatchNorm1d(6 * 4 * 6),
+        nn.Linear(6 * 4 * 6, CLASSES),
+    ),
+    "pooling, dropout, norm and flat layers around": lambda: nn.Sequential(
+        nn.Dropout(),
+        nn.MaxPool2d(2),
+        nn.BatchNorm2d(2),
+        nn.Dropout(),
+        nn.LeakyReLU(),
+        nn.Upsample(scale_factor=2),
+        nn.Conv2d(2, 3, 1),
+        nn.Flatten(),
+        nn.Linear(3 * 4 * 6, 5),
+        nn.LeakyReLU(),
+        nn.Linear(5, CLASSES),
+    ),
+}
+
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 
@@ -120,10 +154,18 @@ def with_masks(network, keys, dropout, shapes):
                 mask = torch.empty((1, shape.numel()), dtype=torch.float64)
                 words = torch.empty((2, 1, -(-shape.numel() // 2)), dtype=torch.int32)
                 keep_mask(next(keys)[None], dropout_limits(dropout[None]), mask, *words)
-                setattr(container, name, Masked(mask.view(shape)))
+                setattr(container, name, Masked(in_order(mask, shape)))
 
     replace(network)
     return network
+
+
+def in_order(mask, shape):
+    """Give a mask the shape of activations; those of feature maps are drawn channels last."""
+    if len(shape) != 4:
+        return mask.view(shape)
+    batch, channels, *size = shape
+    return mask.view(batch, *size, channels).movedim(-1, 1)
 
 
 def dropout_shapes(network, images):
@@ -156,15 +198,15 @@ def random_state(network, seed=0):
     }
 
 
-def batch(size, flatten_later, seed=1):
+def batch(size, shape=(6,), seed=1):
     generator = torch.Generator().manual_seed(seed)
-    shape = (2, 3) if flatten_later else (6,)
     images = torch.randn(MEMBERS, size, *shape, generator=generator, dtype=torch.float64)
     return images, torch.randint(CLASSES, (MEMBERS, size), generator=generator)
 
 
-def flattens(network):
-    return any(isinstance(layer, nn.Flatten) for layer in network.modules())
+def image_shape(network):
+    kinds = {type(layer) for layer in network.modules()}
+    return (2, 4, 6) if nn.Conv2d in kinds else (2, 3) if nn.Flatten in kinds else (6,)
 
 
 def gradients(ensemble):
@@ -211,7 +253,7 @@ def test_forward_and_backward_equal_automatic_differentiation(architecture, drop
     ]
     # Steps of several sizes in turn: working memory must not carry over, running statistics must.
     for number, size in enumerate((6, 9, 37, 6)):
-        images, labels = batch(size, flattens(network), seed=number)
+        images, labels = batch(size, image_shape(network), seed=number)
         keys = draw_keys(np.arange(MEMBERS, dtype=np.uint64), [number], ensemble.draws)[:, 0]
         given = images.clone()
         _, logits, found = step(ensemble, images, labels, keys, dropout)
@@ -238,7 +280,7 @@ def test_forward_and_backward_equal_automatic_differentiation(architecture, drop
 @pytest.mark.parametrize("architecture", ARCHITECTURES)
 def test_members_may_share_their_images(architecture):
     network = ARCHITECTURES[architecture]().double()
-    images, labels = batch(9, flattens(network))
+    images, labels = batch(9, image_shape(network))
     shared, labels = images[:1].expand_as(images), labels[:1].expand_as(labels)
     assert shared.stride(0) == 0
     given = images.clone()
@@ -252,7 +294,7 @@ def test_members_may_share_their_images(architecture):
 
 def test_images_need_not_be_contiguous():
     network = ARCHITECTURES["norm first"]().double()
-    images, labels = batch(9, flatten_later=False)
+    images, labels = batch(9)
     turned = images.transpose(0, 1).contiguous().transpose(0, 1)
     apart = torch.zeros(MEMBERS, 18, 12, dtype=torch.float64)[:, ::2, ::2].copy_(images)
     keys = torch.zeros(MEMBERS, 0, dtype=torch.int32)
@@ -269,7 +311,7 @@ def test_single_precision_is_as_good_as_that_of_pytorch(size, offset):
     # Both against double precision, with means up to a thousand times the deviation.
     single = nn.Sequential(nn.BatchNorm1d(6), nn.Linear(6, 5), nn.BatchNorm1d(5), nn.LeakyReLU(0.3))
     state = {name: tensor[1:2] for name, tensor in random_state(single).items()}
-    images = (batch(size, flatten_later=False)[0][:1] + offset).float()
+    images = (batch(size)[0][:1] + offset).float()
     keys, slope = torch.zeros(1, 0, dtype=torch.int32), torch.full((1,), 0.3)
     ensemble = Ensemble(
         single, {n: t.float() if t.is_floating_point() else t for n, t in state.items()}
@@ -294,7 +336,7 @@ def test_single_precision_is_as_good_as_that_of_pytorch(size, offset):
 def test_gradients_equal_finite_differences(architecture):
     network = ARCHITECTURES[architecture]().double()
     state = random_state(network)
-    images, labels = batch(9, flattens(network))
+    images, labels = batch(9, image_shape(network))
     ensemble = Ensemble(network, state)
     keys = draw_keys(np.arange(MEMBERS, dtype=np.uint64), [0], ensemble.draws)[:, 0]
     _, _, found = step(ensemble, images, labels, keys, DROPOUTS)
@@ -318,7 +360,7 @@ def test_gradients_equal_finite_differences(architecture):
 @pytest.mark.parametrize("bad", [torch.nan, torch.inf])
 def test_members_do_not_touch_one_another(bad):
     network = MLP(inputs=6, width=5, hidden_layers=2, classes=CLASSES).double()
-    images, labels = batch(9, flatten_later=True)
+    images, labels = batch(9, (2, 3))
     keys = torch.zeros(MEMBERS, 2, dtype=torch.int32)
     _, _, before = step(Ensemble(network, random_state(network)), images, labels, keys, DROPOUTS)
     images[1] = bad
@@ -338,7 +380,7 @@ def test_an_ensemble_copies_its_state_in_and_out():
     ensemble = Ensemble(network, state)
     out = ensemble.state()
     assert set(out) == set(state)
-    images, labels = batch(9, flatten_later=True)
+    images, labels = batch(9, (2, 3))
     step(ensemble, images, labels, torch.zeros(MEMBERS, 2, dtype=torch.int32), DROPOUTS)
     ensemble.rows.add_(1)
     for name, tensor in given.items():
@@ -401,7 +443,7 @@ def test_initial_state_leaves_the_global_generator_alone():
 def test_a_member_is_a_plain_network_of_its_state():
     network = MLP(inputs=6, width=5, hidden_layers=2, classes=CLASSES).double()
     state = random_state(network)
-    images = batch(9, flatten_later=True)[0][0]
+    images = batch(9, (2, 3))[0][0]
     for m, slope in enumerate(SLOPES.tolist()):
         own = {name: tensor[m].numpy() for name, tensor in state.items()}
 
@@ -443,7 +485,7 @@ def test_a_member_shares_nothing_with_ensemble_and_architecture():
 
 def test_unknown_layers_are_refused_by_name_and_type():
     network = nn.Sequential(nn.Linear(6, 5), nn.Sequential(nn.Sigmoid()), nn.Linear(5, 2))
-    message = r"layer '1\.0' is a Sigmoid; ensembles know BatchNorm1d, Dropout, Flatten, Leaky"
+    message = r"layer '1\.0' is a Sigmoid; ensembles know BatchNorm1d, BatchNorm2d, Conv2d, Dr"
     with pytest.raises(TypeError, match=message):
         stock_layers(network)
     with pytest.raises(TypeError, match=message):
@@ -467,7 +509,7 @@ def test_only_sequential_networks():
 def test_a_layer_used_twice_counts_twice_or_is_refused():
     activation = nn.LeakyReLU(0.5)
     network = nn.Sequential(nn.Linear(6, 6), activation, nn.Linear(6, 6), activation).double()
-    images = batch(9, flatten_later=False)[0][:1]
+    images = batch(9)[0][:1]
     state = initial_state(network, [0])
     keys = torch.zeros(1, 0, dtype=torch.int32)
     try:

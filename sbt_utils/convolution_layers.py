@@ -1,0 +1,107 @@
+"""The stock layers of convolutional networks for all members at once.
+
+They go on from `sbt_utils.stacked_layers`. Feature maps (M, batch, C, height, width) have their
+channels last in memory, as PyTorch's convolutions want it and so that a batch norm finds a channel
+in a column. PyTorch has no convolution over members: they take turns, which costs nothing, since
+one member's maps are far larger than the cache.
+"""
+
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn.functional import conv2d, interpolate, max_pool2d
+
+from sbt_utils.stacked_layers import Call, Layer
+
+_aten: Any = torch.ops.aten
+
+
+class _Conv2d(Layer):
+    def forward(self, x: Tensor, call: Call) -> Tensor:
+        self.x = self.memory("in", x.shape).copy_(x) if self.leading else x
+        weights, biases = self.own["weight"], self.own.get("bias")
+        out = []
+        for member, weight in enumerate(weights):
+            bias = None if biases is None else biases[member, 0]
+            out.append(conv2d(self.x[member], weight, bias, *_geometry(self.layer)))
+        return _joined(self, "out", out)
+
+    def backward(self, gradient: Tensor) -> Tensor:
+        wanted = not self.leading, True, False
+        to_input = []
+        for x, g, w, to_weight in zip(
+            self.x, gradient, self.own["weight"], self.gradients["weight"], strict=True
+        ):
+            stride, padding, dilation, groups = _geometry(self.layer)
+            found = _aten.convolution_backward(
+                g, x, w, None, stride, padding, dilation, False, (0, 0), groups, wanted
+            )
+            to_input.append(found[0])
+            to_weight.copy_(found[1])
+        if "bias" in self.own:
+            torch.sum(gradient, (1, 3, 4), out=self.gradients["bias"])
+        return gradient if self.leading else _joined(self, "to input", to_input)
+
+
+class _MaxPool2d(Layer):
+    def forward(self, x: Tensor, call: Call) -> Tensor:
+        self.x, self.places, out = x, [], []
+        for member in x:
+            pooled, places = max_pool2d(member, *_window(self.layer), return_indices=True)
+            out.append(pooled)
+            self.places.append(places)
+        return _joined(self, "out", out)
+
+    def backward(self, gradient: Tensor) -> Tensor:
+        size, stride, padding, dilation, ceil = _window(self.layer)
+        to_input = [
+            _aten.max_pool2d_with_indices_backward(
+                g, x, _pair(size), _pair(stride), _pair(padding), _pair(dilation), ceil, places
+            )
+            for g, x, places in zip(gradient, self.x, self.places, strict=True)
+        ]
+        return _joined(self, "to input", to_input)
+
+
+class _Upsample(Layer):
+    def forward(self, x: Tensor, call: Call) -> Tensor:
+        self.shape = x.shape[1:]
+        scale = self.layer.scale_factor
+        return _joined(self, "out", [interpolate(member, scale_factor=scale) for member in x])
+
+    def backward(self, gradient: Tensor) -> Tensor:
+        scales = _pair(float(self.layer.scale_factor))
+        size = gradient.shape[-2:]
+        to_input = [
+            _aten.upsample_nearest2d_backward(g, size, self.shape, *scales) for g in gradient
+        ]
+        return _joined(self, "to input", to_input)
+
+
+def _joined(layer: Layer, use: str, members: list[Tensor]) -> Tensor:
+    """Put the members' maps into one memory, channels last."""
+    memory = layer.memory(use, (len(members), *members[0].shape))
+    for own, member in zip(memory, members, strict=True):
+        own.copy_(member)
+    return memory
+
+
+def _geometry(layer: nn.Conv2d) -> tuple[Any, ...]:
+    return layer.stride, layer.padding, layer.dilation, layer.groups
+
+
+def _window(layer: nn.MaxPool2d) -> tuple[Any, ...]:
+    return layer.kernel_size, layer.stride, layer.padding, layer.dilation, layer.ceil_mode
+
+
+def _pair(value: Any) -> tuple[Any, Any]:
+    return value if isinstance(value, tuple) else (value, value)
+
+
+CONVOLUTION_LAYERS: dict[type[nn.Module], type[Layer]] = {
+    nn.Conv2d: _Conv2d,
+    nn.MaxPool2d: _MaxPool2d,
+    nn.Upsample: _Upsample,
+}
+"""What an ensemble of convolutional networks is made of, beside batch norm and the rest."""
