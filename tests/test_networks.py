@@ -1,4 +1,4 @@
-"""The published network: its layers, sizes and start, and the refusal of anything else."""
+"""The published networks: their layers, sizes and start, and the refusal of anything else."""
 
 import math
 
@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import nn
 
-from sbt_utils.networks import MLP
+from sbt_utils.networks import CNN, MLP
 
 
 def test_the_published_architecture():
@@ -109,3 +109,43 @@ def test_slope_1_is_a_linear_network():
 def test_out_of_range(argument, value, message):
     with pytest.raises(ValueError, match=f"^{message}$"):
         MLP(**{argument: value})
+
+
+def test_the_published_convolutional_network():
+    expected = [nn.BatchNorm2d]
+    for _ in range(7):
+        expected += [nn.Conv2d, nn.BatchNorm2d, nn.LeakyReLU, nn.MaxPool2d, nn.Upsample, nn.Dropout]
+    network = CNN(dropout=0.3)
+    assert [type(layer) for layer in network] == [*expected, nn.Flatten, nn.Linear]
+    # input norm 2 * 3; convolutions of 3 x 3; read-out of 20 channels of 10 x 10
+    hidden = (9 * 3 * 20 + 20 + 40) + 6 * (9 * 20 * 20 + 20 + 40)
+    assert sum(p.numel() for p in network.parameters()) == 6 + hidden + 2000 * 10 + 10
+    shapes = {}
+    for name, layer in network.named_modules():
+        layer.register_forward_hook(lambda _, args, out, name=name: shapes.update({name: out}))
+    network.eval()(torch.rand(2, 3, 10, 10))
+    for number in range(1, 8):
+        assert shapes[f"conv{number}"].shape == (2, 20, 10, 10)
+        assert shapes[f"pool{number}"].shape == (2, 20, 5, 5)
+        up = shapes[f"upsample{number}"]
+        assert up.shape == (2, 20, 10, 10)
+        for rows in (up[:, :, ::2], up[:, :, 1::2]):
+            for pixels in (rows[..., ::2], rows[..., 1::2]):
+                assert torch.equal(pixels, shapes[f"pool{number}"])
+    assert all(layer.p == 0.3 for layer in network if isinstance(layer, nn.Dropout))
+
+
+@pytest.mark.parametrize(
+    ("argument", "value", "message"),
+    [
+        ("inputs", 0, "inputs=0: give at least 1"),
+        ("channels", 0, "channels=0: give at least 1"),
+        ("size", 9, "size=9: give an even number, so that pooling halves it"),
+        ("size", 0, "size=0: give an even number, so that pooling halves it"),
+        ("classes", 1, "classes=1: give at least 2"),
+        ("dropout", 1.0, r"dropout=1\.0: give a number in \[0, 1\)"),
+    ],
+)
+def test_convolutions_out_of_range(argument, value, message):
+    with pytest.raises(ValueError, match=f"^{message}$"):
+        CNN(**{argument: value})
