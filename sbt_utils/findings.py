@@ -35,7 +35,7 @@ def law_findings(law: xr.Dataset) -> list[Finding]:
     """
     findings = []
     for place, kind in enumerate(json.loads(law.attrs["configuration"])["kinds"]):
-        layers, width, optimizer = kind.values()
+        layers, width, optimizer, *_ = kind.values()
         rates = law.isel(kind=place).dropna("learning_rate", how="all")
         r = abs(rates.linearity_fuzziness)
         best = r.isel(learning_rate=rates.accuracy_test.mean("seed").argmax("learning_rate"))

@@ -1,14 +1,17 @@
 """The law of data separation: how straight the load curves of many kinds of network are."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pandas as pd
+import torch
 import xarray as xr
 from torch import nn
 
-from sbt_utils.datasets import Dataset
+from sbt_utils.datasets import Dataset, load
 from sbt_utils.evaluation import evaluate
+from sbt_utils.networks import MLP
 from sbt_utils.separation import MEASURES, LoadCurve
 from sbt_utils.training import train
 
@@ -20,6 +23,144 @@ LEARNING_RATES = {
 """Learning rates to try with each optimiser, from too small to nearly too large."""
 
 
+@dataclass(frozen=True)
+class Kind:
+    """A kind of ReLU network and of training; change one field to see what it does.
+
+    Parameters
+    ----------
+    layers, width : int
+        Hidden layers, and the units of each.
+    optimizer : {"sgd", "momentum", "adam"}
+        See `sbt_utils.training.train`.
+    data : str
+        A name that `sbt_utils.datasets.load` knows.
+    images : int
+        To train on.
+    class_ratio : float, optional
+        Largest class over smallest, see `uneven_classes`. Default: classes as they are drawn.
+    epochs : int
+        Of training, in batches of 128 images.
+    learning_rates : tuple of float, optional
+        To try. Default: those of `LEARNING_RATES`.
+
+    Examples
+    --------
+    >>> replace(Kind(), layers=20).width
+    100
+    """
+
+    layers: int = 6
+    width: int = 100
+    optimizer: str = "momentum"
+    data: str = "mnist"
+    images: int = 2560
+    class_ratio: float | None = None
+    epochs: int = 100
+    learning_rates: tuple[float, ...] | None = None
+
+
+def linearity_of(
+    kind: Kind,
+    seeds: Sequence[int],
+    device: str = "cpu",
+    loader: Callable[[str, int], Dataset] = load,
+) -> xr.Dataset:
+    """Train networks of one kind and measure their linearity.
+
+    Parameters
+    ----------
+    kind : Kind
+        What to train.
+    seeds : sequence of int
+        One network for each, at each learning rate.
+    device : str
+        As in `sbt_utils.training.train`.
+    loader : callable
+        Gives a data set by its name and number of training images.
+
+    Returns
+    -------
+    xarray.Dataset
+        From `linearity`, with the coordinate ``source``: where the data came from.
+
+    Raises
+    ------
+    ValueError
+        As `linearity`, `uneven_classes` and the loader.
+
+    Examples
+    --------
+    >>> kind = Kind(layers=3, width=20, data="gaussian_mixture", images=100, epochs=1)
+    >>> linearity_of(kind, seeds=[0]).source.item()[:25]
+    'Generated: 10 Gaussian cl'
+    """
+    if kind.class_ratio is None:
+        data = loader(kind.data, kind.images)
+    else:  # the largest class takes more than its share of these
+        data = uneven_classes(loader(kind.data, 5000), kind.class_ratio, kind.images)
+    pixels, classes = data.train_images[0].numel(), data.classes
+    network = MLP(pixels, kind.width, kind.layers, classes)
+    result = linearity(
+        network,
+        data,
+        kind.optimizer,
+        seeds,
+        kind.epochs,
+        device=device,
+        learning_rates=kind.learning_rates,
+    )
+    return result.assign_coords(source=data.source)
+
+
+def uneven_classes(data: Dataset, ratio: float, images: int) -> Dataset:
+    """Choose training images so that the classes differ in size.
+
+    Parameters
+    ----------
+    data : Dataset
+        From which the first images of each class are taken.
+    ratio : float
+        Size of the largest class, 0, over that of the smallest, the last, at least 1. From class to
+        class the sizes fall by a constant factor.
+    images : int
+        How many to take of all classes together.
+
+    Returns
+    -------
+    Dataset
+        The images in their order; the test images are those of `data`.
+
+    Raises
+    ------
+    ValueError
+        If the ratio is below 1, a class has too few images, or fewer than 2 are to be taken of one.
+
+    Examples
+    --------
+    >>> torch.bincount(uneven_classes(load(train=5000), ratio=10, images=1900).train_labels)
+    tensor([465, 360, 279, 215, 167, 130, 100,  77,  61,  46])
+    """
+    if not ratio >= 1:
+        raise ValueError(f"ratio={ratio}: give the largest class over the smallest, at least 1")
+    shares = ratio ** -np.linspace(0.0, 1.0, data.classes)
+    # Rounded where they add up, so that the total is exact.
+    wanted = np.diff(np.rint(images * np.cumsum(shares) / shares.sum()).astype(int), prepend=0)
+    there = torch.bincount(data.train_labels, minlength=data.classes).numpy()
+    for label in np.flatnonzero((wanted > there) | (wanted < 2)).tolist():
+        raise ValueError(
+            f"images={images}: of class {label}, {wanted[label]} images are wanted and "
+            f"{there[label]} are there; take another total, or a smaller ratio"
+        )
+    chosen = torch.cat(
+        [(data.train_labels == label).nonzero()[:n, 0] for label, n in enumerate(wanted.tolist())]
+    )
+    chosen = chosen.sort().values
+    return replace(
+        data, train_images=data.train_images[chosen], train_labels=data.train_labels[chosen]
+    )
+
+
 def linearity(
     network: nn.Sequential,
     data: Dataset,
@@ -28,8 +169,9 @@ def linearity(
     epochs: int = 100,
     batch_size: int = 128,
     device: str = "cpu",
+    learning_rates: Sequence[float] | None = None,
 ) -> xr.Dataset:
-    """Train networks of one kind at several learning rates and measure their linearity.
+    """Train networks of one architecture at several learning rates and measure their linearity.
 
     Parameters
     ----------
@@ -38,13 +180,15 @@ def linearity(
     data : Dataset
         What to train on and to test on.
     optimizer : {"sgd", "momentum", "adam"}
-        With the learning rates of `LEARNING_RATES`.
+        See `sbt_utils.training.train`.
     seeds : sequence of int
         One network for each, at each learning rate.
     epochs, batch_size : int
         As in `sbt_utils.training.train`.
     device : str
         Likewise; measured on the CPU.
+    learning_rates : sequence of float, optional
+        Default: those of `LEARNING_RATES`.
 
     Returns
     -------
@@ -73,7 +217,7 @@ def linearity(
     """
     if optimizer not in LEARNING_RATES:
         raise ValueError(f"optimizer={optimizer!r}: choose one of {', '.join(LEARNING_RATES)}")
-    rates = LEARNING_RATES[optimizer]
+    rates = learning_rates or LEARNING_RATES[optimizer]
     rate, seed = (grid.ravel() for grid in np.meshgrid(rates, seeds, indexing="ij"))
     training, test = (data.train_images, data.train_labels), (data.test_images, data.test_labels)
     trained = train(

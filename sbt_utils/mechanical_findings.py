@@ -1,6 +1,7 @@
 """What the reproduction status finds of the chain of blocks and of the folding ruler."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -10,9 +11,12 @@ from sbt_utils.diagram_matching import fit_diagram
 from sbt_utils.diagrams import convexity
 from sbt_utils.folding_ruler import FoldingRuler
 from sbt_utils.hand import quick_and_jerky, slow_and_steady
+from sbt_utils.matching import fit_chain
+from sbt_utils.mechanical_diagram import DURATION, SECOND_ORDER
 from sbt_utils.reproduction import LIMITS, Finding
-from sbt_utils.separation import REGIME_TOLERANCE
+from sbt_utils.separation import REGIME_TOLERANCE, LoadCurve
 from sbt_utils.spring_block import SpringBlockChain
+from sbt_utils.switching import drawn_on, in_turn
 
 
 def chain_findings(seeds: Sequence[int]) -> list[Finding]:
@@ -161,6 +165,58 @@ def ruler_findings(hands: Sequence[int]) -> list[Finding]:
                 float(np.mean(each)),
                 float(np.std(each, ddof=1)),
                 least=-REGIME_TOLERANCE,
+            )
+        )
+    return findings
+
+
+def time_findings(separation: xr.DataArray, seeds: Sequence[int]) -> list[Finding]:
+    """Compare networks whose noise is switched off and on again with the chain that matches them.
+
+    Parameters
+    ----------
+    separation : xarray.DataArray
+        D_l of networks over (member, time, layer); the noise is on up to epoch 100, off to epoch
+        200, and on again to epoch 300: ``results/training_in_time.nc``.
+    seeds : sequence of int
+        Of the chains, at least two.
+
+    Returns
+    -------
+    list of Finding
+        Convexity of the networks at the three epochs, where that of a chain whose end is held is
+        accepted: mean and standard deviation over the networks.
+
+    Examples
+    --------
+    >>> from sbt_utils.results import RESULTS, load
+    >>> networks = load(RESULTS / "training_in_time.nc").separation
+    >>> [finding.verdict for finding in time_findings(networks, range(2))]
+    ['reproduced', 'differs', 'differs']
+    """
+    steady = replace(SECOND_ORDER, noise_decay=0.0)
+    shaken = fit_chain(LoadCurve(separation.sel(time=100).values), chain=steady).chain
+    parts = shaken, replace(shaken, noise=0.0), shaken
+    way = drawn_on(separation, since=100, pace=DURATION / 100)
+    chains = {
+        "held": in_turn(parts, DURATION, seeds),
+        "drawn": in_turn([replace(part, end=way) for part in parts], DURATION, seeds),
+    }
+    findings = []
+    for words, epoch in (("on", 100), ("switched off", 200), ("on again", 300)):
+        networks = convexity(separation.sel(time=epoch))
+        held, drawn = (
+            convexity(chain.sel(time=epoch * DURATION / 100)).mean().item()
+            for chain in chains.values()
+        )
+        findings.append(
+            Finding(
+                f"convexity of networks after 100 epochs with the noise {words}",
+                networks.mean().item(),
+                networks.std(ddof=1).item(),
+                least=round(held - REGIME_TOLERANCE, 3),
+                most=round(held + REGIME_TOLERANCE, 3),
+                why=f"the loss goes on pulling; a chain whose end is drawn on comes to {drawn:.2f}",
             )
         )
     return findings

@@ -1,19 +1,15 @@
 """The folding ruler in motion: drawn state by state, and as a film."""
 
-import base64
-import html
-import io
 from typing import Any
 
 import matplotlib as mpl
 import numpy as np
 from matplotlib.axes import Axes
-from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from numpy.typing import ArrayLike
-from PIL import Image
 
 from sbt_utils.figures import COLOURS, STYLE
+from sbt_utils.films import gif
 from sbt_utils.folding_ruler import Motion
 
 _WOOD, _EDGE, _HAND = "#F0C05A", "#5A3E00", COLOURS[0]
@@ -74,7 +70,6 @@ def film(
         width, below = (4.8 if network is None else 6.4), 2.2
         above = min(width * (top - bottom) / (right - left), 3.4)
         figure = Figure(figsize=(width, above + below), dpi=100)
-        canvas = FigureCanvasAgg(figure)
         grid = figure.add_gridspec(2, 1 if network is None else 2, height_ratios=(above, below))
         ruler = RulerPicture(figure.add_subplot(grid[0, :]), motion, (left, right, bottom, top))
         curves = [(motion.distances[shown], "hinge l", "distance to the hand (m)")]
@@ -90,48 +85,14 @@ def film(
             margin = 0.05 * np.ptp(curve) or 0.5
             limits = (curve.min() - margin, curve.max() + margin)
             axes.set(xlabel=xlabel, ylabel=ylabel, ylim=limits, xlim=(-0.3, curve.shape[1] - 0.7))
-        pictures = []
-        for number, now in enumerate(shown):
-            ruler.show(now)
+
+        def show(number: int) -> None:
+            ruler.show(shown[number])
             for (curve, _, _), line, chord in zip(curves, lines[::2], lines[1::2], strict=True):
                 line.set_ydata(curve[number])
                 chord.set_data([0, curve.shape[1] - 1], curve[number][[0, -1]])
-            canvas.draw()
-            if number == 0:
-                figure.set_layout_engine("none")  # nothing may jump between frames
-            pictures.append(Image.fromarray(np.asarray(canvas.buffer_rgba())).convert("RGB"))
-    palette = pictures[-1].quantize(colours)
-    pictures = [each.quantize(palette=palette, dither=Image.Dither.NONE) for each in pictures]
-    pause = [round(1000 * seconds / len(shown))] * (len(shown) - 1) + [1000]
-    file = io.BytesIO()
-    pictures[0].save(file, "GIF", save_all=True, append_images=pictures[1:], duration=pause, loop=0)
-    return file.getvalue()
 
-
-def player(film: bytes, words: str) -> str:
-    """Return HTML that shows a film when it is opened, and stops it when it is closed.
-
-    Nothing moves on a page unless a reader asks for it, by mouse, finger or keyboard.
-
-    Parameters
-    ----------
-    film : bytes
-        An animated GIF.
-    words : str
-        What it shows: the line to open it by, and its alternative text.
-
-    Returns
-    -------
-    str
-
-    Examples
-    --------
-    >>> player(b"GIF89a", "A slow pull")[:52]
-    '<details class="film"><summary>A slow pull</summary>'
-    """
-    words, data = html.escape(words), base64.b64encode(film).decode()
-    picture = f'<img src="data:image/gif;base64,{data}" alt="{words}" style="max-width: 100%">'
-    return f'<details class="film"><summary>{words}</summary>{picture}</details>'
+        return gif(figure, show, len(shown), seconds, colours)
 
 
 class RulerPicture:

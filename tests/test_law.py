@@ -1,5 +1,7 @@
 """The law across networks: against training and measuring the same networks by hand."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -7,7 +9,14 @@ import xarray as xr
 
 from sbt_utils.datasets import load
 from sbt_utils.evaluation import evaluate
-from sbt_utils.law import LEARNING_RATES, linearity, linearity_table
+from sbt_utils.law import (
+    LEARNING_RATES,
+    Kind,
+    linearity,
+    linearity_of,
+    linearity_table,
+    uneven_classes,
+)
 from sbt_utils.networks import MLP
 from sbt_utils.separation import LoadCurve
 from sbt_utils.training import train
@@ -89,6 +98,79 @@ def test_a_collapsed_network_is_nan_and_leaves_the_others_alone(digits, monkeypa
 def test_an_unknown_optimizer(digits):
     with pytest.raises(ValueError, match="optimizer='newton': choose one of"):
         linearity(network(), digits, "newton", [0])
+
+
+# Kinds ---------------------------------------------------------------------------------------
+
+
+def test_linearity_of_trains_what_the_kind_says():
+    kind = Kind(
+        layers=3, width=12, optimizer="adam", images=60, epochs=2, learning_rates=(0.002, 0.01)
+    )
+    found = linearity_of(kind, [3, 5])
+    assert found.learning_rate.values.tolist() == [0.002, 0.01]
+    data = load("mnist", train=60)
+    assert found.source.item() == data.source
+    for rate in kind.learning_rates:
+        alone = train(
+            network(),
+            data.train_images,
+            data.train_labels,
+            seeds=[3, 5],
+            learning_rate=rate,
+            batch_size=60,
+            epochs=2,
+            progress=False,
+        )
+        curves = evaluate(alone.networks, data.train_images, data.train_labels).separation.values
+        pearson = [np.corrcoef(range(4), curve)[0, 1] for curve in curves]
+        assert found.linearity_trace.sel(learning_rate=rate).values == pytest.approx(pearson)
+
+
+def test_a_kind_says_which_data_it_is_measured_on(digits):
+    asked = []
+
+    def loader(name, images):
+        asked.append((name, images))
+        return replace(load("gaussian_mixture", train=images, test=20, size=4), source="a loader")
+
+    kind = Kind(layers=2, width=8, data="anything", images=120, epochs=1, learning_rates=(0.01,))
+    assert linearity_of(kind, [0], loader=loader).source.item() == "a loader"
+    linearity_of(replace(kind, class_ratio=2.0), [0], loader=loader)
+    assert asked == [("anything", 120), ("anything", 5000)]
+
+
+@pytest.mark.parametrize(("ratio", "images"), [(1, 300), (3, 301), (10, 299), (2.5, 400)])
+def test_uneven_classes(ratio, images):
+    data = load("gaussian_mixture", train=1500, test=10, size=3)
+    chosen = uneven_classes(data, ratio, images)
+    sizes = np.bincount(chosen.train_labels, minlength=10)
+    assert sizes.sum() == images
+    # The fractions of a geometric series, each rounded to a whole image.
+    exact = ratio ** (-np.arange(10) / 9)
+    assert sizes == pytest.approx(images * exact / exact.sum(), abs=1)
+    for label in range(10):
+        own = data.train_images[data.train_labels == label][: sizes[label]]
+        torch.testing.assert_close(chosen.train_images[chosen.train_labels == label], own)
+    assert chosen.test_images is data.test_images
+    # In the order of the data set: no class comes first.
+    assert len(set(chosen.train_labels[:20].tolist())) > 4
+
+
+@pytest.mark.parametrize(
+    ("ratio", "images", "message"),
+    [
+        (0.5, 100, "ratio=0.5: give the largest class over the smallest, at least 1"),
+        (float("nan"), 100, "ratio=nan: give"),
+        (10, 500, "images=500: of class 0, 122 images are wanted and 100 are there"),
+        (1000, 400, "images=400: of class 0, 214 images are wanted"),
+        (100, 100, "images=100: of class 7, 1 images are wanted and 100 are there"),
+    ],
+)
+def test_classes_that_cannot_be_so_uneven(ratio, images, message):
+    data = load("gaussian_mixture", train=1000, test=10, size=3)
+    with pytest.raises(ValueError, match=message):
+        uneven_classes(data, ratio, images)
 
 
 # The table -----------------------------------------------------------------------------------

@@ -9,7 +9,13 @@ import xarray as xr
 
 from sbt_utils import reproduction
 from sbt_utils.findings import law_findings, published_findings, statement_findings
-from sbt_utils.mechanical_findings import chain_findings, mechanical_findings, ruler_findings
+from sbt_utils.mechanical_diagram import DURATION, SECOND_ORDER
+from sbt_utils.mechanical_findings import (
+    chain_findings,
+    mechanical_findings,
+    ruler_findings,
+    time_findings,
+)
 from sbt_utils.noise_axes import NOISES
 from sbt_utils.published import published_diagram
 from sbt_utils.reproduction import (
@@ -23,6 +29,7 @@ from sbt_utils.reproduction import (
     status_table,
 )
 from sbt_utils.results import RESULTS, load, save
+from sbt_utils.switching import in_turn
 
 ABOVE, BELOW = np.inf, -np.inf
 
@@ -289,3 +296,18 @@ def test_every_limit_is_used_and_nothing_is_claimed_twice():
         assert f'LIMITS["{name}"]' in used
     assert len(set(NOT_YET)) == len(NOT_YET)
     assert set(reproduction.MARKS) == {"reproduced", "differs", "not yet"}
+
+
+def test_networks_that_do_as_a_dry_chain_does():
+    # In place of networks, chains themselves: shaken, at rest, shaken again.
+    shaken = replace(SECOND_ORDER, noise_decay=0.0, friction_right=0.004, noise=0.002)
+    course = in_turn([shaken, replace(shaken, noise=0.0), shaken], DURATION, range(20))
+    course["time"] = course.time * 100 / DURATION
+    found = time_findings(course.isel(time=slice(1, None)), range(20))
+    assert [finding.verdict for finding in found] == ["reproduced"] * 3
+    # What goes on straightening without noise does not rest as a chain does.
+    straight = xr.DataArray(1 - np.arange(8) / 7, dims="layer")
+    creeping = course.where(course.time != 200, straight)
+    found = time_findings(creeping.isel(time=slice(1, None)), range(3))
+    assert [finding.verdict for finding in found] == ["reproduced", "differs", "reproduced"]
+    assert found[1].ours == pytest.approx(0, abs=1e-12)

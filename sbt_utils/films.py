@@ -1,0 +1,82 @@
+"""Films for a page: animated GIFs, and what plays them when a reader asks for it."""
+
+import base64
+import html
+import io
+from collections.abc import Callable
+
+import numpy as np
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
+from PIL import Image
+
+
+def gif(
+    figure: Figure, show: Callable[[int], None], frames: int, seconds: float, colours: int = 24
+) -> bytes:
+    """Return an animated GIF of a figure that is brought up to date frame by frame.
+
+    Parameters
+    ----------
+    figure : matplotlib.figure.Figure
+        Its layout stays that of the first frame.
+    show : callable
+        Called with the number of a frame, 0 first, before the figure is drawn.
+    frames : int
+        How many, at least 1.
+    seconds : float
+        How long the film runs before the last frame, which stays for a second.
+    colours : int
+        In the palette; fewer make a smaller file.
+
+    Returns
+    -------
+    bytes
+        An endless GIF.
+
+    Examples
+    --------
+    >>> figure = Figure(figsize=(1, 1))
+    >>> (line,) = figure.add_subplot().plot([0, 1])
+    >>> gif(figure, lambda number: line.set_ydata([number, 1]), frames=2, seconds=1)[:6]
+    b'GIF89a'
+    """
+    canvas, pictures = FigureCanvasAgg(figure), []
+    for number in range(frames):
+        show(number)
+        canvas.draw()
+        if number == 0:
+            figure.set_layout_engine("none")  # nothing may jump between frames
+        pictures.append(Image.fromarray(np.asarray(canvas.buffer_rgba())).convert("RGB"))
+    palette = pictures[-1].quantize(colours)
+    pictures = [each.quantize(palette=palette, dither=Image.Dither.NONE) for each in pictures]
+    pause = [round(1000 * seconds / frames)] * (frames - 1) + [1000]
+    file = io.BytesIO()
+    pictures[0].save(file, "GIF", save_all=True, append_images=pictures[1:], duration=pause, loop=0)
+    return file.getvalue()
+
+
+def player(film: bytes, words: str) -> str:
+    """Return HTML that shows a film when it is opened, and stops it when it is closed.
+
+    Nothing moves on a page unless a reader asks for it, by mouse, finger or keyboard.
+
+    Parameters
+    ----------
+    film : bytes
+        An animated GIF.
+    words : str
+        What it shows: the line to open it by, and its alternative text.
+
+    Returns
+    -------
+    str
+
+    Examples
+    --------
+    >>> player(b"GIF89a", "A slow pull")[:52]
+    '<details class="film"><summary>A slow pull</summary>'
+    """
+    words, data = html.escape(words), base64.b64encode(film).decode()
+    picture = f'<img src="data:image/gif;base64,{data}" alt="{words}" style="max-width: 100%">'
+    return f'<details class="film"><summary>{words}</summary>{picture}</details>'
