@@ -9,7 +9,8 @@ import torch
 import xarray as xr
 from torch import Tensor, nn
 
-from sbt_utils.probe import ACTIVATIONS, load_curve
+from sbt_utils.layer_choice import Layers, choose
+from sbt_utils.probe import load_curve
 from sbt_utils.scatter import UndefinedSeparation
 
 
@@ -18,7 +19,7 @@ def evaluate(
     images: Tensor,
     labels: Tensor,
     measure: str = "trace",
-    layers: type[nn.Module] | None = None,
+    layers: Layers | None = None,
 ) -> xr.Dataset:
     """Measure the load curve, the accuracy and the loss of each network on labelled images.
 
@@ -30,8 +31,8 @@ def evaluate(
     labels : Tensor, shape (N,), integer
     measure : {"trace", "fuzziness"}
         See `sbt_utils.separation.data_separation`.
-    layers : type of torch.nn.Module, optional
-        After which modules to measure; default the activations. ``torch.nn.MaxPool2d`` for
+    layers : optional
+        What to measure, as in `sbt_utils.probe.load_curve`; ``torch.nn.MaxPool2d`` for a
         `sbt_utils.networks.CNN`.
 
     Returns
@@ -94,7 +95,7 @@ def separation_or_nan(
     images: Tensor,
     labels: Tensor,
     measure: str = "trace",
-    layers: type[nn.Module] | None = None,
+    layers: Layers | None = None,
 ) -> np.ndarray:
     """Measure D_l of a network; nan if it has collapsed so far that D is not defined.
 
@@ -104,7 +105,7 @@ def separation_or_nan(
     images : Tensor, shape (N, ...), floating point
     labels : Tensor, shape (N,), integer
     measure : {"trace", "fuzziness"}
-    layers : type of torch.nn.Module, optional
+    layers : optional
         As for `evaluate`.
 
     Returns
@@ -122,8 +123,7 @@ def separation_or_nan(
     try:
         return load_curve(network, images, labels, layers, measure, batch_size=4096).separation
     except UndefinedSeparation:
-        kinds = layers or ACTIVATIONS
-        return np.full(1 + sum(isinstance(each, kinds) for each in network.modules()), np.nan)
+        return np.full(1 + len(choose(network, layers)), np.nan)
 
 
 @torch.no_grad()

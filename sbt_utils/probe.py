@@ -7,10 +7,9 @@ from __future__ import annotations
 
 import warnings
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from functools import partial
-from itertools import chain
 from typing import Any
 
 import numpy as np
@@ -18,19 +17,16 @@ import torch
 from numpy.typing import ArrayLike
 from torch import nn
 
+from sbt_utils.batches import check_model, in_batches, on_model
+from sbt_utils.layer_choice import Layers, choose
 from sbt_utils.scatter import Array, ProjectedScatter, ScatterStatistics
 from sbt_utils.separation import LoadCurve, check_measure
 
-Layers = str | type[nn.Module] | Sequence[str | type[nn.Module]] | Callable[[str, nn.Module], bool]
-"""How to choose layers: names, module types, or a function of name and module."""
+Pool = Callable[[torch.Tensor], torch.Tensor]
+"""What to measure of a layer's features, such as ``lambda h: h[:, 0]`` for a class token."""
 
-# What torch counts as an activation, less what mixes features into probabilities or attention.
-ACTIVATIONS = tuple(
-    getattr(nn, name)
-    for name in nn.modules.activation.__all__
-    if not name.startswith("Softm") and name not in ("LogSoftmax", "MultiheadAttention")
-)
 _NORMS = (nn.modules.batchnorm._NormBase, nn.LayerNorm, nn.GroupNorm, nn.RMSNorm)
+_EMBEDDINGS = (nn.Embedding, nn.EmbeddingBag)
 # Layers that hand the values of the input on in evaluation mode (a leaf nn.Sequential is empty).
 _PASSIVE = (nn.Flatten, nn.Unflatten, nn.Identity, nn.Sequential, nn.modules.dropout._DropoutNd)
 
@@ -42,6 +38,7 @@ def load_curve(
     layers: Layers | None = None,
     measure: str = "trace",
     batch_size: int = 512,
+    pool: Pool | None = None,
 ) -> LoadCurve:
     """Measure the load curve of a network: the data separation D_l of its layers, in turn.
 
@@ -51,7 +48,7 @@ def load_curve(
     Parameters
     ----------
     model : torch.nn.Module
-        Any module, on any device and of any floating dtype; it gets one batch as its argument.
+        Any module, on one device and of any floating dtype; it gets one batch as its argument.
     images : Tensor or ndarray, shape (N, ...), or iterable of (images, labels)
         Inputs of the model, or a loader that yields batches of inputs and labels. Batches are
         moved to the device of the model and, if floating, cast to its dtype.
@@ -59,18 +56,23 @@ def load_curve(
         Class of each image; None if `images` is a loader.
     layers : optional
         What to measure: names as in ``model.named_modules()``, module types, or a function
-        ``(name, module) -> bool``. All activation modules if None: features are then measured
-        after the activation, before the dropout.
+        ``(name, module) -> bool``. If None, the repeated blocks of the model (residual blocks,
+        transformer layers; see `sbt_utils.layer_choice.choose`) or, where it has none, all
+        activation modules: features are then measured after the activation, before the dropout.
     measure : {"trace", "fuzziness"}
         See `sbt_utils.separation.data_separation`. ``"fuzziness"`` runs the images twice.
     batch_size : int
         Images in one forward pass; a loader sets its own.
+    pool : callable, optional
+        From a layer's features (N, ...) to what to measure of them (N, ...). Features (N, tokens,
+        d) count whole by default; ``lambda h: h[:, 0]`` takes a class token, ``lambda h:
+        h.mean(1)`` the mean over the tokens. The images themselves are not pooled.
 
     Returns
     -------
     LoadCurve
-        l = 0 is the output of the normalisation of the input, where a norm layer is the first
-        layer to run, else the images; l = 1..L are the chosen layers as they run. A layer that
+        l = 0 is the output of the normalisation or embedding of the input, where such a layer is
+        the first to run, else the images; l = 1..L are the chosen layers as they run. A layer that
         runs again in one forward pass counts again, as ``"name#2"``; of a tuple, list or dict the
         first floating tensor counts.
 
@@ -101,43 +103,86 @@ def load_curve(
     ('0', '2')
     """
     check_measure(measure)
-    if not isinstance(model, nn.Module):
-        raise TypeError(f"model: {type(model).__name__} given; give a torch.nn.Module")
-    if any(nn.parameter.is_lazy(tensor) for tensor in chain(model.parameters(), model.buffers())):
-        raise ValueError("model: has lazy parameters without a shape; run it once on a batch")
-    chosen = _choose(model, layers)
-    batches = _batches(images, labels, batch_size)
+    batches = in_batches(images, labels, batch_size)
     if measure == "fuzziness" and isinstance(batches, Iterator):
         raise TypeError(
             "images: this iterator can be read once, measure 'fuzziness' reads it twice; give a "
             "DataLoader or a list of batches"
         )
-    probe = _Probe(model, chosen)
+    statistics: dict[str, Any]
+    statistics = layer_scatter(model, batches, layers, pool, lambda name: ScatterStatistics())
+    if measure == "fuzziness":
+        first = statistics
+        statistics = layer_scatter(
+            model, batches, layers, pool, lambda name: ProjectedScatter(first[name])
+        )
+    separation = []
+    for name, scatter in statistics.items():
+        with naming(name):
+            separation.append(scatter.separation)
+    return LoadCurve(np.array(separation), measure, tuple(statistics))
+
+
+def layer_scatter(
+    model: nn.Module,
+    batches: Iterable[Any],
+    layers: Layers | None,
+    pool: Pool | None,
+    statistics: Callable[[str], Any],
+) -> dict[str, Any]:
+    """Feed the features of each layer to statistics of its own, in one pass over the batches.
+
+    Parameters
+    ----------
+    model, layers, pool
+        As in `load_curve`.
+    batches : iterable of (images, labels)
+    statistics : callable
+        From the name of a layer to what takes its features up, with an ``update(features,
+        labels)``, such as `sbt_utils.scatter.ScatterStatistics`.
+
+    Returns
+    -------
+    dict of str
+        The statistics by the names of the layers l = 0..L, in this order.
+
+    Raises
+    ------
+    TypeError, ValueError
+        As `load_curve`.
+
+    Examples
+    --------
+    >>> model = nn.Sequential(nn.Linear(2, 3), nn.ReLU())
+    >>> batches = [(torch.rand(4, 2), torch.arange(4) % 2)]
+    >>> list(layer_scatter(model, batches, None, None, lambda name: ScatterStatistics()))
+    ['images', '1']
+    """
+    check_model(model)
+    chosen = choose(model, layers)
+    probe = _Probe(model, chosen, pool, statistics)
     probe.run(batches)
     if skipped := [name for module, name in chosen.items() if not probe.calls[module]]:
         message = f"layers: the forward pass never calls {', '.join(skipped)}"
         if len(probe.names) < 2:
             raise ValueError(f"{message}, nor any other chosen layer; choose layers that it calls")
-        warnings.warn(f"{message}; left out of the load curve", stacklevel=2)
+        warnings.warn(f"{message}; left out of the load curve", stacklevel=3)
     if len(probe.names) < 2:
         raise ValueError(f"layers: {probe.names[0]!r} alone is l = 0; choose layers after it")
-    if measure == "fuzziness":
-        for name in probe.names:
-            with _naming(name):
-                probe.statistics[name] = ProjectedScatter(probe.statistics[name])
-        probe.run(batches)
-    separation = []
-    for name in probe.names:
-        with _naming(name):
-            separation.append(probe.statistics[name].separation)
-    return LoadCurve(np.array(separation), measure, probe.names)
+    return {name: probe.statistics[name] for name in probe.names}
 
 
 class _Probe:
     """The hooks on a model, and the scatter statistics that they feed layer by layer."""
 
-    def __init__(self, model: nn.Module, chosen: dict[nn.Module, str]) -> None:
-        self.model, self.chosen = model, chosen
+    def __init__(
+        self,
+        model: nn.Module,
+        chosen: dict[nn.Module, str],
+        pool: Pool | None,
+        take_up: Callable[[str], Any],
+    ) -> None:
+        self.model, self.chosen, self.pool, self.take_up = model, chosen, pool, take_up
         self.statistics: dict[str, Any] = {}
         self.names: tuple[str, ...] = ()  # l = 0..L, settled by the first batch
 
@@ -145,19 +190,26 @@ class _Probe:
         """Pass all batches through the model and leave it as it was."""
         training = {module: module.training for module in self.model.modules()}
         handles = []
+        # Where tokens are masked, an encoder may hand on nested tensors, which have no shape.
+        encoders = [m for m in self.model.modules() if isinstance(m, nn.TransformerEncoder)]
+        nested = [encoder.use_nested_tensor for encoder in encoders]
         try:
+            for encoder in encoders:
+                encoder.use_nested_tensor = False
             for name, module in self.model.named_modules():
                 # Not by eval(): a model may override it to do more.
                 module.training = False
                 if next(module.children(), None) is None and not isinstance(module, _PASSIVE):
                     handles.append(module.register_forward_pre_hook(self.before))
-                if module in self.chosen or isinstance(module, _NORMS):
+                if module in self.chosen or isinstance(module, (*_NORMS, *_EMBEDDINGS)):
                     after = partial(self.after, self.chosen.get(module, name))
                     handles.append(module.register_forward_hook(after))
             with torch.no_grad():
                 for batch in batches:
-                    self.run_batch(*_on_model(batch, self.model))
+                    self.run_batch(*on_model(batch, self.model))
         finally:
+            for encoder, setting in zip(encoders, nested, strict=True):
+                encoder.use_nested_tensor = setting
             for handle in handles:
                 handle.remove()
             for module, flag in training.items():
@@ -168,6 +220,7 @@ class _Probe:
     def run_batch(self, images: torch.Tensor, labels: Any) -> None:
         self.images, self.labels = images, labels
         self.first: nn.Module | None = None  # the first layer that computes
+        self.opens = False  # it normalises or embeds the input
         self.input = "images"  # l = 0
         self.calls: Counter[nn.Module] = Counter()
         self.seen: list[str] = []
@@ -186,33 +239,63 @@ class _Probe:
     def before(self, module: nn.Module, args: Any) -> None:
         if self.first is None:
             self.first = module
-            if not isinstance(module, _NORMS):
+            # An embedding of positions has another shape than the input.
+            embeds = isinstance(module, _EMBEDDINGS) and args[0].shape == self.images.shape
+            self.opens = embeds or isinstance(module, _NORMS)
+            if not self.opens:
                 # Now, since the layer may work in place.
                 self.measure("images", self.images)
 
     def after(self, name: str, module: nn.Module, args: Any, output: Any) -> None:
-        normalises_input = isinstance(module, _NORMS) and module is self.first
-        if module in self.chosen or (normalises_input and not self.calls[module]):
+        opens = self.opens and module is self.first and not self.calls[module]
+        if module in self.chosen or opens:
             self.calls[module] += 1
             if self.calls[module] > 1:
                 name += f"#{self.calls[module]}"
-            elif normalises_input:
+            elif opens:
                 self.input = name
             features = _first_tensor(output)
             if features is None:
                 kind = type(output).__name__
                 raise TypeError(f"layer {name!r}: no floating tensor in its {kind}; leave it out")
-            self.measure(name, features)
+            self.measure(name, self.pooled(name, features))
+
+    def pooled(self, name: str, features: torch.Tensor) -> torch.Tensor:
+        if self.pool is None:
+            return features
+        try:
+            return self.pool(features)
+        except Exception as error:
+            shape = tuple(features.shape)
+            raise ValueError(
+                f"pool: fails on layer {name!r} with features of shape {shape} ({error}); give a "
+                "function that suits all chosen layers, or choose others"
+            ) from error
 
     def measure(self, name: str, features: torch.Tensor) -> None:
         self.seen.append(name)
-        with _naming(name):
-            self.statistics.setdefault(name, ScatterStatistics()).update(features, self.labels)
+        with naming(name):
+            if name not in self.statistics:
+                self.statistics[name] = self.take_up(name)
+            self.statistics[name].update(features, self.labels)
 
 
 @contextmanager
-def _naming(layer: str) -> Iterator[None]:
-    """Name the layer in the errors of its statistics."""
+def naming(layer: str) -> Iterator[None]:
+    """Name the layer in the errors of its statistics.
+
+    Parameters
+    ----------
+    layer : str
+        Its name.
+
+    Examples
+    --------
+    >>> with naming("readout"):
+    ...     raise ValueError("features: empty")
+    Traceback (most recent call last):
+    ValueError: layer 'readout': features: empty
+    """
     try:
         yield
     except (TypeError, ValueError) as error:
@@ -227,73 +310,3 @@ def _first_tensor(output: Any) -> torch.Tensor | None:
     if not isinstance(output, (tuple, list, Mapping)):
         return None
     return next((found for part in parts if (found := _first_tensor(part)) is not None), None)
-
-
-def _choose(model: nn.Module, layers: Layers | None) -> dict[nn.Module, str]:
-    """Return the chosen modules with their names."""
-    modules = dict(model.named_modules(remove_duplicate=False))
-    leaves = (module for module in modules.values() if next(module.children(), None) is None)
-    kinds = ", ".join(sorted({type(module).__name__ for module in leaves}))
-    remedy = (
-        f"its layers are {kinds}; choose by name as in model.named_modules(), by type, or by a "
-        "function (name, module) -> bool"
-    )
-    names: set[str] = set()
-    types: tuple[type, ...] = ACTIVATIONS
-    function = None
-    if callable(layers) and not isinstance(layers, type):
-        function = layers
-    elif layers is not None:
-        asked = [layers] if isinstance(layers, (str, type)) else list(layers)
-        if not all(isinstance(layer, (str, type)) for layer in asked):
-            raise TypeError(f"layers: {layers!r} given; give names, module types or a function")
-        names = {layer for layer in asked if isinstance(layer, str)}
-        types = tuple(layer for layer in asked if isinstance(layer, type))
-        if unknown := names - set(modules):
-            raise ValueError(f"layers: the model has no layer {min(unknown)!r}; {remedy}")
-    chosen: dict[nn.Module, str] = {}
-    for name, module in modules.items():
-        if function(name, module) if function else name in names or isinstance(module, types):
-            chosen.setdefault(module, name or type(module).__name__)
-    if not chosen:
-        what = "activation module" if layers is None else f"layer for {layers!r}"
-        raise ValueError(f"layers: {type(model).__name__} has no {what}; {remedy}")
-    return chosen
-
-
-def _batches(images: Any, labels: Any, batch_size: int) -> Iterable[Any]:
-    if isinstance(images, (torch.Tensor, np.ndarray)):
-        if labels is None:
-            raise TypeError("labels: None given; images in an array need labels, one an image")
-        if not isinstance(labels, torch.Tensor):
-            labels = np.asarray(labels)
-        if labels.shape[:1] != images.shape[:1]:
-            raise ValueError(
-                f"labels: shape {tuple(labels.shape)} does not match images of shape "
-                f"{tuple(images.shape)}; give one label an image"
-            )
-        if not isinstance(batch_size, int) or batch_size < 1:
-            raise ValueError(f"batch_size: {batch_size!r} given; give an integer of 1 or more")
-        starts = range(0, len(images), batch_size)
-        return [(images[i : i + batch_size], labels[i : i + batch_size]) for i in starts]
-    if labels is not None:
-        raise TypeError("labels: given beside a loader; its batches bring their own, leave None")
-    if not isinstance(images, Iterable):
-        raise TypeError(f"images: {type(images).__name__} given; give a tensor or a loader")
-    return images
-
-
-def _on_model(batch: Any, model: nn.Module) -> tuple[torch.Tensor, Any]:
-    """Return images on the device and of the dtype of the model, and the labels as they are."""
-    if not isinstance(batch, (tuple, list)) or len(batch) != 2:
-        raise TypeError(f"images: a batch is {type(batch).__name__}; yield (images, labels) pairs")
-    images, labels = batch
-    if isinstance(images, np.ndarray):
-        images = torch.from_numpy(np.array(images))
-    if not isinstance(images, torch.Tensor):
-        raise TypeError(f"images: a batch holds {type(images).__name__}; yield tensors")
-    tensors = chain(model.parameters(), model.buffers())
-    like = next((tensor for tensor in tensors if tensor.is_floating_point()), images)
-    dtype = like.dtype if images.is_floating_point() else images.dtype
-    # A copy, so that a model that works in place leaves the images alone.
-    return images.to(like.device, dtype, copy=True), labels

@@ -56,16 +56,25 @@ class ScatterStatistics:
         self.counts = torch.cat([self.counts, self.counts.new_zeros(new)])
         self.means = torch.cat([self.means, self.means.new_zeros(new, len(self.origin))])
         for x, one_hot in self.blocks(features, names, index):
-            # Chan, Golub & LeVeque (1983), all classes at once: one that this block, or all
-            # blocks before it, lack has weight 0.
+            # Chan, Golub & LeVeque (1983), all classes at once, written as a sum of positive
+            # terms: a class that this block, or all blocks before it, lack moves no mean.
             counts = one_hot.sum(0)
             means = (one_hot.T @ x) / counts.clamp(min=1)[:, None]
-            shift = means - self.means
             weight = counts / (self.counts + counts).clamp(min=1)
-            self.within += x.addmm_(one_hot, means, alpha=-1).square_().sum()
-            self.within += (self.counts * weight) @ shift.square().sum(1)
-            self.means += weight[:, None] * shift
+            step = means.sub_(self.means).mul_(weight[:, None])
+            self.within += self.counts @ step.square().sum(1)
+            self.means += step
             self.counts += counts
+            residuals = x.addmm_(one_hot, self.means, alpha=-1)
+            squares = torch.linalg.vector_norm(residuals, dim=1).square_()
+            self.within += squares.sum()
+            self.record(residuals, squares, one_hot)
+
+    def record(self, residuals: torch.Tensor, squares: torch.Tensor, one_hot: torch.Tensor) -> None:
+        """Take note of samples (n, d), seen from the means so far, their squares and classes.
+
+        Nothing is kept here; see `sbt_utils.bootstrap.SampledScatter`.
+        """
 
     def blocks(
         self, features: Array, names: list[int], index: np.ndarray

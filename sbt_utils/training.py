@@ -22,6 +22,7 @@ from tqdm.auto import tqdm
 from sbt_utils.descent import OPTIMIZERS, Job, concatenate, select, train_chunk
 from sbt_utils.ensemble import State, initial_state, member_network, stock_layers
 from sbt_utils.evaluation import separation_or_nan, single_threads
+from sbt_utils.layer_choice import Layers
 from sbt_utils.noise import seed_words
 from sbt_utils.settings import Members, check_batch_sizes, check_data, check_device, member_settings
 
@@ -93,7 +94,7 @@ def train(
     epochs: int = 100,
     optimizer: str = "adam",
     separation_every: int | None = None,
-    layers: type[nn.Module] | None = None,
+    layers: Layers | None = None,
     device: str = "cpu",
     resume: Mapping[str, Any] | None = None,
     progress: bool = True,
@@ -130,8 +131,8 @@ def train(
     optimizer : {"adam", "sgd", "momentum"}
     separation_every : int, optional
         Measure the data separation D_l of the training images every so many epochs.
-    layers : type of torch.nn.Module, optional
-        After which modules, as in `sbt_utils.evaluation.evaluate`.
+    layers : optional
+        What to measure, as in `sbt_utils.evaluation.evaluate`.
     device : str
         ``"cpu"`` (chunks of members on as many threads as PyTorch uses) or ``"cuda"``.
     resume : dict, optional
@@ -229,7 +230,7 @@ def _probe(
     network: nn.Sequential,
     images: Tensor,
     labels: Tensor,
-    layers: type[nn.Module] | None,
+    layers: Layers | None,
     states: State,
     members: Members,
 ) -> np.ndarray:

@@ -9,12 +9,15 @@ from xml.etree import ElementTree
 
 import numpy as np
 import pytest
+import torch
 
 from sbt_utils.__main__ import main
 from sbt_utils.datasets import load
 from sbt_utils.evaluation import evaluate
 from sbt_utils.experiments import published
+from sbt_utils.model_files import load_images, load_model
 from sbt_utils.networks import MLP
+from sbt_utils.report import report
 from sbt_utils.results import load as load_results
 from sbt_utils.training import train
 
@@ -367,3 +370,129 @@ def test_a_sweep_at_fault(arguments, message, tmp_path, monkeypatch, capsys):
     _, err = capsys.readouterr()
     assert re.search(rf"^python -m sbt_utils: error: .*{message}", err)
     assert os.listdir(tmp_path) == []
+
+
+# Reports -------------------------------------------------------------------------------------
+
+SMALL = {"width": 20, "hidden_layers": 3}
+
+
+@pytest.fixture
+def model_folder(tmp_path, monkeypatch):
+    """Work in a folder with a saved model, training images and unseen ones."""
+    monkeypatch.chdir(tmp_path)
+    data = load("mnist", train=300, test=200)
+    settings = {"epochs": 20, "learning_rate": 0.01, "progress": False}
+    trained = train(MLP(**SMALL), data.train_images, data.train_labels, **settings)
+    torch.save(next(iter(trained.networks)).state_dict(), "model.pt")
+    np.savez("train.npz", images=data.train_images, labels=data.train_labels)
+    np.savez("test.npz", images=data.test_images, labels=data.test_labels)
+    return tmp_path
+
+
+REPORT = ["report", "sbt_utils.networks:MLP", "model.pt", "--arguments", json.dumps(SMALL)]
+FILES = ["--train", "train.npz", "--test", "test.npz"]
+
+
+def expected_report(**options):
+    model = load_model("sbt_utils.networks:MLP", "model.pt", SMALL)
+    return report(model, load_images("train.npz"), load_images("test.npz"), **options)
+
+
+def test_a_report_equals_calling_the_library(model_folder, capsys):
+    command = [*REPORT, *FILES, "--json", "map.json", "--plot", "map.png"]
+    assert main(command) == 0
+    out, err = capsys.readouterr()
+    expected = expected_report()
+    assert out == f"{expected}\n"
+    assert err == ""
+    assert strict((model_folder / "map.json").read_text()) == strict(expected.to_json())
+    assert (model_folder / "map.png").read_bytes().startswith(b"\x89PNG")
+    files = ["map.json", "map.png", "model.pt", "test.npz", "train.npz"]
+    assert sorted(os.listdir(model_folder)) == files
+
+
+def test_a_report_takes_options(model_folder, capsys):
+    options = ["--layers", "activation1", "readout", "--resamples", "50", "--batch-size", "64"]
+    assert main([*REPORT, *FILES, *options]) == 0
+    layers = ["activation1", "readout"]
+    expected = expected_report(layers=layers, resamples=50, batch_size=64)
+    assert capsys.readouterr().out == f"{expected}\n"
+    assert main([*REPORT, "--train", "train.npz"]) == 0
+    assert "unseen" not in capsys.readouterr().out.split("What stands out")[0]
+
+
+def test_a_report_on_a_data_set_of_the_package(model_folder, capsys):
+    assert main([*REPORT, "--dataset", "mnist"]) == 0
+    assert "2560 training images and 5000 unseen images" in capsys.readouterr().out
+
+
+def test_a_report_on_a_model_in_the_folder_it_is_called_from(model_folder):
+    (model_folder / "mine.py").write_text(
+        "from sbt_utils.networks import MLP\n\ndef network(width):\n    return MLP(100, width, 3)\n"
+    )
+    arguments = ["report", "mine:network", "model.pt", "--arguments", "[20]", *FILES]
+    done = run(*arguments, folder=model_folder)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.startswith("Stress map of 3 layers, 300 training images and 200 unseen")
+    assert "Warning" not in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (REPORT, "train: give --train FILE.npz, or --dataset NAME in its place"),
+        ([*REPORT, *FILES, "--dataset", "mnist"], "train: give --train FILE.npz, or --dataset"),
+        ([*REPORT, "--test", "test.npz", "--dataset", "mnist"], "test: --dataset brings its own"),
+        ([*REPORT, "--dataset", "digits"], "dataset='digits' is not known; choose one of mnist"),
+        ([*REPORT, "--train", "none.npz"], "No such file or directory: 'none.npz'"),
+        (
+            [*REPORT, "--train", "model.pt"],
+            r"model.pt: not an npz file .* no array '(images|labels)'",
+        ),
+        (["report", "MLP", "model.pt", *FILES], "model=MLP: give package.module:ClassOrFunction"),
+        (["report", "nowhere:MLP", "model.pt", *FILES], "model=nowhere:MLP: cannot be imported"),
+        (
+            ["report", "sbt_utils.networks:MLP", "model.pt", *FILES],
+            "does not fit MLP, lacks linear",
+        ),
+        (["report", "sbt_utils.networks:MLP", "train.npz", *FILES], "not a whole checkpoint"),
+        (["report", "sbt_utils.networks:MLP", "none.pt", *FILES], "No such file .* 'none.pt'"),
+        ([*REPORT[:4], "{", *FILES], "arguments='{': not JSON"),
+        ([*REPORT[:4], "3", *FILES], "arguments='3': give an object or a list"),
+        ([*REPORT, *FILES, "--layers", "conv"], "layers: the model has no layer 'conv'; its layer"),
+        ([*REPORT, *FILES, "--resamples", "3"], "resamples=3: give an integer of 40 or more"),
+        ([*REPORT, *FILES, "--json", "none/map.json"], "json=none/map.json: there is no folder"),
+        ([*REPORT, *FILES, "--plot", "map.xyz"], "plot=map.xyz: end the name in one of"),
+        ([*REPORT, *FILES, "--device", "cuda:7"], "device='cuda:7': this machine has no such GPU"),
+    ],
+)
+def test_a_report_at_fault(model_folder, arguments, message, capsys):
+    before = sorted(os.listdir(model_folder))
+    assert main(arguments) == 2
+    out, err = capsys.readouterr()
+    assert out == ""
+    assert re.search(rf"^python -m sbt_utils: error: .*{message}", err)
+    assert sorted(os.listdir(model_folder)) == before
+
+
+def test_a_model_that_fails_on_the_images(model_folder, capsys):
+    np.savez("test.npz", images=np.zeros((4, 3, 8, 8)), labels=[0, 0, 1, 1])
+    assert main([*REPORT, *FILES]) == 2
+    error = capsys.readouterr().err
+    assert "fails on images of shape (300, 1, 10, 10) and (4, 3, 8, 8) (" in error
+    assert "Traceback" not in error
+
+
+class Spy:
+    """A pickle that leaves a trace where it is unpickled."""
+
+    def __reduce__(self):
+        return (open, ("trace", "w"))
+
+
+def test_a_hostile_checkpoint_is_refused(model_folder, capsys):
+    torch.save({"linear1.weight": Spy()}, "model.pt")
+    assert main([*REPORT, *FILES]) == 2
+    assert "holds more than tensors, which could run code" in capsys.readouterr().err
+    assert "trace" not in os.listdir(model_folder)

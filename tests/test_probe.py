@@ -2,6 +2,7 @@
 
 import copy
 import warnings
+from collections import OrderedDict
 
 import numpy as np
 import pytest
@@ -9,6 +10,7 @@ import torch
 from torch import nn
 from torch.utils.data import DataLoader, TensorDataset
 
+from sbt_utils.layer_choice import choose
 from sbt_utils.probe import load_curve
 from sbt_utils.separation import MEASURES, data_separation
 
@@ -190,6 +192,11 @@ def test_an_iterator_is_read_once(data):
         load_curve(model, iter(batches), measure="fuzziness")
 
 
+class Halved(nn.Module):
+    def forward(self, x):
+        return x / 2
+
+
 def test_arrays_and_dtypes(data):
     images, labels = data
     model = mlp()
@@ -201,8 +208,7 @@ def test_arrays_and_dtypes(data):
     half = load_curve(model.bfloat16(), images, labels)
     np.testing.assert_allclose(half.separation, expected, atol=0.05)
     whole = (images * 10).abs().long()
-    embedding = nn.Sequential(nn.Embedding(256, 4), nn.ReLU())
-    curve = load_curve(embedding, whole, labels)
+    curve = load_curve(nn.Sequential(Halved(), nn.ReLU()), whole, labels)
     assert curve.separation[0] == data_separation(whole, labels)
 
 
@@ -212,6 +218,115 @@ def test_images_move_to_the_device_of_the_model(data):
     expected = load_curve(mlp(), images, labels, measure="fuzziness").separation
     curve = load_curve(mlp().cuda(), images, labels, measure="fuzziness")
     np.testing.assert_allclose(curve.separation, expected, rtol=1e-4)
+
+
+# Embeddings, blocks and pooled features
+
+
+class Sentences(nn.Module):
+    """Embeds words and, ahead of them or after, their positions."""
+
+    def __init__(self, positions_first):
+        super().__init__()
+        torch.manual_seed(0)
+        self.words, self.positions = nn.Embedding(60, 4), nn.Embedding(6, 4)
+        self.positions_first, self.act = positions_first, nn.ReLU()
+
+    def forward(self, x):
+        places = torch.arange(x.shape[1])
+        if self.positions_first:
+            return self.act(self.positions(places) + self.words(x))
+        return self.act(self.words(x) + self.positions(places))
+
+
+def test_an_embedding_of_the_input_is_where_the_curve_starts(data):
+    images, labels = data
+    words = (images * 4 + 15).long()
+    model = Sentences(positions_first=False)
+    curve = load_curve(model, words, labels, pool=lambda h: h.mean(1))
+    assert curve.layers == ("words", "act")
+    with torch.no_grad():
+        features = model.words(words).mean(1)
+        places = model.positions.weight
+        deeper = torch.relu(model.words(words) + places).mean(1)
+    expected = [data_separation(features, labels), data_separation(deeper, labels)]
+    np.testing.assert_allclose(curve.separation, expected, rtol=1e-6)
+    assert load_curve(model, words, labels).separation[0] == pytest.approx(
+        data_separation(model.words(words), labels)
+    )
+    # Positions are no embedding of the input: all sentences have the same.
+    curve = load_curve(Sentences(positions_first=True), words, labels)
+    assert curve.layers == ("images", "act")
+
+
+class Residual(nn.Module):
+    def __init__(self, act):
+        super().__init__()
+        self.branch, self.act = nn.Linear(6, 6), act
+
+    def forward(self, x):
+        return x + self.act(self.branch(x))
+
+
+@pytest.mark.parametrize("measure", MEASURES)
+def test_repeated_blocks_are_measured_where_there_are_some(data, measure):
+    images, labels = data
+    torch.manual_seed(0)
+    act = nn.ReLU()  # one for all
+    stem = nn.Sequential(nn.Linear(6, 6), nn.ReLU())
+    stage = nn.Sequential(Residual(act), Residual(act))
+    model = nn.Sequential(OrderedDict(stem=stem, stage=stage, last=Residual(act)))
+    curve = load_curve(model, images, labels, measure=measure)
+    assert curve.layers == ("images", "stage.0", "stage.1", "last")
+    with torch.no_grad():
+        trunk = [images, model.stem(images)]
+        for block in (*model.stage, model.last):
+            trunk.append(block(trunk[-1]))
+    expected = [data_separation(h, labels, measure) for h in (images, *trunk[2:])]
+    np.testing.assert_allclose(curve.separation, expected, rtol=1e-5)
+    assert load_curve(model, images, labels, nn.ReLU).layers[1:] == (
+        *("stem.1", "stage.0.act", "stage.0.act#2", "stage.0.act#3"),
+    )
+
+
+def test_blocks_inside_of_blocks_are_not_measured(data):
+    class Stage(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.inner = nn.ModuleList([Residual(nn.ReLU()), Residual(nn.ReLU())])
+
+        def forward(self, x):
+            return self.inner[1](self.inner[0](x))
+
+    curve = load_curve(nn.Sequential(Stage(), nn.Sequential(nn.Tanh()), Stage()), *data)
+    assert curve.layers == ("images", "0", "2")
+
+
+def test_one_block_alone_leaves_the_activations(data):
+    model = nn.Sequential(Residual(nn.ReLU()), nn.Sequential(nn.Linear(6, 5), nn.Tanh()))
+    assert load_curve(model, *data).layers == ("images", "0.act", "1.1")
+
+
+def test_attention_and_parametrised_layers_are_no_blocks(data):
+    weight_norm = nn.utils.parametrizations.weight_norm
+    model = nn.Sequential(
+        *(weight_norm(nn.Linear(6, 6)), nn.ReLU(), weight_norm(nn.Linear(6, 6)), nn.ReLU())
+    )
+    assert load_curve(model, *data).layers == ("images", "1", "3")
+    assert list(
+        choose(nn.ModuleList([nn.MultiheadAttention(4, 1)] * 2 + [nn.ReLU()])).values()
+    ) == ["2"]
+
+
+def test_pooled_features(data):
+    images, labels = data
+    model = nn.Sequential(nn.Unflatten(1, (2, 3)), nn.Linear(3, 4), nn.Tanh())
+    with torch.no_grad():
+        features = model(images)
+    for pool in (lambda h: h[:, 0], lambda h: h.mean(1), lambda h: h.flatten(1)):
+        curve = load_curve(model, images, labels, pool=pool)
+        expected = [data_separation(h, labels) for h in (images, pool(features))]
+        np.testing.assert_allclose(curve.separation, expected, rtol=1e-6)
 
 
 # The model is left as it was found

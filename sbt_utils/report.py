@@ -1,0 +1,278 @@
+"""The stress map of a trained network: the load of every layer, with intervals and advice."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from functools import partial
+from textwrap import fill
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from torch import nn
+
+from sbt_utils.advice import Advice, advise, layer_states
+from sbt_utils.batches import arrays_or_loader, check_model
+from sbt_utils.bootstrap import SampledScatter, bootstrap
+from sbt_utils.layer_choice import Layers, choose
+from sbt_utils.loads import decimal, interval, load_draws, percent, shares
+from sbt_utils.probe import Pool, layer_scatter, naming
+from sbt_utils.scatter import Array
+from sbt_utils.separation import LoadCurve
+
+Images = tuple[Array, Array] | Iterable[tuple[Any, Any]]
+"""Labelled images: a tuple (images, labels) of arrays, or a loader of such batches."""
+
+FEWEST_RESAMPLES = 40
+"""Of fewer, the 2.5 percentile is hardly more than the smallest."""
+
+
+_WIDTH = 96  # of the text
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class StressMap:
+    """The loads of a network's layers on training and on unseen images, and what stands out.
+
+    Made by `report`.
+
+    Attributes
+    ----------
+    train, test : LoadCurve
+        On the training images and on unseen ones (None where there are none). A row of
+        ``separation`` is a draw of the bootstrap over images; their mean, which ``mean``,
+        ``loads`` and ``convexity`` describe, is what was measured.
+    images : tuple of int
+        How many images were measured: training and, where given, unseen ones.
+
+    Examples
+    --------
+    >>> draws = [[3.0, 3.0, 2.5, 0.0], [3.2, 3.2, 2.5, 0.0]]
+    >>> stress = StressMap(LoadCurve(draws, layers=("images", "one", "two", "three")))
+    >>> stress.table.state.tolist()
+    ['barely used', '', 'overloaded']
+    >>> [advice.finding for advice in stress.advice]
+    ['lazy', 'overloaded', 'barely used']
+    """
+
+    train: LoadCurve
+    test: LoadCurve | None = None
+    images: tuple[int, ...] = ()
+
+    @property
+    def table(self) -> pd.DataFrame:
+        """A row for each layer l = 1..L.
+
+        Columns ``layer`` (its name), ``load``, its 95 % interval ``low`` and ``high``, ``share``
+        of the whole fall; ``unseen_load`` to ``unseen_share`` likewise, where there are unseen
+        images; ``state``, see `sbt_utils.advice.layer_states`.
+        """
+        names = self.train.layers or [""] * len(self.train.mean)
+        columns: dict[str, Any] = {"layer": list(names[1:])}
+        for prefix, curve in (("", self.train), ("unseen_", self.test)):
+            if curve is not None:
+                low, high = interval(load_draws(curve))
+                columns |= {
+                    f"{prefix}load": curve.loads,
+                    f"{prefix}low": low,
+                    f"{prefix}high": high,
+                    f"{prefix}share": shares(curve),
+                }
+        columns["state"] = layer_states(self.train, self.test)
+        rows = pd.RangeIndex(1, len(self.train.mean), name="l")
+        return pd.DataFrame(columns, index=rows)
+
+    @property
+    def regime(self) -> str:
+        """``"lazy"``, ``"equiseparated"``, ``"active"`` or ``"unresolved"``, on training images."""
+        return self.train.regime
+
+    @property
+    def verdict(self) -> str:
+        """The regime in words, with the interval of the convexity; says so at an edge."""
+        return self.train.verdict
+
+    @property
+    def advice(self) -> tuple[Advice, ...]:
+        """What stands out and what the theory suggests; empty where nothing does."""
+        return advise(self.train, self.test)
+
+    def __repr__(self) -> str:
+        """Return the report as text."""
+        counts = [
+            f"{count} {kind} images"
+            for count, kind in zip(self.images, ("training", "unseen"), strict=False)
+        ]
+        table = self.table.assign(layer=[_short(name) for name in self.table.layer])
+        formats = {name: percent for name in table if str(name).endswith("share")}
+        lines = [
+            f"Stress map of {len(table)} layers" + (", " if counts else "") + " and ".join(counts),
+            "",
+            table.to_string(
+                formatters=formats, float_format=partial(decimal, digits=3), na_rep="-"
+            ),
+            "",
+            fill(f"On training images: {self.verdict}.", _WIDTH),
+        ]
+        if self.test is not None:
+            lines.append(fill(f"On unseen images: {self.test.verdict}.", _WIDTH))
+        lines += ["", *_advice_lines(self.advice)]
+        return "\n".join(line.rstrip() for line in lines)
+
+    def to_json(self) -> str:
+        """Return the stress map as JSON.
+
+        Returns
+        -------
+        str
+            An object with the keys ``measure``; ``layers`` (names of l = 0..L); ``regime``;
+            ``verdict``; ``train`` and ``test``, null or objects with ``images``, ``separation``
+            (D_0..D_L), ``separation_low``, ``separation_high``, ``convexity``, ``convexity_low``,
+            ``convexity_high``; ``table``, an object for each layer with the columns of `table` and
+            ``l``; ``advice``, an object each with the attributes of `sbt_utils.advice.Advice`. All
+            intervals are of 95 %; what is not a number is null.
+        """
+        counts = [*self.images, None, None]
+        content = {
+            "measure": self.train.measure,
+            "layers": list(self.train.layers),
+            "regime": self.regime,
+            "verdict": self.verdict,
+            "train": _curve_as_dict(self.train, counts[0]),
+            "test": None if self.test is None else _curve_as_dict(self.test, counts[1]),
+            "table": self.table.reset_index().to_dict(orient="records"),
+            "advice": [asdict(advice) for advice in self.advice],
+        }
+        return json.dumps(_plain(content), indent=1, allow_nan=False, ensure_ascii=False)
+
+
+def report(
+    model: nn.Module,
+    train: Images,
+    test: Images | None = None,
+    *,
+    layers: Layers | None = None,
+    pool: Pool | None = None,
+    resamples: int = 200,
+    seed: int = 0,
+    batch_size: int = 512,
+) -> StressMap:
+    """Map the loads of a trained network: which layers do much, which do little, and why.
+
+    One pass over the images, in evaluation mode and without gradients; the model is left as it
+    was. Data separation is that of measure ``"trace"``.
+
+    Parameters
+    ----------
+    model : torch.nn.Module
+        As in `sbt_utils.probe.load_curve`.
+    train, test : tuple (images, labels) of arrays, or loader of such batches
+        Images that the model was trained on and, if at hand, images that it has not seen. Without
+        any augmentation: the load curve is that of the images as they are.
+    layers, pool : optional
+        What to measure, as in `sbt_utils.probe.load_curve`: by default the model's repeated
+        blocks, or its activations where it has none.
+    resamples : int
+        Draws of the bootstrap over the images, see `sbt_utils.bootstrap.bootstrap`.
+    seed : int
+        Of the draws.
+    batch_size : int
+        Images in one forward pass; a loader sets its own.
+
+    Returns
+    -------
+    StressMap
+        Print it, or take its ``table``, ``advice`` or ``to_json()``;
+        `sbt_utils.stress_figures.stress_map` draws it.
+
+    Raises
+    ------
+    TypeError, ValueError
+        As `sbt_utils.probe.load_curve`; too few resamples.
+
+    Notes
+    -----
+    The intervals say how the loads of this network would vary with other images, of as many as
+    there are. They do not say how those of another network would, trained from another seed.
+
+    Examples
+    --------
+    >>> from sbt_utils.datasets import load
+    >>> from sbt_utils.networks import MLP
+    >>> data = load("mnist", train=500, test=500)
+    >>> train, test = (data.train_images, data.train_labels), (data.test_images, data.test_labels)
+    >>> report(MLP().eval(), train, test).table.layer.tolist()[:2]
+    ['activation1', 'activation2']
+    """
+    if not isinstance(resamples, int) or resamples < FEWEST_RESAMPLES:
+        raise ValueError(f"resamples={resamples!r}: give an integer of {FEWEST_RESAMPLES} or more")
+    check_model(model)
+    choose(model, layers)
+    curves, counts = [], []
+    for number, (part, images) in enumerate((("train", train), ("test", test))):
+        if images is not None:
+            with _naming_part(part):
+                batches = arrays_or_loader(images, batch_size)
+                scatters = layer_scatter(model, batches, layers, pool, _sampled)
+                for name, scatter in scatters.items():
+                    with naming(name):
+                        scatter.scatter()
+            draws = bootstrap(list(scatters.values()), resamples, [seed, number])
+            curves.append(LoadCurve(draws, "trace", tuple(scatters)))
+            counts.append(len(scatter.classes_in_order()))
+    return StressMap(curves[0], curves[1] if len(curves) > 1 else None, tuple(counts))
+
+
+def _sampled(name: str) -> SampledScatter:
+    return SampledScatter()
+
+
+@contextmanager
+def _naming_part(part: str) -> Iterator[None]:
+    """Say in errors which of the sets of images is at fault."""
+    try:
+        yield
+    except (TypeError, ValueError) as error:
+        raise type(error)(f"{part}: {error}") from error
+
+
+def _curve_as_dict(curve: LoadCurve, images: int | None) -> dict[str, Any]:
+    low, high = interval(np.atleast_2d(curve.separation))
+    ends = curve.convexity_interval or (None, None)
+    return {
+        "images": images,
+        "separation": curve.mean.tolist(),
+        "separation_low": low.tolist(),
+        "separation_high": high.tolist(),
+        "convexity": curve.convexity,
+        "convexity_low": ends[0],
+        "convexity_high": ends[1],
+    }
+
+
+def _plain(content: Any) -> Any:
+    """Return content for JSON, with null for what is not a number."""
+    if isinstance(content, dict):
+        return {name: _plain(part) for name, part in content.items()}
+    if isinstance(content, (list, tuple)):
+        return [_plain(part) for part in content]
+    return None if isinstance(content, float) and not np.isfinite(content) else content
+
+
+def _short(name: str, length: int = 32) -> str:
+    return name if len(name) <= length else "..." + name[3 - length :]
+
+
+def _advice_lines(advice: Sequence[Advice]) -> list[str]:
+    if not advice:
+        return ["Nothing stands out."]
+    lines = ["What stands out, and what to try (suggestions, not certainties):"]
+    for each in advice:
+        text = f"- {each.finding.capitalize()}. {each.text}"
+        lines.append(fill(text, _WIDTH, subsequent_indent="  "))
+        text = f"{each.evidence}. Basis: {each.basis}."
+        lines.append(fill(text, _WIDTH, initial_indent="    ", subsequent_indent="    "))
+    return lines

@@ -1,0 +1,117 @@
+"""The stress map of a network, drawn as an engineer draws that of a beam."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import matplotlib as mpl
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.colors import LinearSegmentedColormap, Normalize
+from matplotlib.figure import Figure
+from matplotlib.patches import Patch, Rectangle
+
+from sbt_utils.advice import OVERLOADED
+from sbt_utils.figures import COLOURS, STYLE
+from sbt_utils.loads import interval, load_draws, percent, shares
+from sbt_utils.report import StressMap
+from sbt_utils.separation import LoadCurve
+
+# Blue carries less than an even share, red more; told apart by colour-blind readers.
+_COLOURS = LinearSegmentedColormap.from_list(
+    "stress", mpl.colormaps["RdBu_r"](np.linspace(0.12, 0.88, 65))
+)
+_HATCHES = {"overloaded": "////", "barely used": "....", "reversed": "xxxx", "unclear": "\\\\"}
+_LOOKS = {"training": (COLOURS[0], "o"), "unseen": (COLOURS[1], "s")}
+
+
+def stress_map(stress: StressMap) -> Figure:
+    """Draw a network as a chain of members, one a layer, coloured by its share of the load.
+
+    Parameters
+    ----------
+    stress : StressMap
+        From `sbt_utils.report.report`.
+
+    Returns
+    -------
+    matplotlib.figure.Figure
+        Above, the chain on training images and, where given, on unseen ones: a wall at the input,
+        the loss pulling at the other end, each member with its share in per cent, hatched where
+        its state stands out. Below, the loads with their 95 % intervals, and an even load.
+
+    Examples
+    --------
+    >>> curve = LoadCurve([[3.0, 2.0, 1.0, 0.0], [3.2, 2.1, 1.1, 0.0]])
+    >>> [axes.get_ylabel() for axes in stress_map(StressMap(curve)).axes]
+    ['', 'load; dashed: an even one', 'share of the fall, in even shares']
+    """
+    curves = {"training": stress.train, "unseen": stress.test}
+    rows = {kind: curve for kind, curve in curves.items() if curve is not None}
+    table = stress.table
+    count = len(table)
+    names = [f"{layer} {_end(name)}".strip() for layer, name in table.layer.items()]
+    upright = max(map(len, names)) > 80 / count
+    height = 2.9 + 0.7 * len(rows) + (0.09 * max(map(len, names)) if upright else 0)
+    norm = Normalize(0, OVERLOADED)
+    with mpl.rc_context(STYLE):
+        figure = Figure(figsize=(float(np.clip(0.62 * count + 2, 6.4, 14)), height))
+        chain, loads = figure.subplots(2, 1, sharex=True, height_ratios=[0.75 * len(rows), 2.2])
+        for row, (kind, curve) in enumerate(rows.items()):
+            states = table.state.tolist() if kind == "training" else [""] * count
+            _draw_chain(chain, -row, shares(curve), states, norm)
+            _draw_loads(loads, curve, kind, shift=0.12 * (2 * row - 1) if len(rows) > 1 else 0)
+        chain.set_ylim(0.5 - len(rows), 0.5)
+        chain.set_yticks([-row for row in range(len(rows))], rows)
+        chain.tick_params(length=0, labelbottom=False)
+        chain.spines[:].set_visible(False)
+        loads.axhline(0, color="0.3", lw=0.8, zorder=0)
+        loads.set_xticks(table.index, names, rotation=90 if upright else 0)
+        loads.set(ylabel="load; dashed: an even one", xlim=(0.2, count + 1.1))
+        colours = mpl.cm.ScalarMappable(norm, _COLOURS)
+        bar = figure.colorbar(colours, ax=[chain, loads], extend="both", aspect=25, pad=0.01)
+        bar.set_label("share of the fall, in even shares")
+        handles, labels = loads.get_legend_handles_labels()
+        for state in [state for state in _HATCHES if state in set(table.state)]:
+            handles.append(Patch(facecolor="w", edgecolor="0.3", hatch=_HATCHES[state]))
+            labels.append(state)
+        figure.legend(handles, labels, loc="outside lower center", ncols=3)
+    return figure
+
+
+def _draw_chain(
+    axes: Axes, height: float, parts: np.ndarray, states: list[str], norm: Normalize
+) -> None:
+    """Draw a wall, the members between their joints, and the pull."""
+    ends: Any = {"color": "0.3", "solid_capstyle": "butt"}
+    axes.plot([0.42, 0.42], [height - 0.36, height + 0.36], lw=5, **ends)
+    axes.plot([0.45, len(parts) + 0.55], [height, height], lw=3, zorder=0, **ends)
+    for layer, (part, state) in enumerate(zip(parts, states, strict=True), start=1):
+        known = np.isfinite(part)
+        face = _COLOURS(norm(part * len(parts))) if known else "0.9"
+        frame: Any = {"facecolor": face, "edgecolor": "0.15", "hatch": _HATCHES.get(state)}
+        axes.add_patch(Rectangle((layer - 0.42, height - 0.3), 0.84, 0.6, lw=0.8, **frame))
+        text = percent(part) if known else "?"
+        # A ground of its own keeps the number legible on a hatch.
+        ground = {"boxstyle": "round,pad=0.1", "facecolor": "w", "alpha": 0.8, "linewidth": 0}
+        axes.text(layer, height, text, ha="center", va="center", fontsize=8.5, bbox=ground)
+    joints = np.arange(len(parts) + 1) + 0.5
+    axes.plot(joints[1:], np.full(len(parts), height), "o", color="0.3", ms=4)
+    pull = {"arrowstyle": "-|>", "color": "0.3", "lw": 1.6}
+    axes.annotate("", (len(parts) + 1.05, height), (len(parts) + 0.5, height), arrowprops=pull)
+
+
+def _draw_loads(axes: Axes, curve: LoadCurve, kind: str, shift: float) -> None:
+    colour, marker = _LOOKS[kind]
+    layers = np.arange(1, len(curve.mean)) + shift
+    low, high = interval(load_draws(curve))
+    style: Any = {"fmt": marker, "color": colour, "capsize": 2.5, "elinewidth": 1.2}
+    # An interval of no width may miss its middle by rounding.
+    reach = np.stack([curve.loads - low, high - curve.loads]).clip(min=0)
+    axes.errorbar(layers, curve.loads, yerr=reach, label=f"{kind} images", **style)
+    axes.axhline(curve.loads.mean(), color=colour, lw=1, ls="--")
+
+
+def _end(name: str, length: int = 14) -> str:
+    """Return the end of a layer's name."""
+    return name if len(name) <= length else "…" + name[1 - length :]

@@ -1,0 +1,235 @@
+"""The rules for what stands out, exactly at their edges."""
+
+import numpy as np
+import pytest
+from scipy.stats import spearmanr
+
+from sbt_utils.advice import BARELY_USED, OVERFITTED, OVERLOADED, advise, layer_states
+from sbt_utils.loads import interval, load_draws, shares
+from sbt_utils.results import RESULTS, load
+from sbt_utils.separation import REGIME_TOLERANCE, LoadCurve
+
+STEP = 2.0**-10  # a difference that is exact in binary
+
+
+def curve(loads, spread=0.0):
+    """Return a curve of given loads, each of which varies by ± spread in its draws by itself."""
+    loads = np.asarray(loads, float)
+    draws = [loads]
+    for layer in range(len(loads)):
+        for sign in (1, -1):
+            draws += [loads + sign * spread * (np.arange(len(loads)) == layer)] * 2
+    falls = np.cumsum(np.array(draws), axis=1)
+    start = 8.0
+    return LoadCurve(np.column_stack([np.full(len(draws), start), start - falls]))
+
+
+def findings(*curves):
+    return [advice.finding for advice in advise(*curves)]
+
+
+# Numbers -------------------------------------------------------------------------------------
+
+
+def test_loads_shares_and_intervals():
+    one = curve([2, 1, 1], spread=0.5)
+    np.testing.assert_array_equal(one.loads, [2, 1, 1])
+    np.testing.assert_array_equal(shares(one), [0.5, 0.25, 0.25])
+    low, high = interval(load_draws(one))
+    np.testing.assert_array_equal([low, high], [[1.5, 0.5, 0.5], [2.5, 1.5, 1.5]])
+    assert np.isnan(shares(curve([-1, 0.5, 0.5]))).all()
+
+
+@pytest.fixture(scope="module")
+def published():
+    """Return the loads of published networks, (noise, slope, seed, layer), and their results."""
+    diagram = load(RESULTS / "dropout.nc")
+    loads = {part: -np.diff(diagram[f"separation_{part}"]) for part in ("train", "test")}
+    return loads, diagram
+
+
+def test_thresholds_set_the_published_networks_apart(published):
+    loads, diagram = published
+    states = [
+        [
+            layer_states(LoadCurve(train), LoadCurve(test))
+            for train, test in zip(
+                diagram.separation_train.sel(slope=slope).values.reshape(-1, 8),
+                diagram.separation_test.sel(slope=slope).values.reshape(-1, 8),
+                strict=True,
+            )
+        ]
+        for slope in (0, 1)
+    ]
+    over, idle = (
+        [np.mean([state in network for network in networks]) for networks in states]
+        for state in ("overloaded", "barely used")
+    )
+    np.testing.assert_allclose(over, [0.01, 0.96], atol=0.005)
+    np.testing.assert_allclose(idle, [0, 0.54], atol=0.005)
+    kept = loads["test"].sum(axis=-1) / loads["train"].sum(axis=-1)
+    np.testing.assert_allclose([kept.min(), kept.max()], [0.60, 0.94], atol=0.005)
+    assert kept.min() > OVERFITTED
+    gap = diagram.accuracy_train - diagram.accuracy_test
+    assert spearmanr(kept.ravel(), gap.values.ravel()).statistic == pytest.approx(-0.85, abs=0.005)
+
+
+# States --------------------------------------------------------------------------------------
+
+
+def test_overloaded_from_so_many_even_shares_on():
+    even = 1.0
+    rest = (4 - OVERLOADED * even) / 3
+    assert layer_states(curve([rest, rest, rest, OVERLOADED])) == ["", "", "", "overloaded"]
+    less = (4 - OVERLOADED + STEP) / 3
+    assert layer_states(curve([less, less, less, OVERLOADED - STEP])) == [""] * 4
+
+
+def test_layers_without_a_load_do_not_overload_the_others():
+    # Three of seven layers idle: an even share of all is 4/7, twice of it 8/7.
+    assert layer_states(curve([1.2, 0.9, 0, 0, 0, 0.9, 1])) == [
+        "",
+        "",
+        *["barely used"] * 3,
+        "",
+        "",
+    ]
+    # As many times what the other used layers carry on average, here 1.
+    most = OVERLOADED * 1
+    assert layer_states(curve([most, 1, 0, 0, 0, 1, 1]))[0] == "overloaded"
+    assert layer_states(curve([most - STEP, 1, 0, 0, 0, 1, 1]))[0] == ""
+    assert layer_states(curve([0, 0, 1])) == ["barely used", "barely used", "overloaded"]
+
+
+def test_overloaded_only_if_surely_above_an_even_share():
+    # A draw of the last load at 3 - s leaves an even share of (6 - s) / 4 : equal at s = 2.
+    assert layer_states(curve([1, 1, 1, 3], spread=2 - STEP))[3] == "overloaded"
+    assert layer_states(curve([1, 1, 1, 3], spread=2))[3] != "overloaded"
+
+
+def test_overloaded_only_if_the_load_is_surely_larger_than_on_unseen_images():
+    train = curve([1, 1, 1, 5])
+    assert layer_states(train, curve([1, 1, 1, 5]))[3] == ""
+    assert layer_states(train, curve([1, 1, 1, 5 - STEP]))[3] == "overloaded"
+    assert layer_states(train, curve([-1, 0, 0, 4], spread=1 - STEP))[3] == "overloaded"
+    assert layer_states(train, curve([-1, 0, 0, 4], spread=1))[3] == ""
+
+
+@pytest.mark.parametrize("sign", [1, -1])
+def test_barely_used_up_to_a_part_of_an_even_share_however_sure(sign):
+    part = sign * BARELY_USED
+    rest = (4 - part) / 3
+    assert layer_states(curve([part, rest, rest, rest]))[0] == "barely used"
+    part += sign * STEP
+    rest = (4 - part) / 3
+    assert layer_states(curve([part, rest, rest, rest]))[0] == ("" if sign > 0 else "reversed")
+
+
+def test_barely_used_is_not_told_from_zero_but_surely_below_an_even_share():
+    # The even share is 1; the spread of the first load moves it by a quarter.
+    loads = [0.25, 1.25, 1.25, 1.25]
+    assert layer_states(curve(loads, spread=0.25 - STEP))[0] == ""
+    assert layer_states(curve(loads, spread=0.25))[0] == "barely used"
+    assert layer_states(curve(loads, spread=1 - STEP))[0] == "barely used"
+    assert layer_states(curve(loads, spread=1))[0] == "unclear"
+
+
+def test_an_identity_layer_without_any_spread_is_barely_used():
+    assert layer_states(curve([1, 0, 0, 1, 1])) == ["", "barely used", "barely used", "", ""]
+
+
+def test_reversed_if_surely_below_zero():
+    assert layer_states(curve([2, -1, 2, 2], spread=1 - STEP)) == ["", "reversed", "", ""]
+    assert layer_states(curve([2, -1, 2, 2], spread=1)) == ["", "barely used", "", ""]
+
+
+def test_a_curve_that_does_not_fall_has_no_states():
+    assert layer_states(curve([1, -1, 0])) == ["", "", ""]
+
+
+# Advice --------------------------------------------------------------------------------------
+
+
+def bent(convexity, spread=0.0):
+    """Two layers: the convexity is that of the middle point alone."""
+    return curve([2 + 4 * convexity, 2 - 4 * convexity], spread)
+
+
+@pytest.mark.parametrize(("sign", "finding"), [(1, "active"), (-1, "lazy")])
+def test_the_shape_is_named_outside_the_tolerance(sign, finding):
+    assert findings(bent(sign * (REGIME_TOLERANCE + STEP))) == [finding]
+    assert findings(bent(sign * (REGIME_TOLERANCE - STEP))) == []
+    # Regime beyond doubt or none: an interval that reaches over the edge is no ground for advice.
+    assert findings(bent(sign * 0.1, spread=0.2)) == [finding]
+    assert findings(bent(sign * 0.1, spread=0.4)) == []
+
+
+def test_what_the_theory_suggests_for_the_shape():
+    (lazy,), (active,) = advise(bent(-0.2)), advise(bent(0.2))
+    assert "More noise" in lazy.text
+    assert "less nonlinear" in lazy.text
+    assert "Less noise" in active.text
+    assert "more nonlinear" in active.text
+    assert lazy.evidence == "convexity -0.200 (-0.200 to -0.200), threshold 0.05 either way"
+    assert lazy.basis == active.basis == "the phase diagram of noise and nonlinearity"
+
+
+def test_overfitted_below_a_part_of_the_fall():
+    train = curve([1, 1, 1, 1])
+    unseen = np.array([1, 1, 1, 1]) * OVERFITTED
+    assert findings(train, curve(unseen)) == []
+    less = unseen - STEP
+    assert findings(train, curve(less)) == ["overfitted"]
+    assert findings(train, curve(less - 0.125, spread=0.25)) == ["overfitted"]
+    assert findings(train, curve(less - 0.125, spread=0.75)) == []
+    (advice,) = advise(train, curve([0.25, 0.25, 0.25, 0.25]))
+    assert advice.evidence == (
+        "D falls by 4.00 on the training images, by 1.00 on unseen ones: 0.25 (0.25 to 0.25) of "
+        "it, threshold 0.5"
+    )
+    assert "dropout" in advice.text
+
+
+def test_no_more_noise_is_suggested_for_an_active_curve():
+    train = curve([3, 0.75, 0.5])
+    active, overfitted = advise(train, curve([0.75, 0.25, 0.125]))[:2]
+    assert [active.finding, overfitted.finding] == ["active", "overfitted"]
+    assert "noise" not in overfitted.text
+
+
+def test_layers_are_named_with_their_evidence():
+    train = curve([1, 0, 1, 0, 6])
+    names = ("images", "stem", "block1", "block2", "block3", "block4")
+    train = LoadCurve(train.separation, layers=names)
+    unseen = curve([1, 0, 1, 0, 4])
+    advice = {each.finding: each for each in advise(train, unseen)}
+    assert set(advice) == {"lazy", "overloaded", "barely used"}
+    assert advice["barely used"].layers == ("block1", "block3")
+    assert "block1, block3" in advice["barely used"].text
+    assert advice["overloaded"].layers == ("block4",)
+    alone = {each.finding: each for each in advise(train)}
+    assert alone["overloaded"].evidence == (
+        "loads block4: 6.00 (6.00 to 6.00), 75% of the fall; an even share is 20% (at least 2 even "
+        "shares; no unseen data to compare with)"
+    )
+    assert advice["overloaded"].evidence == (
+        "loads block4: 6.00 (6.00 to 6.00), 75% of the fall, 67% on unseen data; an even share is "
+        "20% (at least 2 even shares; more than on unseen data)"
+    )
+
+
+def test_layers_without_names_go_by_their_number():
+    advice = advise(curve([1, 0, 1, 1, 1]))
+    assert [each.layers for each in advice if each.finding == "barely used"] == [("l = 2",)]
+
+
+def test_a_curve_that_does_not_fall():
+    (advice,) = advise(curve([1, -1, 0], spread=0.5))
+    assert advice.finding == "unresolved"
+    assert "falls by 0.00 (-0.50 to 0.50)" in advice.evidence
+    assert findings(curve([1, -1, 0]), curve([1, 1, 1])) == ["unresolved"]
+
+
+def test_an_even_network_has_a_clean_bill():
+    assert advise(curve([1, 1, 1, 1], spread=0.125)) == ()
+    assert advise(curve([1, 1, 1, 1], spread=0.125), curve([0.75, 0.75, 0.75, 0.75])) == ()

@@ -1,0 +1,222 @@
+"""Models from checkpoints and images from npz files, those at fault included."""
+
+import io
+import pickle
+import zipfile
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+from sbt_utils.model_files import load_images, load_model, load_state
+from sbt_utils.networks import MLP
+
+NETWORK = "sbt_utils.networks:MLP"
+SMALL = {"inputs": 4, "width": 5, "hidden_layers": 2, "classes": 3}
+
+
+@pytest.fixture
+def network():
+    torch.manual_seed(0)
+    return MLP(**SMALL)
+
+
+def saved(content, folder):
+    path = folder / "model.pt"
+    torch.save(content, path)
+    return path
+
+
+def assert_equal(state, expected):
+    assert list(state) == list(expected)
+    for name, tensor in expected.items():
+        assert torch.equal(state[name], tensor), name
+
+
+# Models --------------------------------------------------------------------------------------
+
+
+def test_a_model_computes_what_the_saved_one_did(network, tmp_path):
+    network.eval()
+    images = torch.randn(6, 4)
+    path = saved(network.state_dict(), tmp_path)
+    for arguments in (SMALL, [4, 5, 2, 3]):
+        model = load_model(NETWORK, path, arguments).eval()
+        assert torch.equal(model(images), network(images))
+
+
+def test_a_function_or_a_nested_name_makes_a_model_as_well(tmp_path, monkeypatch):
+    (tmp_path / "zoo.py").write_text(
+        "from torch import nn\n\n"
+        "def small():\n    return nn.Linear(2, 1)\n\n"
+        "class Family:\n    member = staticmethod(small)\n"
+    )
+    monkeypatch.syspath_prepend(tmp_path)
+    path = saved(nn.Linear(2, 1).state_dict(), tmp_path)
+    for target in ("zoo:small", "zoo:Family.member"):
+        assert_equal(load_model(target, path).state_dict(), torch.load(path, weights_only=True))
+
+
+def test_half_precision_weights_fit_a_full_model(network, tmp_path):
+    path = saved(
+        {k: v.half() if v.is_floating_point() else v for k, v in network.state_dict().items()},
+        tmp_path,
+    )
+    assert load_model(NETWORK, path, SMALL).readout.weight.dtype == torch.float32
+
+
+@pytest.mark.parametrize(
+    ("target", "arguments", "message"),
+    [
+        ("MLP", None, "^model=MLP: give package.module:ClassOrFunction$"),
+        (":MLP", None, "give package.module:ClassOrFunction$"),
+        ("sbt_utils.networks:", None, "give package.module:ClassOrFunction$"),
+        ("no_such_package:MLP", None, r"cannot be imported \(ModuleNotFoundError: No module named"),
+        ("sbt_utils.networks:MPL", None, r"cannot be imported \(AttributeError: .*'MPL'"),
+        ("sbt_utils.separation:MEASURES", None, "tuple given; name a class or a function"),
+        ("builtins:dict", None, "gives a dict; name a torch.nn.Module"),
+        (NETWORK, {"depth": 3}, r"arguments \{'depth': 3\} fails \(TypeError: .*'depth'"),
+        (NETWORK, {"width": 0}, r"fails \(ValueError: width=0: give at least 1\); give those it"),
+        ("torch.nn:Linear", None, "the call with no arguments fails"),
+    ],
+)
+def test_models_that_cannot_be_made(network, tmp_path, target, arguments, message):
+    with pytest.raises(ValueError, match=message):
+        load_model(target, saved(network.state_dict(), tmp_path), arguments)
+
+
+def test_weights_that_do_not_fit_are_named(network, tmp_path):
+    path = saved(network.state_dict(), tmp_path)
+    with pytest.raises(ValueError, match="does not fit") as error:
+        load_model(NETWORK, path, SMALL | {"hidden_layers": 3, "width": 6})
+    assert str(error.value) == (
+        f"checkpoint={path}: does not fit MLP, lacks linear3.weight, linear3.bias, norm3.weight "
+        "and 4 more; has in other shapes linear1.weight (5, 4) for (6, 4), linear1.bias (5,) for "
+        "(6,), norm1.weight (5,) for (6,) and 10 more; give the model and the arguments it was "
+        "saved from"
+    )
+    with pytest.raises(ValueError, match=r"does not fit MLP, has besides linear2\.weight, linear2"):
+        load_model(NETWORK, path, SMALL | {"hidden_layers": 1})
+
+
+# Checkpoints ---------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("key", [None, "state_dict", "model_state_dict", "model"])
+@pytest.mark.parametrize("prefix", ["", "module.", "_orig_mod.", "module._orig_mod."])
+def test_usual_wrappings_are_taken_off(network, tmp_path, key, prefix):
+    state = network.state_dict()
+    content = {prefix + name: tensor for name, tensor in state.items()}
+    content = {key: content, "epoch": 7} if key else content
+    assert_equal(load_state(saved(content, tmp_path)), state)
+
+
+def test_a_prefix_of_some_names_only_is_theirs(tmp_path):
+    state = {"module.weight": torch.ones(2), "other.weight": torch.ones(1)}
+    assert list(load_state(saved(state, tmp_path))) == list(state)
+
+
+class Spy:
+    """What a hostile pickle would do on being read."""
+
+    called = False
+
+    def __reduce__(self):
+        return (spied, ())
+
+
+def spied():
+    Spy.called = True
+
+
+@pytest.mark.parametrize("content", [Spy(), {"weight": torch.ones(2), "extra": Spy()}])
+def test_pickled_objects_are_refused_and_never_run(tmp_path, content):
+    Spy.called = False
+    path = saved(content, tmp_path)
+    with pytest.raises(ValueError, match="holds more than tensors, which could run code, and is"):
+        load_state(path)
+    assert not Spy.called
+
+
+def test_a_whole_pickled_model_is_refused(network, tmp_path):
+    with pytest.raises(ValueError, match=r"save the state_dict alone, torch\.save\(model\.state"):
+        load_state(saved(network, tmp_path))
+
+
+def test_the_format_of_old_is_refused(network, tmp_path):
+    path = tmp_path / "old.pt"
+    torch.save(network.state_dict(), path, _use_new_zipfile_serialization=False)
+    with pytest.raises(ValueError, match=r"not a checkpoint; .* with PyTorch 1\.6 or newer"):
+        load_state(path)
+
+
+@pytest.mark.parametrize(
+    "content", [b"", b"weights", pickle.dumps({"weight": 1}), b"\x93NUMPY\x01\x00"]
+)
+def test_other_files_are_no_checkpoints(tmp_path, content):
+    path = tmp_path / "model.pt"
+    path.write_bytes(content)
+    with pytest.raises(ValueError, match=f"^checkpoint={path}: not a checkpoint; give a file that"):
+        load_state(path)
+
+
+def test_a_zip_file_of_something_else_is_no_checkpoint(tmp_path):
+    path = tmp_path / "model.pt"
+    with zipfile.ZipFile(path, "w") as file:
+        file.writestr("notes.txt", "weights")
+    with pytest.raises(ValueError, match=r"not a whole checkpoint \(.+\)$"):
+        load_state(path)
+
+
+def test_a_damaged_checkpoint(network, tmp_path):
+    path = saved(network.state_dict(), tmp_path)
+    path.write_bytes(path.read_bytes()[:-100])
+    with pytest.raises(ValueError, match=r"not a (whole )?checkpoint"):
+        load_state(path)
+
+
+@pytest.mark.parametrize(
+    "content", [torch.ones(3), [torch.ones(3)], {"epoch": 3}, {3: torch.ones(1)}]
+)
+def test_tensors_that_are_no_state_dict(tmp_path, content):
+    with pytest.raises(ValueError, match=r"holds no state_dict; save model\.state_dict\(\), alone"):
+        load_state(saved(content, tmp_path))
+
+
+def test_a_checkpoint_that_is_not_there(tmp_path):
+    with pytest.raises(FileNotFoundError, match=r"model\.pt"):
+        load_state(tmp_path / "model.pt")
+
+
+# Images --------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("save", [np.savez, np.savez_compressed])
+def test_images_come_back_as_they_were(tmp_path, save):
+    images, labels = np.random.default_rng(0).random((6, 1, 2, 2)), np.arange(6) % 3
+    save(tmp_path / "images.npz", images=images, labels=labels, more=1)
+    found = load_images(tmp_path / "images.npz")
+    np.testing.assert_array_equal(found[0], images)
+    np.testing.assert_array_equal(found[1], labels)
+
+
+def test_images_at_fault(tmp_path):
+    path = tmp_path / "images.npz"
+    with pytest.raises(FileNotFoundError):
+        load_images(path)
+    np.savez(path, images=np.zeros(3))
+    with pytest.raises(ValueError, match=r"it has no array 'labels'\); write it by numpy\.savez"):
+        load_images(path)
+    np.savez(path, images=np.zeros(3), labels=np.array([Spy()], dtype=object))
+    with pytest.raises(ValueError, match=r"not an npz file of images \(.*allow_pickle=False"):
+        load_images(path)
+    for content in (b"", b"images", path.read_bytes()[:-30]):
+        path.write_bytes(content)
+        with pytest.raises(ValueError, match="not an npz file of images"):
+            load_images(path)
+    single = io.BytesIO()
+    np.save(single, np.zeros(3))
+    path.write_bytes(single.getvalue())
+    with pytest.raises(ValueError, match="no archive of arrays"):
+        load_images(path)
