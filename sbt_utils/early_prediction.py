@@ -1,0 +1,241 @@
+"""What can be seen early in training of how well a network will read: shape, loss, sharpness."""
+
+import json
+import shutil
+import time
+from collections.abc import Mapping, Sequence
+from itertools import product
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import xarray as xr
+from tqdm.auto import tqdm
+
+from sbt_utils import results
+from sbt_utils.datasets import Dataset
+from sbt_utils.evaluation import evaluate
+from sbt_utils.generalisation import spearman
+from sbt_utils.networks import MLP
+from sbt_utils.sharpness import sharpness
+from sbt_utils.training import Training, train
+
+SOURCES = {
+    "dropout": (0.0, 0.04, 0.08, 0.12, 0.2, 0.3),
+    "learning_rate": (3e-4, 1e-3, 3e-3, 1e-2, 3e-2, 1e-1),
+}
+"""Levels of the two sources of noise."""
+
+SLOPES = (0.0, 0.4)
+CHECKPOINTS = (10, 30, 100)
+"""Epochs after which networks are measured."""
+
+
+def follow(
+    data: Dataset,
+    source: str,
+    seed: int,
+    levels: Sequence[float],
+    slopes: Sequence[float] = SLOPES,
+    checkpoints: Sequence[int] = CHECKPOINTS,
+    validation: int = 1000,
+    progress: bool = False,
+) -> xr.Dataset:
+    """Train the published network, one of each kind, and measure it on the way.
+
+    Parameters
+    ----------
+    data : Dataset
+        The first `validation` test images are kept apart from the others.
+    source : {"dropout", "learning_rate"}
+        Of noise.
+    seed : int
+        Every network has a seed of its own, made of this one, its level and its slope.
+    levels, slopes : sequence of float
+        Of the source of noise, and of the leaky ReLU.
+    checkpoints : sequence of int
+        Epochs after which to measure, rising; the last is the end of training.
+    validation : int
+        How many test images.
+    progress : bool
+        Show a progress bar.
+
+    Returns
+    -------
+    xarray.Dataset
+        (noise, slope, checkpoint): ``separation`` (and layer), ``loss``, ``accuracy_train`` and
+        ``sharpness`` (to 5 %) of all training images in evaluation mode; ``loss_trained``, of the
+        epoch as it was trained, with dropout and the batches' statistics; ``accuracy_validation``.
+        (noise, slope): ``accuracy_test`` at the end, on the test images that are left.
+
+    Raises
+    ------
+    ValueError
+        If `validation` leaves no test image, or as `sbt_utils.training.train`.
+
+    Examples
+    --------
+    >>> from sbt_utils.datasets import load
+    >>> few = load("mnist", train=100, test=200)
+    >>> early = follow(few, "dropout", 0, [0.0, 0.1], [0.0], [1, 2], validation=100)
+    >>> dict(early.sharpness.sizes)
+    {'noise': 2, 'slope': 1, 'checkpoint': 2}
+    """
+    if not 0 < validation < len(data.test_images):
+        raise ValueError(
+            f"validation={validation}: of {len(data.test_images)} test images, "
+            "keep at least one apart and leave at least one"
+        )
+    training = data.train_images, data.train_labels
+    kept = data.test_images[:validation], data.test_labels[:validation]
+    unseen = data.test_images[validation:], data.test_labels[validation:]
+    level, slope = (grid.ravel() for grid in np.meshgrid(levels, slopes, indexing="ij"))
+    seeds = np.random.SeedSequence([seed, list(SOURCES).index(source)]).generate_state(len(level))
+    settings = {source: level, "negative_slope": slope, "seeds": seeds.tolist()}
+    network = MLP(inputs=data.train_images[0].numel(), classes=data.classes)
+    run: Training | None = None
+    measured = []
+    for epoch in tqdm(checkpoints, desc=f"{source}, seed {seed}", disable=not progress):
+        state = run.state if run else None
+        run = train(network, *training, epochs=epoch, resume=state, progress=False, **settings)
+        networks = list(run.networks)
+        here = evaluate(networks, *training).rename(accuracy="accuracy_train")
+        here["loss_trained"] = "member", run.state["loss"].numpy()
+        here["sharpness"] = "member", [sharpness(each, *training, 0.05) for each in networks]
+        here["accuracy_validation"] = evaluate(networks, *kept).accuracy
+        measured.append(here)
+    early = xr.concat(measured, xr.Variable("checkpoint", list(checkpoints)))
+    early["accuracy_test"] = evaluate(networks, *unseen).accuracy
+    cells = pd.MultiIndex.from_product([range(len(levels)), list(slopes)], names=["noise", "slope"])
+    early = early.assign_coords(xr.Coordinates.from_pandas_multiindex(cells, "member"))
+    early = early.unstack("member").transpose("noise", "slope", "checkpoint", "layer")
+    return early.assign_coords(level=("noise", list(levels))).drop_vars("noise")
+
+
+def early_prediction(
+    data: Dataset,
+    seeds: Sequence[int],
+    out: Path,
+    sources: Mapping[str, Sequence[float]] = SOURCES,
+    progress: bool = True,
+    **settings: Any,
+) -> xr.Dataset:
+    """Follow networks of both sources of noise over several seeds, and save what was measured.
+
+    What is done for one seed and one source is kept in a folder beside `out` until all are: call
+    again to go on after an interruption.
+
+    Parameters
+    ----------
+    data : Dataset
+    seeds : sequence of int
+    out : pathlib.Path
+        The results file, ending in ``.nc``.
+    sources : mapping of str to sequence of float
+        Levels by source of noise, equally many of each.
+    progress : bool
+        Show progress bars.
+    **settings
+        ``slopes``, ``checkpoints`` and ``validation`` of `follow`.
+
+    Returns
+    -------
+    xarray.Dataset
+        From `follow`, with dimensions ``source`` and ``seed`` more.
+
+    Raises
+    ------
+    ValueError
+        If the folder holds parts of another experiment, or as `follow`.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> from sbt_utils.datasets import load
+    >>> few = load("mnist", train=100, test=200)
+    >>> short = {"slopes": [0.0], "checkpoints": [1], "validation": 100, "progress": False}
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     early = early_prediction(few, [0, 1], Path(folder) / "e.nc", {"dropout": [0]}, **short)
+    >>> dict(early.accuracy_test.sizes)
+    {'source': 1, 'seed': 2, 'noise': 1, 'slope': 1}
+    """
+    out = Path(out)
+    parts = out.with_suffix(".parts")
+    configuration = {"data": data.source, "train": len(data.train_images), **settings}
+    configuration["sources"] = {source: list(levels) for source, levels in sources.items()}
+    measured: dict[str, list[xr.Dataset]] = {source: [] for source in sources}
+    for seed, (source, levels) in product(seeds, sources.items()):
+        part = parts / f"{source}_{seed}.nc"
+        if not part.exists():
+            start = time.time()
+            early = follow(data, source, seed, levels, progress=progress, **settings)
+            results.save(early, part, configuration, time.time() - start)
+        measured[source].append(results.load(part))
+        if json.loads(measured[source][-1].attrs["configuration"]) != configuration:
+            raise ValueError(f"{part} is part of another experiment: remove it, or go on with that")
+    numbers = xr.Variable("seed", list(seeds))
+    by_source = [xr.concat(each, numbers) for each in measured.values()]
+    early = xr.concat(by_source, xr.Variable("source", list(sources)))
+    wall_time = sum(part.attrs["wall_time_seconds"] for each in measured.values() for part in each)
+    results.save(early, out, configuration | {"seeds": list(seeds)}, wall_time)
+    shutil.rmtree(parts)
+    return results.load(out)
+
+
+def learned_elsewhere(
+    predictor: xr.DataArray, accuracy: xr.DataArray, groups: Sequence[str], degree: int = 2
+) -> xr.DataArray:
+    """Return how well a rule fitted to all other groups of networks puts those of one in order.
+
+    The rule gives the accuracy, less the mean of its group, as a polynomial in the rank of the
+    predictor among the networks that it is fitted to. A parabola can have its summit in between:
+    unlike a rank correlation it does not ask that more of the predictor be always better, or always
+    worse.
+
+    Parameters
+    ----------
+    predictor, accuracy : xarray.DataArray
+        Of the same dimensions; networks where either is nan are left out.
+    groups : sequence of str
+        Dimensions: each combination of their values is a group.
+    degree : int
+        Of the polynomial, at least 1.
+
+    Returns
+    -------
+    xarray.DataArray
+        Of the dimensions `groups`: Spearman's rank correlation of the accuracies that the rule
+        gives to the group's networks with those that they have.
+
+    Raises
+    ------
+    ValueError
+        If there is only one group.
+
+    Examples
+    --------
+    >>> shape = xr.DataArray(2 * [[-0.2, -0.1, 0.0, 0.12]], dims=("slope", "seed"))
+    >>> learned_elsewhere(shape, 0.9 - shape**2, ["slope"]).values.round(6)
+    array([1., 1.])
+    """
+    order = (*groups, ...)
+    first = accuracy.transpose(*order)
+    shape = first.shape[: len(groups)]
+    y = first.values.reshape(int(np.prod(shape)), -1)
+    x = predictor.transpose(*first.dims).values.reshape(y.shape)
+    if len(y) < 2:
+        raise ValueError(f"groups={list(groups)} make one group: there is nothing to learn from")
+    y = np.where(np.isfinite(x), y, np.nan)
+    y = y - np.nanmean(y, axis=1, keepdims=True)
+    known = np.isfinite(x) & np.isfinite(y)
+    scores = []
+    for place in range(len(y)):
+        others = known & (np.arange(len(y)) != place)[:, None]
+        sample = np.sort(x[others])
+        rank = np.searchsorted(sample, np.where(known, x, 0.0)) / len(sample)
+        rule = np.polynomial.Polynomial.fit(rank[others], y[others], degree)
+        given = np.where(known[place], rule(rank[place]), np.nan)
+        scores.append(spearman(given, y[place]))
+    coords = {name: accuracy[name] for name in groups if name in accuracy.coords}
+    return xr.DataArray(np.reshape(scores, shape), coords, list(groups))

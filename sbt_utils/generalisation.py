@@ -1,0 +1,237 @@
+"""How far the shape of a load curve tells how well the network reads what it has not seen.
+
+Rank correlations of a predictor with the accuracy: what is held fixed is named, and the bootstrap
+gives an interval.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import xarray as xr
+from scipy.stats import rankdata
+
+from sbt_utils.diagrams import convexity, failed, whole_curves
+from sbt_utils.separation import LoadCurve
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """A number and the interval that the bootstrap gives it.
+
+    Parameters
+    ----------
+    value, low, high : float
+        The number, and the ends of the interval; nan where there is none.
+
+    Examples
+    --------
+    >>> str(Estimate(-0.914, -0.93, -0.9))
+    '-0.91 (-0.93 to -0.90)'
+    """
+
+    value: float
+    low: float
+    high: float
+
+    def __str__(self) -> str:
+        """Write it with two digits."""
+        return f"{self.value:.2f} ({self.low:.2f} to {self.high:.2f})"
+
+
+def networks_of(diagram: xr.Dataset, least: float = 0.5) -> xr.Dataset:
+    """Return the shape and the accuracy of every network that has both.
+
+    Parameters
+    ----------
+    diagram : xarray.Dataset
+        ``separation_train`` (..., layer); ``accuracy_train``, ``accuracy_test`` (...), fractions.
+    least : float
+        Training accuracy, a fraction, below which a network has failed.
+
+    Returns
+    -------
+    xarray.Dataset
+        (...): ``convexity``; ``bend``, its magnitude; ``imbalance``; ``accuracy``, of the test
+        images, a fraction; ``loss``, if the diagram has ``loss_train``. All nan for networks that
+        failed (`sbt_utils.diagrams.failed`).
+
+    Examples
+    --------
+    >>> seeds = xr.Dataset({"separation_train": (("seed", "layer"), [[4, 3, 0], [4, 1, 0]]),
+    ...                     "accuracy_train": ("seed", [0.9, 0.1]),
+    ...                     "accuracy_test": ("seed", [0.8, 0.1])})
+    >>> networks_of(seeds).bend.values
+    array([0.25,  nan])
+    """
+    curves = whole_curves(diagram)
+    imbalance = xr.apply_ufunc(
+        lambda curve: LoadCurve(curve).imbalance if np.isfinite(curve).all() else np.nan,
+        curves,
+        input_core_dims=[["layer"]],
+        vectorize=True,
+    )
+    columns = {
+        "convexity": convexity(curves),
+        "bend": abs(convexity(curves)),
+        "imbalance": imbalance,
+        "accuracy": diagram.accuracy_test,
+    }
+    if "loss_train" in diagram:
+        columns["loss"] = diagram.loss_train
+    return xr.Dataset(columns).where(~failed(diagram, least) & columns["convexity"].notnull())
+
+
+def spearman(first: np.ndarray, second: np.ndarray) -> np.ndarray:
+    """Return Spearman's rank correlation along the last axis, for many samples at once.
+
+    Parameters
+    ----------
+    first, second : ndarray, shape (..., n)
+        Pairs where either is nan are left out.
+
+    Returns
+    -------
+    ndarray, shape (...)
+        nan where fewer than two pairs are left, or where one of the two is constant.
+
+    Examples
+    --------
+    >>> spearman(np.array([[1.0, 2.0, 3.0], [1.0, 2.0, 3.0]]), np.array([[1, 4, 9], [9, 4, 1]]))
+    array([ 1., -1.])
+    """
+    first, second = np.broadcast_arrays(np.asarray(first, float), np.asarray(second, float))
+    both = np.isfinite(first) & np.isfinite(second)
+    count = np.maximum(both.sum(-1, keepdims=True), 1)
+    deviations = []
+    for values in (first, second):
+        ranks = rankdata(np.where(both, values, np.nan), axis=-1, nan_policy="omit")
+        ranks = np.where(both, ranks, 0.0)
+        deviations.append(np.where(both, ranks - ranks.sum(-1, keepdims=True) / count, 0.0))
+    one, other = deviations
+    scale = np.sqrt((one**2).sum(-1) * (other**2).sum(-1))
+    return np.divide(
+        (one * other).sum(-1), scale, out=np.full(scale.shape, np.nan), where=scale > 0
+    )
+
+
+def rank_correlation_at(
+    predictor: xr.DataArray,
+    accuracy: xr.DataArray,
+    fixed: Sequence[str] = (),
+    draws: int = 1000,
+    level: float = 0.95,
+    seed: int = 0,
+) -> Estimate:
+    """Return the rank correlation of a predictor and the accuracy with some things held fixed.
+
+    The networks are divided into groups that agree in what is fixed; the correlation is taken in
+    each group, and averaged over the groups. With nothing fixed all networks are one group; with
+    the whole cell fixed the seeds alone are left to differ.
+
+    Parameters
+    ----------
+    predictor, accuracy : xarray.DataArray
+        Of the same dimensions, ``seed`` among them; networks where either is nan are left out.
+    fixed : sequence of str
+        Dimensions other than ``seed``.
+    draws : int
+        Of the bootstrap.
+    level : float
+        Of the interval, between its percentiles.
+    seed : int
+        Of the draws.
+
+    Returns
+    -------
+    Estimate
+        While anything besides the seeds varies in a group, the draws take each cell's seeds with
+        replacement: the interval says what other random numbers would do to the same grid. Where
+        only the seeds vary, the draws take the groups with replacement, as each is a sample of its
+        own.
+
+    Raises
+    ------
+    ValueError
+        If the dimensions differ, lack ``seed``, or lack one of `fixed`.
+
+    References
+    ----------
+    B. Efron, Bootstrap methods: another look at the jackknife, Ann. Statist. 7 (1979) 1.
+
+    Examples
+    --------
+    >>> accuracy = xr.DataArray([[0.91, 0.92], [0.93, 0.94], [0.88, 0.89]], dims=("noise", "seed"))
+    >>> print(rank_correlation_at(accuracy**2, accuracy))
+    1.00 (1.00 to 1.00)
+    """
+    if set(predictor.dims) != set(accuracy.dims) or "seed" not in accuracy.dims:
+        raise ValueError(
+            f"predictor has dimensions {predictor.dims} and accuracy {accuracy.dims}: "
+            "give both the same, 'seed' among them"
+        )
+    if unknown := [name for name in fixed if name == "seed" or name not in accuracy.dims]:
+        raise ValueError(f"fixed={list(fixed)}: {unknown[0]!r} is no dimension to hold fixed")
+    varied = [name for name in accuracy.dims if name not in (*fixed, "seed")]
+    order = (*fixed, *varied, "seed")
+    x, y = (
+        each.transpose(*order)
+        .values.astype(float)
+        .reshape(int(np.prod([accuracy.sizes[name] for name in fixed])), -1, accuracy.sizes["seed"])
+        for each in xr.align(predictor, accuracy, join="exact")
+    )  # groups, cells, seeds
+    groups = x.shape[:1]
+    each = spearman(x.reshape(*groups, -1), y.reshape(*groups, -1))
+    defined = each[np.isfinite(each)]
+    if not defined.size:
+        return Estimate(np.nan, np.nan, np.nan)
+    rng = np.random.default_rng(seed)
+    if varied:
+        seeds = rng.integers(x.shape[-1], size=(draws, *x.shape))
+        drawn = (np.take_along_axis(each[None], seeds, -1) for each in (x, y))
+        again = spearman(*(each.reshape(draws, *groups, -1) for each in drawn))
+    else:
+        again = rng.choice(defined, size=(draws, defined.size))
+    found = np.isfinite(again)
+    means = np.where(found, again, 0).sum(-1) / np.maximum(found.sum(-1), 1)
+    outside = (1 - level) / 2
+    return Estimate(defined.mean(), *np.quantile(means, [outside, 1 - outside]).tolist())
+
+
+def correlations_at(
+    predictors: xr.Dataset,
+    accuracy: xr.DataArray,
+    fixed: Sequence[str] = (),
+    draws: int = 1000,
+    seed: int = 0,
+) -> xr.Dataset:
+    """Return the rank correlations of several predictors with the accuracy.
+
+    Parameters
+    ----------
+    predictors : xarray.Dataset
+        A variable for each, of the dimensions of `accuracy`.
+    accuracy, fixed, draws, seed
+        As in `rank_correlation_at`.
+
+    Returns
+    -------
+    xarray.Dataset
+        (predictor): ``value``, ``low`` and ``high``.
+
+    Examples
+    --------
+    >>> accuracy = xr.DataArray([[0.91, 0.92], [0.93, 0.94]], dims=("noise", "seed"))
+    >>> correlations_at(xr.Dataset({"error": 1 - accuracy}), accuracy).value.values.round(6)
+    array([-1.])
+    """
+    estimates = [
+        rank_correlation_at(each, accuracy, fixed, draws, seed=seed) for each in predictors.values()
+    ]
+    return xr.Dataset(
+        {
+            name: ("predictor", [getattr(each, name) for each in estimates])
+            for name in ("value", "low", "high")
+        },
+        {"predictor": list(predictors)},
+    )
