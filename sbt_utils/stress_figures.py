@@ -51,7 +51,7 @@ def stress_map(stress: StressMap) -> Figure:
     table = stress.table
     count = len(table)
     names = [f"{layer} {_end(name)}".strip() for layer, name in table.layer.items()]
-    upright = max(map(len, names)) > 80 / count
+    upright = max(map(len, names)) > 50 / count
     height = 2.9 + 0.7 * len(rows) + (0.09 * max(map(len, names)) if upright else 0)
     norm = Normalize(0, OVERLOADED)
     with mpl.rc_context(STYLE):

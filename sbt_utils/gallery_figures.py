@@ -1,0 +1,90 @@
+"""Figures of the gallery: how noise bends the load curves of other architectures."""
+
+from typing import Any
+
+import matplotlib as mpl
+import numpy as np
+import xarray as xr
+from matplotlib.figure import Figure
+
+from sbt_utils.figures import COLOURS, STYLE, draw_curve, panels, shade_equiseparated
+from sbt_utils.gallery_shapes import along, shapes
+from sbt_utils.separation import scaled
+
+MARKERS = "osD^vP"
+
+
+def curves_by_kind(gallery: xr.Dataset) -> Figure:
+    """Draw the load curves of every kind at each dropout, scaled to their fall.
+
+    Parameters
+    ----------
+    gallery : xarray.Dataset
+        From `sbt_utils.gallery.gallery`.
+
+    Returns
+    -------
+    matplotlib.figure.Figure
+        A panel for each kind: means over the seeds, scaled; dashed, equal loads.
+
+    Examples
+    --------
+    >>> from sbt_utils.results import RESULTS, load
+    >>> len(curves_by_kind(load(RESULTS / "architectures.nc")).axes)
+    6
+    """
+    varied = along(gallery, "dropout")
+    colours = mpl.colormaps["viridis"](np.linspace(0, 0.85, varied.sizes["noise"]))
+    with mpl.rc_context(STYLE):
+        figure, grid = panels(varied.sizes["kind"], width=4.2, height=2.6)
+        for axes, kind in zip(grid, varied.kind.values, strict=True):
+            curves = varied.separation_train.sel(kind=kind).dropna("layer", how="all").mean("seed")
+            axes.plot([0, curves.sizes["layer"] - 1], [1, 0], color="0.5", lw=1, ls="--", zorder=0)
+            for curve, colour, marker in zip(curves, colours, "osD^vP*", strict=False):
+                label = f"p = {curve.noise.item():g}"
+                draw_curve(axes, scaled(curve.values), marker=marker, color=colour, label=label)
+            axes.set(title=kind, xlabel="block", ylabel="D, scaled to [0, 1]")
+        figure.legend(*grid[0].get_legend_handles_labels(), loc="outside lower center", ncols=3)
+    return figure
+
+
+def convexity_by_kind(gallery: xr.Dataset) -> Figure:
+    """Draw every kind's convexity against dropout and, where it was varied, the learning rate.
+
+    Parameters
+    ----------
+    gallery : xarray.Dataset
+        From `sbt_utils.gallery.gallery`.
+
+    Returns
+    -------
+    matplotlib.figure.Figure
+        Bars: one standard deviation over the seeds. Grey: the equiseparated regime.
+
+    Examples
+    --------
+    >>> from sbt_utils.results import RESULTS, load
+    >>> [axes.get_xlabel() for axes in convexity_by_kind(load(RESULTS / "architectures.nc")).axes]
+    ['dropout p', 'learning rate, in units of the usual one']
+    """
+    labels = {"dropout": "dropout p", "rate": "learning rate, in units of the usual one"}
+    kinds = list(gallery.kind.values)
+    with mpl.rc_context(STYLE):
+        figure = Figure(figsize=(8.4, 4.2))
+        for axes, (noise, label) in zip(
+            figure.subplots(1, 2, sharey=True), labels.items(), strict=True
+        ):
+            shade_equiseparated(axes.axhspan)
+            found = shapes(along(gallery, noise))
+            for own in found:
+                place = kinds.index(own.kind.item())
+                look: Any = {"marker": MARKERS[place], "color": COLOURS[place], "capsize": 2}
+                spread = own.std("seed", ddof=1)
+                axes.errorbar(own.noise, own.mean("seed"), spread, **look, label=own.kind.item())
+            axes.set(xlabel=label, ylabel="convexity")
+            axes.label_outer()
+        axes.set_xscale("log")
+        figure.legend(
+            *figure.axes[0].get_legend_handles_labels(), loc="outside lower center", ncols=2
+        )
+    return figure

@@ -1,0 +1,305 @@
+"""Small networks of other kinds than the paper's, in stock PyTorch, and how to train them."""
+
+from collections.abc import Callable
+
+import torch
+from torch import Tensor, nn
+
+from sbt_utils.settings import check_range
+
+
+def class_token(tokens: Tensor) -> Tensor:
+    """Return the first token of each sample.
+
+    Parameters
+    ----------
+    tokens : Tensor, shape (N, tokens, d)
+
+    Returns
+    -------
+    Tensor, shape (N, d)
+
+    Examples
+    --------
+    >>> class_token(torch.tensor([[[1.0], [3.0]]])).tolist()
+    [[1.0]]
+    """
+    return tokens[:, 0]
+
+
+def mean_token(tokens: Tensor) -> Tensor:
+    """Return the mean over the tokens of each sample.
+
+    Parameters
+    ----------
+    tokens : Tensor, shape (N, tokens, d)
+
+    Returns
+    -------
+    Tensor, shape (N, d)
+
+    Examples
+    --------
+    >>> mean_token(torch.tensor([[[1.0], [3.0]]])).tolist()
+    [[2.0]]
+    """
+    return tokens.mean(1)
+
+
+class ResidualBlock(nn.Module):
+    """A basic residual block: two convolutions beside a skip connection, then ReLU.
+
+    Parameters
+    ----------
+    channels : int
+    dropout : float
+        p, between the two convolutions.
+
+    References
+    ----------
+    He, Zhang, Ren & Sun, Deep residual learning for image recognition, CVPR 2016.
+
+    Examples
+    --------
+    >>> ResidualBlock(channels=4)(torch.zeros(2, 4, 5, 5)).shape
+    torch.Size([2, 4, 5, 5])
+    """
+
+    def __init__(self, channels: int, dropout: float = 0.0) -> None:
+        super().__init__()
+        self.branch = nn.Sequential(
+            nn.Conv2d(channels, channels, 3, padding=1, bias=False),
+            nn.BatchNorm2d(channels),
+            nn.ReLU(),
+            nn.Dropout(dropout),
+            nn.Conv2d(channels, channels, 3, padding=1, bias=False),
+            nn.BatchNorm2d(channels),
+        )
+        self.activation = nn.ReLU()
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Return the sum of input and branch, rectified; shape as the input's."""
+        return self.activation(images + self.branch(images))
+
+
+class ResNet(nn.Module):
+    """A small residual network for images.
+
+    Parameters
+    ----------
+    inputs : int
+        Channels of an image.
+    channels : int
+        Of every block.
+    blocks : int
+    classes : int
+    dropout : float
+        p in [0, 1), in the branch of every block.
+
+    Examples
+    --------
+    >>> ResNet(blocks=2)(torch.zeros(3, 1, 10, 10)).shape
+    torch.Size([3, 10])
+    """
+
+    def __init__(
+        self,
+        inputs: int = 1,
+        channels: int = 16,
+        blocks: int = 6,
+        classes: int = 10,
+        dropout: float = 0.0,
+    ) -> None:
+        check_range("dropout", dropout)
+        super().__init__()
+        self.input_norm = nn.BatchNorm2d(inputs)
+        self.stem = nn.Conv2d(inputs, channels, 3, stride=2, padding=1)
+        self.blocks = nn.Sequential(*(ResidualBlock(channels, dropout) for _ in range(blocks)))
+        self.readout = nn.Linear(channels, classes)
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Return the logits (N, classes) of images (N, inputs, height, width)."""
+        features = self.blocks(self.stem(self.input_norm(images)))
+        return self.readout(features.mean((2, 3)))
+
+
+class VisionTransformer(nn.Module):
+    """A small vision transformer.
+
+    Patches of 4 x 4 pixels, 3 pixels apart, become tokens; a class token stands before them.
+
+    Parameters
+    ----------
+    inputs : int
+        Channels of an image.
+    size : int
+        Pixels of an image's side, at least 4.
+    width : int
+        Length of a token.
+    blocks : int
+    classes : int
+    dropout : float
+        p in [0, 1), wherever `torch.nn.TransformerEncoderLayer` has it.
+    pool : callable
+        Makes of the last tokens (N, tokens, width) what the read-out reads (N, width):
+        `class_token` or `mean_token`.
+
+    References
+    ----------
+    Dosovitskiy et al., An image is worth 16 x 16 words, ICLR 2021, arXiv:2010.11929.
+
+    Examples
+    --------
+    >>> VisionTransformer(blocks=2, pool=mean_token)(torch.zeros(3, 1, 10, 10)).shape
+    torch.Size([3, 10])
+    """
+
+    def __init__(
+        self,
+        inputs: int = 1,
+        size: int = 10,
+        width: int = 32,
+        blocks: int = 6,
+        classes: int = 10,
+        dropout: float = 0.0,
+        pool: Callable[[Tensor], Tensor] = class_token,
+    ) -> None:
+        check_range("dropout", dropout)
+        super().__init__()
+        self.patches = nn.Conv2d(inputs, width, 4, stride=3)
+        self.class_token = nn.Parameter(0.02 * torch.randn(1, 1, width))
+        count = 1 + ((size - 4) // 3 + 1) ** 2
+        self.positions = nn.Parameter(0.02 * torch.randn(1, count, width))
+        options = {"batch_first": True, "norm_first": True, "activation": "gelu"}
+        self.blocks = nn.Sequential(
+            *(nn.TransformerEncoderLayer(width, 4, 2 * width, dropout, **options)  # type: ignore[arg-type]
+              for _ in range(blocks))
+        )  # fmt: skip
+        self.pool = pool
+        self.norm = nn.LayerNorm(width)
+        self.readout = nn.Linear(width, classes)
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Return the logits (N, classes) of images (N, inputs, size, size)."""
+        tokens = self.patches(images).flatten(2).transpose(1, 2)
+        tokens = torch.cat([self.class_token.expand(len(tokens), -1, -1), tokens], 1)
+        return self.readout(self.norm(self.pool(self.blocks(tokens + self.positions))))
+
+
+class SequenceBlock(nn.Sequential):
+    """A convolution over three neighbouring positions, batch normalisation, ReLU and dropout.
+
+    Parameters
+    ----------
+    width : int
+        Features at a position.
+    dropout : float
+        p.
+
+    Examples
+    --------
+    >>> SequenceBlock(width=4)(torch.zeros(2, 4, 16)).shape
+    torch.Size([2, 4, 16])
+    """
+
+    def __init__(self, width: int, dropout: float = 0.0) -> None:
+        super().__init__(
+            nn.Conv1d(width, width, 3, padding=1),
+            nn.BatchNorm1d(width),
+            nn.ReLU(),
+            nn.Dropout(dropout),
+        )
+
+
+class SequenceClassifier(nn.Module):
+    """A small classifier of sequences of symbols, such as text.
+
+    Parameters
+    ----------
+    symbols : int
+        Size of the alphabet.
+    width : int
+        Features at a position.
+    blocks : int
+    classes : int
+    dropout : float
+        p in [0, 1), at the end of every block.
+
+    Examples
+    --------
+    >>> SequenceClassifier(blocks=2)(torch.zeros(3, 16, dtype=torch.int64)).shape
+    torch.Size([3, 8])
+    """
+
+    def __init__(
+        self,
+        symbols: int = 8,
+        width: int = 40,
+        blocks: int = 6,
+        classes: int = 8,
+        dropout: float = 0.0,
+    ) -> None:
+        check_range("dropout", dropout)
+        super().__init__()
+        self.embedding = nn.Embedding(symbols, width)
+        self.blocks = nn.Sequential(*(SequenceBlock(width, dropout) for _ in range(blocks)))
+        self.readout = nn.Linear(width, classes)
+
+    def forward(self, sequences: Tensor) -> Tensor:
+        """Return the logits (N, classes) of sequences (N, positions) of symbols, int64."""
+        features = self.blocks(self.embedding(sequences).transpose(1, 2))
+        return self.readout(features.mean(2))
+
+
+def fit(
+    build: Callable[[], nn.Module],
+    images: Tensor,
+    labels: Tensor,
+    epochs: int,
+    seed: int = 0,
+    learning_rate: float = 3e-3,
+    batch_size: int = 50,
+) -> nn.Module:
+    """Build a network and train it with AdamW on the cross-entropy.
+
+    Parameters
+    ----------
+    build : callable
+        Returns a fresh network.
+    images : Tensor, shape (N, ...)
+        What the network takes.
+    labels : Tensor of int64, shape (N,)
+    epochs : int
+    seed : int
+        Decides the first weights, the order of the images and the dropout; the random numbers of
+        the caller go on as if nothing had been drawn.
+    learning_rate : float
+    batch_size : int
+
+    Returns
+    -------
+    torch.nn.Module
+        In evaluation mode.
+
+    References
+    ----------
+    Loshchilov & Hutter, Decoupled weight decay regularization, ICLR 2019, arXiv:1711.05101.
+
+    Examples
+    --------
+    >>> images, labels = torch.tensor([[-1.0], [1.0]]), torch.tensor([0, 1])
+    >>> network = fit(lambda: nn.Linear(1, 2), images, labels, epochs=50, learning_rate=0.1)
+    >>> network(images).argmax(1)
+    tensor([0, 1])
+    """
+    with torch.random.fork_rng(devices=[]):
+        torch.default_generator.manual_seed(seed)
+        network = build().train()
+        optimizer = torch.optim.AdamW(network.parameters(), lr=learning_rate)
+        for _ in range(epochs):
+            for batch in torch.randperm(len(images)).split(batch_size):
+                loss = nn.functional.cross_entropy(network(images[batch]), labels[batch])
+                optimizer.zero_grad()
+                loss.backward()
+                optimizer.step()
+    return network.eval()

@@ -1,0 +1,163 @@
+"""Small networks of other kinds: what they are made of, what the probe sees, that they learn."""
+
+import pytest
+import torch
+from torch import nn
+
+from sbt_utils.probe import load_curve
+from sbt_utils.separation import data_separation
+from sbt_utils.small_models import (
+    ResidualBlock,
+    ResNet,
+    SequenceBlock,
+    SequenceClassifier,
+    VisionTransformer,
+    class_token,
+    fit,
+    mean_token,
+)
+
+pytestmark = pytest.mark.usefixtures("one_thread")
+IMAGES = torch.rand(20, 1, 10, 10, generator=torch.Generator().manual_seed(0))
+SEQUENCES = torch.randint(8, (20, 16), generator=torch.Generator().manual_seed(0))
+LABELS = torch.arange(20) % 2
+MODELS = {ResNet: IMAGES, VisionTransformer: IMAGES, SequenceClassifier: SEQUENCES}
+
+
+@pytest.fixture(params=MODELS, ids=lambda model: model.__name__)
+def model(request):
+    return request.param
+
+
+def made(model, **arguments):
+    torch.manual_seed(0)
+    return model(blocks=3, **arguments).eval()
+
+
+def test_logits_and_their_sizes(model):
+    assert made(model, classes=5)(MODELS[model]).shape == (20, 5)
+    if model is SequenceClassifier:
+        assert made(model, symbols=30)(3 * SEQUENCES).shape == (20, 8)
+    else:
+        assert made(model, inputs=3)(IMAGES.expand(-1, 3, -1, -1)).shape == (20, 10)
+
+
+def test_the_probe_finds_the_blocks(model):
+    first = {
+        ResNet: "input_norm",
+        VisionTransformer: "images",
+        SequenceClassifier: "embedding",
+    }
+    curve = load_curve(made(model), MODELS[model], LABELS)
+    assert curve.layers == (first[model], "blocks.0", "blocks.1", "blocks.2")
+
+
+def test_the_probe_sees_what_the_blocks_put_out(model):
+    network, seen = made(model), []
+    for block in network.blocks:
+        block.register_forward_hook(lambda module, args, output: seen.append(output.clone()))
+    with torch.no_grad():
+        network(MODELS[model])
+    curve = load_curve(network, MODELS[model], LABELS)
+    expected = [data_separation(features, LABELS) for features in seen[:3]]
+    assert curve.mean[1:] == pytest.approx(expected, abs=1e-5)
+
+
+@pytest.mark.parametrize("pool", [class_token, mean_token])
+def test_a_transformer_reads_what_is_pooled(pool):
+    network, seen = made(VisionTransformer, pool=pool), []
+    network.blocks.register_forward_hook(lambda module, args, output: seen.append(output.clone()))
+    with torch.no_grad():
+        logits = network(IMAGES)
+        tokens = seen[0]
+        assert tokens.shape == (20, 10, 32)  # nine patches and the class token
+        read = {class_token: tokens[:, 0, :], mean_token: tokens.sum(1) / 10}[pool]
+        assert torch.allclose(network.readout(network.norm(read)), logits, atol=1e-6)
+    curve = load_curve(network, IMAGES, LABELS, pool=pool)
+    assert curve.mean[-1] == pytest.approx(data_separation(read, LABELS), abs=1e-5)
+
+
+def test_a_residual_block_without_its_branch_hands_on_what_it_gets():
+    block = ResidualBlock(channels=2).eval()
+    nn.init.zeros_(block.branch[-1].weight)
+    features = torch.randn(4, 2, 5, 5)
+    assert torch.equal(block(features), features.clamp(min=0))
+
+
+def test_a_sequence_block_looks_at_three_neighbours():
+    block = SequenceBlock(width=1).eval()
+    nn.init.ones_(block[0].weight)
+    nn.init.zeros_(block[0].bias)
+    features = torch.tensor([[[0.0, 1.0, 0.0, 0.0, 0.0]]])
+    assert torch.allclose(block(features), torch.tensor([1.0, 1.0, 1.0, 0.0, 0.0]), atol=1e-4)
+
+
+def test_dropout_reaches_every_block(model):
+    network = made(model, dropout=0.25)
+    for block in network.blocks:
+        own = [layer.p for layer in block.modules() if isinstance(layer, nn.Dropout)]
+        assert own
+        assert set(own) == {0.25}
+    images = MODELS[model]
+    assert torch.equal(network(images), network(images))  # none in evaluation mode
+    network.train()
+    assert not torch.equal(network(images), network(images))
+
+
+def test_dropout_out_of_range(model):
+    with pytest.raises(ValueError, match=r"dropout=1.0: give a number in \[0, 1\)"):
+        model(dropout=1.0)
+
+
+def test_networks_learn(model):
+    """Two classes that differ in the middle of a sample."""
+    torch.manual_seed(1)
+    labels = torch.arange(120) % 2
+    if model is SequenceClassifier:
+        samples = torch.randint(4, (120, 16))
+        samples[:, 5] += 4 * labels
+    else:
+        samples = torch.rand(120, 1, 10, 10)
+        samples[:, :, 3:7, 3:7] += labels[:, None, None, None]
+    network = fit(
+        lambda: model(blocks=2, classes=2), samples[:100], labels[:100], epochs=8, batch_size=10
+    )
+    right = network(samples[100:]).argmax(1) == labels[100:]
+    assert not network.training
+    assert right.float().mean() >= 0.9  # by chance 0.5
+
+
+def test_a_step_is_adamw_s():
+    """From zero weights, the first step is the learning rate against the sign of the gradient."""
+
+    def zeros():
+        layer = nn.Linear(3, 2)
+        nn.init.zeros_(layer.weight)
+        nn.init.zeros_(layer.bias)
+        return layer
+
+    images = torch.tensor([[1.0, -2.0, 0.5], [3.0, 1.0, -1.5]])
+    labels = torch.tensor([0, 1])
+    network = fit(zeros, images, labels, epochs=1, learning_rate=0.01, batch_size=2)
+    # The logits are zero: each class has probability 1/2.
+    error = torch.tensor([[-0.5, 0.5], [0.5, -0.5]])
+    gradient = error.T @ images / 2
+    assert torch.allclose(network.weight, -0.01 * gradient.sign(), atol=1e-7)
+
+
+def test_the_seed_decides(model):
+    def weights(seed):
+        build = lambda: model(blocks=1, dropout=0.2)  # noqa: E731
+        return fit(build, MODELS[model], LABELS, epochs=1, seed=seed, batch_size=7).state_dict()
+
+    first, second, other = weights(3), weights(3), weights(4)
+    assert all(torch.equal(first[name], second[name]) for name in first)
+    assert not torch.equal(first["readout.weight"], other["readout.weight"])
+
+
+def test_the_callers_random_numbers_go_on():
+    torch.manual_seed(7)
+    expected = torch.rand(3)
+    torch.manual_seed(7)
+    fit(lambda: nn.Linear(2, 2), torch.rand(4, 2, generator=torch.Generator()), LABELS[:4], 1)
+    assert torch.equal(torch.rand(3), expected)
