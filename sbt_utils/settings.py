@@ -1,6 +1,5 @@
 """The members' settings and data, checked once, before anything is trained."""
 
-import copy
 from collections.abc import Sequence
 from typing import Any
 
@@ -188,7 +187,7 @@ def _own(
     return np.array(values.pop() if values else np.nan)
 
 
-def check_data(network: nn.Sequential, images: Tensor, labels: Tensor) -> None:
+def check_data(network: nn.Sequential, images: Tensor, labels: Tensor) -> int:
     """Raise unless the images and labels fit the network and one another.
 
     Parameters
@@ -196,6 +195,11 @@ def check_data(network: nn.Sequential, images: Tensor, labels: Tensor) -> None:
     network : torch.nn.Sequential
     images : Tensor, shape (N, ...), floating point
     labels : Tensor, shape (N,), integer
+
+    Returns
+    -------
+    int
+        How many numbers the widest layer makes of an image.
 
     Raises
     ------
@@ -205,9 +209,10 @@ def check_data(network: nn.Sequential, images: Tensor, labels: Tensor) -> None:
     Examples
     --------
     >>> from sbt_utils.networks import MLP
-    >>> check_data(MLP(), torch.rand(8, 100), torch.arange(8))
+    >>> check_data(MLP(width=120), torch.rand(8, 100), torch.arange(8))
+    120
     """
-    stock_layers(network)
+    layers = stock_layers(network)
     for name, tensor in (("images", images), ("labels", labels)):
         if not isinstance(tensor, Tensor):
             raise TypeError(f"{name} is a {type(tensor).__name__}: give a torch.Tensor")
@@ -218,16 +223,26 @@ def check_data(network: nn.Sequential, images: Tensor, labels: Tensor) -> None:
     if labels.shape != images.shape[:1] or labels.is_floating_point() or labels.dtype == torch.bool:
         raise ValueError(f"labels of shape {tuple(labels.shape)} and {labels.dtype} for "
                          f"{len(images)} images: give one integer for each image")  # fmt: skip
+    training = [layer.training for _, layer in layers]
+    features, widest = images[:1].to("cpu", copy=True), 1  # layers may work in place
     try:
         with torch.no_grad():
-            classes = copy.deepcopy(network).eval()(images[:1].cpu()).shape[1]
+            for _, layer in layers:
+                layer.training = False
+                features = layer(features)
+                widest = max(widest, features.numel())
+        classes = features.shape[1]
     except RuntimeError as error:
         raise ValueError(
             f"images of shape {tuple(images.shape)} do not fit the network: {error}"
         ) from None
+    finally:
+        for (_, layer), flag in zip(layers, training, strict=True):
+            layer.training = flag
     if labels.min() < 0 or labels.max() >= classes:
         raise ValueError(f"labels from {labels.min()} to {labels.max()}: "
                          f"the network has classes 0 to {classes - 1}")  # fmt: skip
+    return widest
 
 
 def check_batch_sizes(network: nn.Sequential, count: int, batch_sizes: np.ndarray) -> None:

@@ -5,7 +5,6 @@ have the same length, one entry for each member. What a member becomes depends o
 alone: it is the same bit by bit (on a CPU) trained by itself, in any company and in any chunking.
 """
 
-import copy
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import as_completed
 from dataclasses import dataclass
@@ -20,7 +19,7 @@ from torch import Tensor, nn
 from tqdm.auto import tqdm
 
 from sbt_utils.descent import OPTIMIZERS, Job, concatenate, select, train_chunk
-from sbt_utils.ensemble import State, initial_state, member_network, stock_layers
+from sbt_utils.ensemble import State, initial_state, member_network
 from sbt_utils.evaluation import separation_or_nan, single_threads
 from sbt_utils.layer_choice import Layers
 from sbt_utils.noise import seed_words
@@ -169,7 +168,7 @@ def train(
     >>> trained.history.loss.shape
     (3, 2)
     """
-    check_data(network, images, labels)
+    width = check_data(network, images, labels)
     members = member_settings(
         network,
         seeds,
@@ -206,7 +205,7 @@ def train(
         float(images.std()),
         int(labels.max()) + 1,
     )
-    chunks = _chunks(going, members["batch_size"], _width(network, images[:1]), device)
+    chunks = _chunks(going, members["batch_size"], width, device)
     with tqdm(total=len(going) * len(job.epochs), unit="epoch", disable=not progress) as bar:
         tasks = [
             (job, select(members | {"word": words[:, 1]}, c), select(state, c), bar.update)
@@ -278,16 +277,6 @@ def _resumed(
             f"and {optimizer!r}: give the same again"
         )
     return members
-
-
-@torch.no_grad()
-def _width(network: nn.Sequential, image: Tensor) -> int:
-    """Return how many numbers the widest layer makes of an image."""
-    features, width = image.cpu(), 1
-    for _, layer in stock_layers(copy.deepcopy(network).eval()):
-        features = layer(features)
-        width = max(width, features.numel())
-    return width
 
 
 def _chunks(

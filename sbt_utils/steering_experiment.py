@@ -1,0 +1,275 @@
+"""Is steering worth it? Steered networks beside fixed dropouts and a schedule without feedback.
+
+Every network trains for the same number of epochs, and a seed means the same initial weights
+whatever the dropout. Accuracy on validation images, which no network trains on, chooses the best
+fixed dropout; test images are for the report alone.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import xarray as xr
+from torch import nn
+from tqdm.auto import tqdm
+
+from sbt_utils.controllers import Controller, DropoutController, Schedule
+from sbt_utils.datasets import Dataset, load
+from sbt_utils.diagrams import convexity
+from sbt_utils.evaluation import evaluate
+from sbt_utils.networks import CNN, MLP
+from sbt_utils.steering import accuracy, steer
+from sbt_utils.steering_tables import join
+
+GRID = (0.0, 0.05, 0.1, 0.2)
+"""The fixed dropouts to search."""
+
+READINGS = 10
+"""In each training, at equal intervals."""
+
+IMAGES = {"MLP": 1000, "CNN": 800}
+"""How many images each architecture trains on."""
+
+VALIDATION = 1000
+"""How many more there are to validate on."""
+
+COMPARED = (
+    ("MLP", "mnist"),
+    ("MLP", "fashion_mnist"),
+    ("MLP", "cifar10"),
+    ("CNN", "mnist"),
+    ("CNN", "cifar10"),
+)
+"""Architectures and data sets. The gains of the controller were chosen on an MLP and digits."""
+
+ARMS: Mapping[str, Controller] = {f"fixed {p:g}": Schedule((p,)) for p in GRID} | {
+    "steered": DropoutController(),
+}
+"""What is compared, but for the replay of the steered networks' dropout."""
+
+VARIATIONS: Mapping[str, Controller] = (
+    {f"fixed {p:g}": Schedule((p,)) for p in (0.0, 0.1, 0.3)}
+    | {f"start {p:g}": DropoutController(p) for p in (0.0, 0.1, 0.3)}
+    | {f"gains x {f:g}": DropoutController(gain=f, integral_gain=0.1 * f) for f in (0.25, 0.5, 2.0)}
+    | {f"target {c:g}": DropoutController(target=c) for c in (-0.1, -0.05, 0.05, 0.1)}
+)
+"""Controllers that differ in one respect from the default, which is ``"start 0"``."""
+
+CHANGES: dict[str, dict[str, Any]] = {
+    "learning rate 0.003": {"settings": {"learning_rate": 3e-3}},
+    "width 50": {"network": MLP(width=50)},
+    "12 hidden layers": {"network": MLP(hidden_layers=12)},
+    "slope 0.4": {"network": MLP(negative_slope=0.4)},
+}
+"""What to change about the MLP on digits, while the controller stays as it is."""
+
+
+@dataclass(frozen=True)
+class Problem:
+    """A network, its data and how to train it.
+
+    Attributes
+    ----------
+    network : torch.nn.Sequential
+        The architecture.
+    data : Dataset
+        Its training images are those to train on and, after them, those to validate on.
+    images : int
+        How many to train on.
+    epochs : int
+        A multiple of `READINGS`.
+    settings : dict
+        The other arguments of `sbt_utils.steering.steer`.
+    """
+
+    network: nn.Sequential
+    data: Dataset
+    images: int
+    epochs: int
+    settings: dict[str, Any] = field(default_factory=dict)
+
+
+def problem(architecture: str, data: str | Dataset) -> Problem:
+    """Return a problem of the comparison.
+
+    Parameters
+    ----------
+    architecture : {"MLP", "CNN"}
+        The published MLP, 1,000 images in full batches for 100 epochs at a learning rate of 1e-3;
+        or a small CNN (5 hidden layers of 6 channels), 800 images in batches of 50 for 20 epochs
+        at 2e-3.
+    data : str or Dataset
+        A name for `sbt_utils.datasets.load`; or data with `VALIDATION` more training images than
+        the architecture trains on.
+
+    Returns
+    -------
+    Problem
+
+    Raises
+    ------
+    ValueError
+        If there is no such architecture or data set.
+
+    Examples
+    --------
+    >>> problem("MLP", "mnist").images
+    1000
+    """
+    if architecture not in IMAGES:
+        raise ValueError(f"architecture={architecture!r}: choose one of {', '.join(IMAGES)}")
+    images = IMAGES[architecture]
+    if isinstance(data, str):
+        data = load(data, train=images + VALIDATION)
+    channels, size, _ = data.train_images.shape[1:]
+    if architecture == "MLP":
+        return Problem(MLP(channels * size**2), data, images, epochs=100)
+    settings = {"learning_rate": 2e-3, "batch_size": 50, "layers": nn.MaxPool2d}
+    return Problem(CNN(channels, size, channels=6, hidden_layers=5), data, images, 20, settings)
+
+
+def run(
+    problem: Problem, controllers: Controller | Sequence[Controller], seeds: Sequence[int]
+) -> xr.Dataset:
+    """Train a problem's networks, one for each seed, and test them.
+
+    Parameters
+    ----------
+    problem : Problem
+    controllers : Controller or sequence of them
+        One for all seeds or one for each.
+    seeds : sequence of int
+
+    Returns
+    -------
+    xarray.Dataset
+        ``dropout``, ``convexity`` and ``accuracy_validation`` (seed, reading), the coordinate
+        ``reading`` in epochs; ``accuracy_test`` (seed) at the end, and ``convexity_end`` (seed),
+        of all training images.
+
+    Examples
+    --------
+    >>> small = Problem(MLP(width=20), load("mnist", train=360, test=100), 256, 10)
+    >>> run(small, DropoutController(), [0, 1]).accuracy_validation.shape
+    (2, 10)
+    """
+    data, count = problem.data, problem.images
+    training = data.train_images[:count], data.train_labels[:count]
+    steered = steer(
+        problem.network,
+        *training,
+        controllers=controllers,
+        seeds=list(seeds),
+        epochs=problem.epochs,
+        every=problem.epochs // READINGS,
+        unseen=(data.train_images[count:], data.train_labels[count:]),
+        progress=False,
+        **problem.settings,
+    )
+    networks = list(steered.training.networks)
+    read = steered.history[["dropout", "convexity", "accuracy_unseen"]].reset_coords(drop=True)
+    result = read.rename(accuracy_unseen="accuracy_validation", member="seed")
+    curves = evaluate(networks, *training, layers=problem.settings.get("layers")).separation
+    tested = [accuracy(each, data.test_images, data.test_labels) for each in networks]
+    result["convexity_end"] = "seed", convexity(curves).values, {"long_name": "final convexity"}
+    result["accuracy_test"] = "seed", tested, {"long_name": "accuracy on test images"}
+    return result.assign_coords(seed=list(seeds))
+
+
+def run_all(
+    problem: Problem, controllers: Mapping[str, Controller], seeds: Sequence[int]
+) -> xr.Dataset:
+    """Run a problem with several controllers.
+
+    Parameters
+    ----------
+    problem : Problem
+    controllers : mapping of str to Controller
+        By the name of the arm.
+    seeds : sequence of int
+
+    Returns
+    -------
+    xarray.Dataset
+        As `run`, along ``arm``.
+
+    Examples
+    --------
+    >>> small = Problem(MLP(width=10), load("mnist", train=360, test=100), 256, 10)
+    >>> run_all(small, {"none": Schedule((0.0,)), "a little": Schedule((0.1,))}, [0]).sizes["arm"]
+    2
+    """
+    runs = [run(problem, each, seeds) for each in controllers.values()]
+    return xr.concat(runs, "arm").assign_coords(arm=list(controllers))
+
+
+def replay(steered: xr.Dataset) -> list[Schedule]:
+    """Return for each seed the mean dropout over time of all others: a schedule without feedback.
+
+    Parameters
+    ----------
+    steered : xarray.Dataset
+        From `run`, of two seeds or more.
+
+    Returns
+    -------
+    list of Schedule
+
+    Examples
+    --------
+    >>> dropout = [[0.0, 0.1], [0.0, 0.2], [0.0, 0.4]]
+    >>> steered = xr.Dataset({"dropout": (("seed", "reading"), dropout)})
+    >>> [round(each.levels[1], 3) for each in replay(steered)]
+    [0.3, 0.25, 0.15]
+    """
+    dropout = steered.dropout.values
+    others = (dropout.sum(0) - dropout) / (len(dropout) - 1)
+    return [Schedule(tuple(levels)) for levels in others]
+
+
+def compare(problem: Problem, seeds: Sequence[int]) -> xr.Dataset:
+    """Train all arms of the comparison on one problem.
+
+    Parameters
+    ----------
+    problem : Problem
+    seeds : sequence of int
+        Two or more.
+
+    Returns
+    -------
+    xarray.Dataset
+        As `run_all`, the arms of `ARMS` and ``"replayed"``.
+
+    Examples
+    --------
+    >>> small = Problem(MLP(width=10), load("mnist", train=360, test=100), 256, 10)
+    >>> compare(small, [0, 1]).arm.values[-2:].tolist()
+    ['steered', 'replayed']
+    """
+    compared = run_all(problem, ARMS, seeds)
+    replayed = run(problem, replay(compared.sel(arm="steered")), seeds)
+    arms = [*ARMS, "replayed"]
+    return xr.concat([compared.drop_vars("arm"), replayed], "arm").assign_coords(arm=arms)
+
+
+def everything() -> xr.Dataset:
+    """Run all that the chapter reports: comparisons, variations and changed problems.
+
+    Returns
+    -------
+    xarray.Dataset
+        From `join`. Takes an hour or two on two processor cores.
+    """
+    parts = {}
+    for kind, data in tqdm(COMPARED, unit="problem"):
+        parts[f"{kind}, {data}"] = compare(problem(kind, data), range(10))
+    # Its curves do not fall: there is nothing to steer by.
+    none = {"fixed 0": ARMS["fixed 0"]}
+    parts["CNN, fashion_mnist"] = run_all(problem("CNN", "fashion_mnist"), none, range(10))
+    digits = problem("MLP", "mnist")
+    parts["variations"] = run_all(digits, VARIATIONS, range(5))
+    three = {arm: ARMS[arm] for arm in ("fixed 0", "fixed 0.1", "steered")}
+    for change, settings in CHANGES.items():
+        parts[change] = run_all(replace(digits, **settings), three, range(5))
+    return join(parts)

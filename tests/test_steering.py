@@ -1,0 +1,181 @@
+"""Steering: against plain training, and against what is read of the trained networks by hand."""
+
+from dataclasses import dataclass
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+from sbt_utils.controllers import DropoutController, Schedule
+from sbt_utils.datasets import load
+from sbt_utils.evaluation import evaluate
+from sbt_utils.networks import CNN, MLP
+from sbt_utils.probe import load_curve
+from sbt_utils.steering import steer
+from sbt_utils.training import train
+
+NETWORK = MLP(width=16, hidden_layers=3)
+
+
+@pytest.fixture(autouse=True, scope="module")
+def one_thread():
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
+
+
+@pytest.fixture(scope="module")
+def digits():
+    return load("mnist", train=300, test=50)
+
+
+@pytest.fixture(scope="module")
+def images(digits):
+    return digits.train_images, digits.train_labels
+
+
+def steered(images, controllers, **settings):
+    settings = {"seeds": [0, 1], "epochs": 7, "every": 3, "learning_rate": 0.01} | settings
+    return steer(NETWORK, *images, controllers=controllers, progress=False, **settings)
+
+
+def same_networks(first, second):
+    first, second = first.state["networks"], second.state["networks"]
+    return all(torch.equal(first[name], second[name]) for name in first)
+
+
+@pytest.mark.parametrize("settings", [{}, {"batch_size": 64, "optimizer": "momentum"}])
+def test_without_gain_it_is_plain_training_bit_by_bit(images, settings):
+    constant = [DropoutController(p, gain=0, integral_gain=0) for p in (0.0, 0.2)]
+    run = steered(images, constant, **settings)
+    settings = {"learning_rate": 0.01, "epochs": 7, "progress": False} | settings
+    plain = train(NETWORK, *images, seeds=[0, 1], dropout=[0.0, 0.2], **settings)
+    assert same_networks(run.training, plain)
+    for name in ("loss", "accuracy", "epochs"):
+        np.testing.assert_array_equal(run.history[name], plain.history[name])
+    assert run.history.epoch.equals(plain.history.epoch)
+
+
+def test_the_readings_are_those_of_the_networks_and_move_the_controllers(images, digits):
+    unseen = digits.test_images, digits.test_labels
+    start = [DropoutController(0.2, gain=0.2), DropoutController(0.3, gain=0.1)]
+    run = steered(images, start, probe_images=100, unseen=unseen)
+    history = run.history
+    assert history.reading.values.tolist() == [3, 6, 7]
+    for member, controller in enumerate(start):
+        for place in range(3):
+            assert history.dropout[member, place] == controller.dropout
+            controller = controller.step(float(history.convexity[member, place]))
+    assert all(len(np.unique(each)) > 1 for each in history.dropout)
+    for member, network in enumerate(run.training.networks):
+        curve = load_curve(network, images[0][:100], images[1][:100])
+        assert history.convexity[member, -1] == curve.convexity
+    right = evaluate(run.training.networks, *unseen).accuracy
+    np.testing.assert_array_equal(history.accuracy_unseen[:, -1], right)
+
+
+def test_a_schedule_is_training_resumed_with_other_dropouts(images):
+    run = steered(images, Schedule((0.3, 0.0, 0.1)))
+    by_hand, state = None, None
+    for dropout, epochs in ((0.3, 3), (0.0, 6), (0.1, 7)):
+        settings = {"learning_rate": 0.01, "epochs": epochs, "progress": False}
+        by_hand = train(NETWORK, *images, seeds=[0, 1], dropout=dropout, resume=state, **settings)
+        state = by_hand.state
+    assert same_networks(run.training, by_hand)
+
+
+def test_a_member_does_not_depend_on_its_company(images):
+    controllers = [DropoutController(0.1), DropoutController(0.2, gain=3.0)]
+    both = steered(images, controllers)
+    alone = steered(images, controllers[1:], seeds=[1])
+    for name, tensor in alone.training.state["networks"].items():
+        assert torch.equal(tensor[0], both.training.state["networks"][name][1])
+    for name in ("dropout", "convexity"):
+        np.testing.assert_array_equal(alone.history[name][0], both.history[name][1])
+
+
+def test_one_controller_serves_all_and_one_seed_many_controllers(images):
+    controllers = [DropoutController(0.1), DropoutController(0.1, target=0.3)]
+    run = steered(images, controllers, seeds=4)
+    shared = steered(images, controllers[0], seeds=[4, 5])
+    np.testing.assert_array_equal(run.history.loss[0], shared.history.loss[0])
+    assert run.history.seed.values.tolist() == [4, 4]
+
+
+def test_more_is_asked_of_a_lazy_network_and_makes_it_less_lazy(digits):
+    data = load("mnist", train=512)
+    images, seeds = (data.train_images, data.train_labels), [0, 1]
+    settings = {"seeds": seeds, "epochs": 40, "every": 4, "learning_rate": 3e-3}
+    network, ends = MLP(width=40), []
+    for controller in (Schedule((0.0,)), DropoutController()):
+        run = steer(network, *images, controllers=controller, progress=False, **settings)
+        ends.append(run.history.convexity[:, -1].values)
+    assert ends[0].mean() < -0.1
+    assert (abs(ends[1]) < abs(ends[0])).all()
+
+
+@dataclass(frozen=True)
+class Counting:
+    """A controller that asks for a little more at every reading."""
+
+    dropout: float = 0.0
+
+    def step(self, convexity):
+        return Counting(self.dropout + 1e-4)
+
+
+def test_a_network_that_stops_keeps_its_dropout():
+    noise = torch.rand(40, 100, generator=torch.Generator().manual_seed(0))
+    labels = torch.arange(40) % 2
+    images, seeds = labels[:, None] + 0.01 * noise, [0, 1]
+    settings = {"learning_rate": [0.1, 1e-3], "epochs": 80, "every": 10, "probe_images": 40}
+    network, control = MLP(width=20, hidden_layers=3), {"controllers": Counting(), "seeds": seeds}
+    history = steer(network, images, labels, progress=False, **control, **settings).history
+    stop = int(history.epochs[0])
+    assert stop < 60 < history.epochs[1]
+    np.testing.assert_allclose(history.dropout[1], 1e-4 * np.arange(8))
+    going = history.reading.values < stop
+    kept = history.dropout[0].values[~going]
+    np.testing.assert_allclose(kept[0], 1e-4 * going.sum())
+    assert (kept == kept[0]).all()
+
+
+def test_convolutional_features_are_read_after_the_pooling(digits):
+    images = digits.train_images[:80], digits.train_labels[:80]
+    run = steer(
+        CNN(1, channels=3, hidden_layers=2),
+        *images,
+        controllers=DropoutController(0.1),
+        epochs=2,
+        every=1,
+        probe_images=80,
+        layers=nn.MaxPool2d,
+        progress=False,
+    )
+    curve = load_curve(run.training.network(0), *images, layers=nn.MaxPool2d)
+    assert len(curve.mean) == 3
+    np.testing.assert_equal(run.history.convexity[0, -1].item(), curve.convexity)
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"every": 0}, "every=0: give an integer of at least 1"),
+        ({"epochs": 1.5}, "epochs=1.5: give an integer of at least 1"),
+        ({"probe_images": 301}, "probe_images=301: there are 300 training images"),
+        ({"controllers": [DropoutController()] * 3}, "controllers: 3 for 2 seeds; give one"),
+        ({"controllers": []}, "controllers: 0 for 2 seeds; give one"),
+        ({"learning_rate": -1.0}, "learning_rate=-1.0"),
+    ],
+)
+def test_bad_input_is_named(images, settings, message):
+    with pytest.raises(ValueError, match=message):
+        steered(images, **({"controllers": DropoutController()} | settings))
+
+
+def test_a_network_without_dropout_cannot_be_steered(images):
+    network = nn.Sequential(nn.Flatten(), nn.Linear(100, 10))
+    with pytest.raises(ValueError, match="the network has no Dropout layer"):
+        steer(network, *images, controllers=DropoutController(), epochs=1, progress=False)
