@@ -79,6 +79,10 @@ serve: book ## show the book on localhost (PORT=8000)
 
 # ---- checks ---------------------------------------------------------------------------------
 
+# One test process for each core, each computing on one thread: threads of several would only wait
+# for one another.
+PYTEST := OMP_NUM_THREADS=1 $(BIN)/pytest --numprocesses auto
+
 lint: .venv/.test $(VENDORED) ## ruff (rules and format), mypy, and prettier where npm is
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
@@ -86,13 +90,13 @@ lint: .venv/.test $(VENDORED) ## ruff (rules and format), mypy, and prettier whe
 	$(if $(VENDORED),node_modules/.bin/prettier --check sbt_utils/explorables book/static)
 
 unit: .venv/.test ## unit tests and doctests
-	$(BIN)/pytest --ignore=tests/book
+	$(PYTEST) --dist loadfile --ignore=tests/book
 
 nbval: .venv/.test ## run the committed notebooks again and compare their outputs
-	$(BIN)/pytest --nbval --nbval-current-env --nbval-sanitize-with tests/notebooks/sanitize.cfg notebooks
+	$(PYTEST) --dist loadfile --nbval --nbval-current-env --nbval-sanitize-with tests/notebooks/sanitize.cfg notebooks
 
 browser: .venv/.test book ## check every page of the book in headless Chromium
-	BOOK_HTML=$(HTML) $(BIN)/pytest tests/book
+	BOOK_HTML=$(HTML) $(PYTEST) tests/book
 
 test: lint unit nbval ## everything: lint, unit, nbval, and notebooks, book and browser at `smoke`
 	$(MAKE) browser PROFILE=smoke

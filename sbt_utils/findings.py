@@ -1,4 +1,4 @@
-"""What the reproduction status finds of the networks: the law and the phase diagrams."""
+"""What the reproduction status finds of the networks: the law, the diagrams, convolutions."""
 
 import json
 from typing import Any
@@ -6,6 +6,8 @@ from typing import Any
 import xarray as xr
 
 from sbt_utils.diagrams import cell_summary, convexity
+from sbt_utils.generalisation import networks_of
+from sbt_utils.level_choice import straightest_and_best
 from sbt_utils.noise_axes import NOISES, in_order, level_name
 from sbt_utils.published import compare, deviation_by_chance, published_diagram, rank_correlation
 from sbt_utils.reproduction import DEVIATIONS, LIMITS, Finding
@@ -110,6 +112,51 @@ def statement_findings(source: str, diagram: xr.Dataset) -> list[Finding]:
             published[2],
             least=-LIMITS["straight"],
             most=LIMITS["straight"],
+        ),
+    ]
+
+
+def convolutional_findings(cnn: xr.Dataset) -> list[Finding]:
+    """Test what the paper states of its convolutional networks, as far as ours are trained.
+
+    Parameters
+    ----------
+    cnn : xarray.Dataset
+        From `sbt_utils.convolutional_experiment.dropout_in_rounds`.
+
+    Returns
+    -------
+    list of Finding
+        More dropout makes the load curve more convex, in how many pairs of neighbouring levels; the
+        straightest level is the most accurate one, give or take one. Of networks that have learned
+        something: 15 % of their training images, where chance is 10 %.
+
+    Examples
+    --------
+    >>> from sbt_utils.results import RESULTS, load
+    >>> len(convolutional_findings(load(RESULTS / "cnn_dropout.nc")))
+    2
+    """
+    networks = networks_of(cnn, least=0.15).isel(checkpoint=-1).sortby("noise")
+    means = networks.convexity.mean("seed").dropna("noise")
+    choice = straightest_and_best(networks)
+    levels = networks.noise.values.tolist()
+    apart = abs(levels.index(choice.straightest) - levels.index(choice.best))
+    why = f"after {networks.checkpoint:d} of 2,000 epochs, {networks.sizes['seed']} of 10 networks"
+    return [
+        Finding(
+            "more dropout, more convex, of all neighbours",
+            (means.diff("noise") > 0).mean().item(),
+            least=LIMITS["votes"],
+            digits=".0%",
+            why=why,
+        ),
+        Finding(
+            "levels of dropout between the straightest and the most accurate",
+            apart,
+            most=1,
+            digits=".0f",
+            why=why,
         ),
     ]
 

@@ -8,7 +8,12 @@ import pytest
 import xarray as xr
 
 from sbt_utils import reproduction
-from sbt_utils.findings import law_findings, published_findings, statement_findings
+from sbt_utils.findings import (
+    convolutional_findings,
+    law_findings,
+    published_findings,
+    statement_findings,
+)
 from sbt_utils.mechanical_diagram import DURATION, SECOND_ORDER
 from sbt_utils.mechanical_findings import (
     chain_findings,
@@ -311,3 +316,47 @@ def test_networks_that_do_as_a_dry_chain_does():
     found = time_findings(creeping.isel(time=slice(1, None)), range(3))
     assert [finding.verdict for finding in found] == ["reproduced", "differs", "reproduced"]
     assert found[1].ours == pytest.approx(0, abs=1e-12)
+
+
+# Convolutional networks -----------------------------------------------------------------------
+
+
+def convolutional(convexities, accuracies, learned=1.0):
+    """Return one network for each dropout, at two checkpoints, the first of them of no interest."""
+    z = LAYERS / 7
+    curves = [1 - z - 21 / 4 * c * z * (1 - z) for c in convexities]
+    dims = ("noise", "seed", "checkpoint")
+    shape = (len(convexities), 1, 2)
+    tested = np.stack([np.flip(accuracies), accuracies], axis=-1)[:, None]
+    return xr.Dataset(
+        {
+            "separation_train": ((*dims, "layer"), np.stack([curves[::-1], curves], 1)[:, None]),
+            "accuracy_train": (dims, np.broadcast_to(np.reshape(learned, (-1, 1, 1)), shape)),
+            "accuracy_test": (dims, tested),
+        },
+        {"noise": np.arange(len(convexities)) / 10, "checkpoint": [50, 100]},
+    )
+
+
+@pytest.mark.parametrize(
+    ("convexities", "accuracies", "share", "apart"),
+    [
+        ([-0.3, -0.1, 0.0, 0.2], [0.5, 0.6, 0.7, 0.6], 1, 0),
+        ([-0.3, -0.1, 0.0, 0.2], [0.5, 0.7, 0.6, 0.6], 1, 1),
+        ([-0.3, -0.2, -0.25, -0.05], [0.7, 0.6, 0.6, 0.2], 2 / 3, 3),
+    ],
+)
+def test_the_convolutional_network_is_judged_at_its_last_checkpoint(
+    convexities, accuracies, share, apart
+):
+    found = convolutional_findings(convolutional(convexities, accuracies))
+    assert [finding.ours for finding in found] == pytest.approx([share, apart])
+    assert found[0].verdict == ("reproduced" if share > 0.8 else "differs")
+    assert found[1].verdict == ("reproduced" if apart <= 1 else "differs")
+    assert found[1].why == "after 100 of 2,000 epochs, 1 of 10 networks"
+
+
+def test_convolutional_networks_that_learned_nothing_have_no_say():
+    # The straightest of all, with the strongest dropout, names its own images by chance.
+    cnn = convolutional([-0.3, -0.1, 0.0], [0.5, 0.6, 0.1], learned=[0.9, 0.8, 0.1])
+    assert [finding.ours for finding in convolutional_findings(cnn)] == [1, 0]
