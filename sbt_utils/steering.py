@@ -116,7 +116,9 @@ def steer(
         if not (isinstance(value, int) and value >= 1):
             raise ValueError(f"{name}={value!r}: give an integer of at least 1")
     if probe_images > len(images):
-        raise ValueError(f"probe_images={probe_images}: there are {len(images)} training images")
+        raise ValueError(
+            f"probe_images={probe_images}: there are {len(images)} images; give at most that"
+        )
     own = _one_each(controllers, seeds)
     probe = images[:probe_images], labels[:probe_images]
     readings = [*range(every, epochs, every), epochs]
