@@ -164,7 +164,7 @@ def test_convolutional_features_are_read_after_the_pooling(digits):
     [
         ({"every": 0}, "every=0: give an integer of at least 1"),
         ({"epochs": 1.5}, "epochs=1.5: give an integer of at least 1"),
-        ({"probe_images": 301}, "probe_images=301: there are 300 training images"),
+        ({"probe_images": 301}, "probe_images=301: there are 300 images; give"),
         ({"controllers": [DropoutController()] * 3}, "controllers: 3 for 2 seeds; give one"),
         ({"controllers": []}, "controllers: 0 for 2 seeds; give one"),
         ({"learning_rate": -1.0}, "learning_rate=-1.0"),
