@@ -23,7 +23,7 @@ from sbt_utils.probe import load_curve
 from sbt_utils.training import train
 
 REPEATS = 3
-MEMBERS = 10
+MEMBERS = 5
 DIGITS = load("mnist")
 CASES: dict[str, tuple[nn.Sequential, int, int, int, dict[str, Any]]] = {
     # network, images, epochs, epochs between readings, settings

@@ -47,7 +47,7 @@ class ScatterStatistics:
         if not self.classes:
             # D does not depend on the origin: one inside the data saves the digits that a large
             # common offset would cost.
-            self.origin = _float64(features[:1])[0]
+            self.origin = _rows(features[:1])[0].to(torch.float64, copy=True)
             self.within, self.counts = self.origin.new_zeros(()), self.origin.new_zeros(0)
             self.means = self.origin.new_zeros(0, len(self.origin))
         for label in names:
@@ -55,11 +55,20 @@ class ScatterStatistics:
         new = len(self.classes) - len(self.counts)
         self.counts = torch.cat([self.counts, self.counts.new_zeros(new)])
         self.means = torch.cat([self.means, self.means.new_zeros(new, len(self.origin))])
+        seen = 0
         for x, one_hot in self.blocks(features, names, index):
             # Chan, Golub & LeVeque (1983), all classes at once, written as a sum of positive
             # terms: a class that this block, or all blocks before it, lack moves no mean.
             counts = one_hot.sum(0)
-            means = (one_hot.T @ x) / counts.clamp(min=1)[:, None]
+            means = one_hot.T @ x
+            # The sum is the cheap question; it may also overflow.
+            if not means.sum().isfinite() and len(bad := (~x.isfinite()).any(1).nonzero()):
+                raise UndefinedSeparation(
+                    f"features: sample {seen + int(bad[0])} of the batch holds NaN or infinite "
+                    "values; leave it out, or find where the network diverged"
+                )
+            seen += len(x)
+            means /= counts.clamp(min=1)[:, None]
             weight = counts / (self.counts + counts).clamp(min=1)
             step = means.sub_(self.means).mul_(weight[:, None])
             self.within += self.counts @ step.square().sum(1)
@@ -89,19 +98,14 @@ class ScatterStatistics:
         classes = torch.from_numpy(rows).to(self.origin.device)
         step = max(1, _BLOCK // len(self.origin))
         for start in range(0, len(rows), step):
-            x = _float64(features[start : start + step]).to(self.origin.device)
+            x = _rows(features[start : start + step], self.origin.device)
             if x.shape[1] != len(self.origin):
                 raise ValueError(
                     f"features: {x.shape[1]} values a sample, but {len(self.origin)} in an earlier "
                     "batch; give all samples one shape"
                 )
-            x -= self.origin
-            # The sum is the cheap question; it may also overflow.
-            if not x.sum().isfinite() and len(bad := (~x.isfinite()).any(1).nonzero()):
-                raise UndefinedSeparation(
-                    f"features: sample {start + int(bad[0])} of the batch holds NaN or infinite "
-                    "values; leave it out, or find where the network diverged"
-                )
+            # The difference is taken, and kept, in the origin's float64, in one pass.
+            x = x - self.origin
             one_hot = torch.nn.functional.one_hot(classes[start : start + step], len(self.classes))
             yield x, one_hot.to(torch.float64)
 
@@ -218,9 +222,10 @@ def _type(array: Array) -> str:
     return getattr(array.dtype, "name", str(array.dtype))
 
 
-def _float64(rows: Array) -> torch.Tensor:
-    """Return a float64 copy of shape (n, d); on the CPU for MPS, which has no float64."""
-    if not isinstance(rows, torch.Tensor):
-        return torch.from_numpy(np.array(rows, dtype=np.float64).reshape(len(rows), -1))
-    rows = rows.detach().cpu() if rows.device.type == "mps" else rows.detach()
-    return rows.to(torch.float64, copy=True).reshape(len(rows), -1)
+def _rows(samples: Array, device: torch.device | None = None) -> torch.Tensor:
+    """Return samples as a tensor (n, d), on the CPU for MPS, which has no float64."""
+    if not isinstance(samples, torch.Tensor):
+        samples = torch.from_numpy(np.array(samples, dtype=np.float64))
+    samples = samples.detach().reshape(len(samples), -1)
+    samples = samples.byte() if samples.dtype == torch.bool else samples
+    return samples.to(device or ("cpu" if samples.device.type == "mps" else samples.device))
