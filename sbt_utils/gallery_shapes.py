@@ -3,9 +3,9 @@
 import numpy as np
 import pandas as pd
 import xarray as xr
-from scipy.stats import rankdata
 
 from sbt_utils.diagrams import convexity
+from sbt_utils.generalisation import spearman
 from sbt_utils.published import rank_correlation
 
 NOISES = {"dropout": ("rate", 1.0), "rate": ("dropout", 0.0)}
@@ -139,9 +139,5 @@ def response_table(
 
 def _rank_correlations(values: np.ndarray, levels: np.ndarray) -> np.ndarray:
     """Return the rank correlation of values (noise, draws, seed) with the levels in each draw."""
-    count = values.shape[2]
-    ranks = rankdata(np.moveaxis(values, 1, 0).reshape(values.shape[1], -1), axis=1)
-    ranks -= ranks.mean(1, keepdims=True)
-    noise = rankdata(np.repeat(levels, count))
-    noise -= noise.mean()
-    return ranks @ noise / np.sqrt((ranks**2).sum(1) * (noise**2).sum())
+    draws = np.moveaxis(values, 1, 0).reshape(values.shape[1], -1)
+    return spearman(draws, np.repeat(levels, values.shape[2]))

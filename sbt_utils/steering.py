@@ -5,13 +5,12 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-import torch
 import xarray as xr
 from torch import Tensor, nn
 from tqdm.auto import tqdm
 
 from sbt_utils.controllers import Controller
-from sbt_utils.evaluation import separation_or_nan, single_threads
+from sbt_utils.evaluation import accuracy, separation_or_nan, single_threads
 from sbt_utils.layer_choice import Layers
 from sbt_utils.separation import LoadCurve
 from sbt_utils.training import Training, train
@@ -154,28 +153,6 @@ def steer(
             for controller, value, stopped in zip(own, convexity, state["stopped"], strict=True)
         ]
     return Steering(training, _history(trained, read, readings))
-
-
-@torch.no_grad()
-def accuracy(network: nn.Module, images: Tensor, labels: Tensor) -> float:
-    """Return the fraction of images that a network in evaluation mode classifies rightly.
-
-    Parameters
-    ----------
-    network : torch.nn.Module
-    images : Tensor, shape (N, ...), floating point
-    labels : Tensor, shape (N,), integer
-
-    Returns
-    -------
-    float
-
-    Examples
-    --------
-    >>> accuracy(nn.Identity(), torch.eye(4), torch.tensor([0, 1, 2, 0]))
-    0.75
-    """
-    return (network(images).argmax(1) == labels).double().mean().item()
 
 
 def _one_each(controllers: Any, seeds: Any) -> list[Any]:

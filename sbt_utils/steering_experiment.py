@@ -16,9 +16,9 @@ from tqdm.auto import tqdm
 from sbt_utils.controllers import Controller, DropoutController, Schedule
 from sbt_utils.datasets import Dataset, load
 from sbt_utils.diagrams import convexity
-from sbt_utils.evaluation import evaluate
+from sbt_utils.evaluation import accuracy, evaluate
 from sbt_utils.networks import CNN, MLP
-from sbt_utils.steering import accuracy, steer
+from sbt_utils.steering import steer
 from sbt_utils.steering_tables import join
 
 GRID = (0.0, 0.05, 0.1, 0.2)
