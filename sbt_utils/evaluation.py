@@ -153,6 +153,4 @@ def _accuracy_and_loss(network: nn.Module, images: Tensor, labels: Tensor) -> tu
     """Return the fraction of images classified rightly and the mean cross-entropy."""
     logits = network(images)
     right = (logits.argmax(1) == labels).double().mean()
-    return right.item(), nn.functional.cross_entropy(
-        logits.double(), labels
-    ).item()
+    return right.item(), nn.functional.cross_entropy(logits.double(), labels).item()
