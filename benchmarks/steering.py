@@ -1,11 +1,12 @@
 """Cost of steering, as ratios within one run; prints one JSON line.
 
 For the published MLP at full batch and for a small CNN, each with 256 probe images:
-``..._reading`` is the time of the readings (a member's weights loaded into a network, its load
-curve measured) over that of uninterrupted training, ``..._reentry`` the time of training that stops
-and resumes at every reading over the same, less 1. Each figure is the median of `REPEATS` rounds; a
-round measures all of them in turn, so that a drift of the machine's speed hits all alike. Times are
-of the processor, on one thread, so that other processes count as little as they can.
+``..._steer`` is the time of `sbt_utils.steering.steer` over that of `sbt_utils.training.train` with
+the same dropout, less 1; ``..._reading`` is what a loop of one's own pays, the time of
+`sbt_utils.probe.load_curve` alone over that of the training. Each figure is the median of `REPEATS`
+rounds, and a round measures all of them in turn, so that a drift of the machine's speed hits all
+alike. Times are of the processor, on one thread, so that other processes count as little as they
+can.
 """
 
 import json
@@ -17,9 +18,11 @@ from typing import Any
 import torch
 from torch import nn
 
+from sbt_utils.controllers import DropoutController
 from sbt_utils.datasets import load
 from sbt_utils.networks import CNN, MLP
 from sbt_utils.probe import load_curve
+from sbt_utils.steering import steer
 from sbt_utils.training import train
 
 REPEATS = 3
@@ -45,24 +48,21 @@ def measure(case: str) -> dict[str, float]:
     layers = nn.MaxPool2d if isinstance(network, CNN) else None
     common: dict[str, Any] = {"seeds": range(MEMBERS), "progress": False} | settings
 
-    def in_segments() -> None:
-        state = None
-        for epoch in range(every, epochs + 1, every):
-            trained = train(network, *data, dropout=0.1, epochs=epoch, resume=state, **common)
-            state = trained.state
-
-    trained = train(network, *data, epochs=1, **common)
-    networks, states = list(trained.networks), trained.state["networks"]
+    constant = DropoutController(0.1, gain=0, integral_gain=0)
+    trained = train(network, *data, epochs=1, **common).network(0)
 
     def readings() -> None:
-        for member, each in enumerate(networks):
-            each.load_state_dict({name: tensor[member] for name, tensor in states.items()})
-            load_curve(each, data[0][:256], data[1][:256], layers)
+        for _ in range(MEMBERS * epochs // every):
+            load_curve(trained, data[0][:256], data[1][:256], layers)
+
+    def steered() -> None:
+        control: dict[str, Any] = {"controllers": constant, "every": every, "layers": layers}
+        steer(network, *data, epochs=epochs, **control, **common)
 
     plain = seconds(lambda: train(network, *data, dropout=0.1, epochs=epochs, **common))
     return {
-        f"{case}_reading": epochs // every * seconds(readings) / plain,
-        f"{case}_reentry": seconds(in_segments) / plain - 1,
+        f"{case}_steer": seconds(steered) / plain - 1,
+        f"{case}_reading": seconds(readings) / plain,
     }
 
 

@@ -14,6 +14,7 @@ from torch import Tensor, nn
 
 from sbt_utils.ensemble import Ensemble, State
 from sbt_utils.noise import draw_keys, permutations, standard_normal, uniform
+from sbt_utils.readings import Readings
 from sbt_utils.settings import Members
 from sbt_utils.stacked_layers import member_memory
 
@@ -46,10 +47,7 @@ class Job:
         Which to train.
     optimizer : callable
         One of `OPTIMIZERS`.
-    probe : callable
-        Maps (state, members) to the load curves (M, layers).
-    probe_epochs : tuple of int
-        After how many epochs to call `probe`; 0 is before training.
+    readings : Readings
     spread : float
         Standard deviation of the images: the unit of the Gaussian data noise.
     classes : int
@@ -63,8 +61,7 @@ class Job:
     labels: Tensor
     epochs: range
     optimizer: Callable[..., torch.optim.Optimizer]
-    probe: Callable[[State, Members], np.ndarray]
-    probe_epochs: tuple[int, ...]
+    readings: Readings
     spread: float
     classes: int
     cancelled: threading.Event = field(default_factory=threading.Event)
@@ -79,8 +76,8 @@ def train_chunk(
     ----------
     job : Job
     members : dict of str to ndarray
-        Settings of the M members: those of `sbt_utils.training.train`, and ``word``, their noise
-        word (`sbt_utils.noise.seed_words`).
+        Settings of the M members: those of `sbt_utils.training.train`, ``word``, their noise word
+        (`sbt_utils.noise.seed_words`), and ``member``, their places in the ensemble.
     state : dict
         Their ``networks``, ``optimizer``, ``epochs``, ``loss`` and ``stopped``: tensors, or
         dictionaries of tensors, with a leading member axis.
@@ -90,26 +87,22 @@ def train_chunk(
     Returns
     -------
     state : dict
-        As at the end of training.
+        As at the end of training, and the ``dropout`` that each member trained with at last.
     history : xarray.Dataset
-        ``loss`` and ``accuracy`` (member, epoch), ``separation`` (member, probe_epoch, layer); nan
-        where a member had stopped.
+        ``loss`` and ``accuracy`` (member, epoch); nan where a member had stopped.
     """
     count, last_epoch = len(members["word"]), job.epochs.stop
     losses, accuracies = np.full((2, count, len(job.epochs)), np.nan)
-    probed: dict[int, np.ndarray] = {}
     finished: dict[int, dict[str, Any]] = {}
     active = np.arange(count)
     ensemble, optimizer = _assemble(job, members, state)
 
-    def probe(epoch: int) -> None:
-        if epoch in job.probe_epochs:
-            curves = job.probe(ensemble.state(), members)
-            probed[epoch] = np.full((count, curves.shape[1]), np.nan)
-            probed[epoch][active] = curves
+    def after_reading(epoch: int) -> Members:
+        due = epoch in job.readings.epochs
+        return job.readings.take(epoch, ensemble.state(), members) if due else members
 
     if job.epochs.start == 0:
-        probe(0)
+        members = after_reading(0)
     for column, epoch in enumerate(job.epochs):
         if job.cancelled.is_set():
             raise CancelledError
@@ -119,12 +112,14 @@ def train_chunk(
         stopped = (loss < STOP_LOSS) | ~np.isfinite(loss)
         stopped |= np.abs(loss - state["loss"].numpy()) < STOP_CHANGE
         state["loss"] = torch.from_numpy(loss)
-        probe(epoch + 1)
+        following = after_reading(epoch + 1)
         advance(len(active) + int(stopped.sum()) * (last_epoch - epoch - 1))
         leaving = stopped | (epoch + 1 == last_epoch)
         if not leaving.any():
+            members = following
             continue
         state |= {
+            "dropout": torch.from_numpy(members["dropout"]),
             "networks": ensemble.state(),
             "optimizer": _moments(optimizer),
             "epochs": torch.full((len(active),), epoch + 1),
@@ -133,7 +128,8 @@ def train_chunk(
         for place in np.flatnonzero(leaving):
             finished[int(active[place])] = select(state, np.array([place]))
         staying = np.flatnonzero(~leaving)
-        active, members, state = active[staying], select(members, staying), select(state, staying)
+        active, state = active[staying], select(state, staying)
+        members = select(following, staying)
         if not len(active):
             break
         ensemble, optimizer = _assemble(job, members, state)
@@ -145,13 +141,6 @@ def train_chunk(
         },
         {"epoch": np.array(job.epochs) + 1},
     )
-    if probed:
-        history["probe_epoch"] = list(probed)
-        history["separation"] = (
-            ("member", "probe_epoch", "layer"),
-            np.stack(list(probed.values()), axis=1),
-            {"long_name": "data separation D of the training images"},
-        )
     return concatenate([finished[place] for place in sorted(finished)]), history
 
 

@@ -7,12 +7,14 @@ from typing import Any
 import numpy as np
 import xarray as xr
 from torch import Tensor, nn
-from tqdm.auto import tqdm
 
 from sbt_utils.controllers import Controller
-from sbt_utils.evaluation import accuracy, separation_or_nan, single_threads
+from sbt_utils.ensemble import State, member_network
+from sbt_utils.evaluation import accuracy, separation_or_nan
 from sbt_utils.layer_choice import Layers
+from sbt_utils.readings import Readings
 from sbt_utils.separation import LoadCurve
+from sbt_utils.settings import Members, check_range
 from sbt_utils.training import Training, train
 
 _LONG_NAMES = {
@@ -29,7 +31,7 @@ class Steering:
     Attributes
     ----------
     training : sbt_utils.training.Training
-        The trained networks. Its history is that of the last segment.
+        The trained networks.
     history : xarray.Dataset
         ``dropout`` (member, reading), trained with up to a reading; ``convexity`` (member,
         reading), of the probe images there, nan where the curve does not fall;
@@ -96,9 +98,8 @@ def steer(
 
     Notes
     -----
-    A member's steering depends on its own network alone. Training in segments gives the networks
-    that uninterrupted training gives, bit by bit on a CPU. A member that stops early keeps its
-    dropout.
+    A member's steering depends on its own network alone, and its training is that of `train`, bit
+    by bit on a CPU, but for the dropout. A member that stops early keeps its dropout.
 
     Examples
     --------
@@ -120,39 +121,51 @@ def steer(
         )
     own = _one_each(controllers, seeds)
     probe = images[:probe_images], labels[:probe_images]
-    readings = [*range(every, epochs, every), epochs]
-    trained: list[xr.Dataset] = []
-    read: dict[str, list[list[float]]] = {"dropout": [], "convexity": []}
-    read |= {"accuracy_unseen": []} if unseen else {}
-    networks: list[nn.Sequential] = []
-    state = None
-    for reading in tqdm(readings, unit="reading", disable=not progress):
-        read["dropout"].append([controller.dropout for controller in own])
-        training = train(
-            network,
-            images,
-            labels,
-            seeds=seeds,
-            dropout=read["dropout"][-1],
-            epochs=reading,
-            resume=state,
-            progress=False,
-            **settings,
-        )
-        state = training.state
-        trained.append(training.history)
-        networks = _networks(training, networks)
-        with single_threads() as pool:
-            convexity = list(pool.map(lambda each: _convexity(each, *probe, layers), networks))
-            read["convexity"].append(convexity)
-            if unseen:
-                right = pool.map(lambda each: accuracy(each, *unseen), networks)
-                read["accuracy_unseen"].append(list(right))
-        own = [
-            controller if stopped else controller.step(value)
-            for controller, value, stopped in zip(own, convexity, state["stopped"], strict=True)
-        ]
-    return Steering(training, _history(trained, read, readings))
+    readings = (*range(every, epochs, every), epochs)
+    networks: dict[int, nn.Sequential] = {}
+    found: dict[tuple[int, int], dict[str, float]] = {}
+
+    def read(network: nn.Sequential, dropout: float) -> dict[str, float]:
+        read = {"dropout": dropout, "convexity": _convexity(network, *probe, layers)}
+        return read | ({"accuracy_unseen": accuracy(network, *unseen)} if unseen else {})
+
+    def take(epoch: int, state: State, members: Members) -> Members:
+        for place, member in enumerate(members["member"].tolist()):
+            if member in networks:  # to copy a network takes longer than to fill it
+                weights = {name: tensor[place] for name, tensor in state.items()}
+                networks[member].load_state_dict(weights)
+            else:
+                slope = members["negative_slope"][place]
+                networks[member] = member_network(network, state, place, slope, 0.0)
+            found[epoch, member] = read(networks[member], members["dropout"][place])
+            own[member] = own[member].step(found[epoch, member]["convexity"])
+        following = [own[member].dropout for member in members["member"]]
+        check_range("dropout", following)
+        return members | {"dropout": np.array(following, dtype=np.float64)}
+
+    training = train(
+        network,
+        images,
+        labels,
+        seeds=seeds,
+        dropout=[controller.dropout for controller in own],
+        epochs=epochs,
+        readings=Readings(readings, take),
+        resume=None,  # where the controllers have got to is not part of a training's state
+        progress=progress,
+        **settings,
+    )
+    history, dropout = training.history.drop_vars("dropout"), training.history.dropout.values
+    stopped = np.flatnonzero(history.epochs < epochs).tolist()
+    last = {member: read(training.network(member), dropout[member]) for member in stopped}
+    rows = [
+        [found[epoch, member] if (epoch, member) in found else last[member] for epoch in readings]
+        for member in range(len(own))
+    ]
+    for name in rows[0][0]:
+        values = [[each[name] for each in row] for row in rows]
+        history[name] = ("member", "reading"), values, {"long_name": _LONG_NAMES[name]}
+    return Steering(training, history.assign_coords(reading=list(readings)))
 
 
 def _one_each(controllers: Any, seeds: Any) -> list[Any]:
@@ -167,28 +180,6 @@ def _one_each(controllers: Any, seeds: Any) -> list[Any]:
     return list(controllers)
 
 
-def _networks(training: Training, networks: list[nn.Sequential]) -> list[nn.Sequential]:
-    """Return the members as networks, made anew or, which is quicker, from earlier ones."""
-    if not networks:
-        return list(training.networks)
-    for member, network in enumerate(networks):
-        state = training.state["networks"].items()
-        network.load_state_dict({name: tensor[member] for name, tensor in state})
-    return networks
-
-
 def _convexity(network: nn.Module, images: Tensor, labels: Tensor, layers: Layers | None) -> float:
     separation = separation_or_nan(network, images, labels, layers=layers)
     return LoadCurve(separation).convexity if np.isfinite(separation).all() else float("nan")
-
-
-def _history(
-    trained: list[xr.Dataset], read: dict[str, list[list[float]]], readings: list[int]
-) -> xr.Dataset:
-    """Join the histories of the segments and what was read at their ends."""
-    parts = [each[["loss", "accuracy"]].drop_vars("dropout") for each in trained if "loss" in each]
-    history = xr.concat(parts, "epoch", coords="minimal", compat="override", join="exact")
-    for name, values in read.items():
-        history[name] = ("reading", "member"), values, {"long_name": _LONG_NAMES[name]}
-    history["epochs"] = trained[-1].epochs.drop_vars("dropout")
-    return history.assign_coords(reading=readings).transpose("member", ...)

@@ -7,8 +7,7 @@ alone: it is the same bit by bit (on a CPU) trained by itself, in any company an
 
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import as_completed
-from dataclasses import dataclass
-from functools import partial
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -19,11 +18,12 @@ from torch import Tensor, nn
 from tqdm.auto import tqdm
 
 from sbt_utils.descent import OPTIMIZERS, Job, concatenate, select, train_chunk
-from sbt_utils.ensemble import State, initial_state, member_network
-from sbt_utils.evaluation import separation_or_nan, single_threads
+from sbt_utils.ensemble import initial_state, member_network
+from sbt_utils.evaluation import single_threads
 from sbt_utils.layer_choice import Layers
 from sbt_utils.noise import seed_words
-from sbt_utils.settings import Members, check_batch_sizes, check_data, check_device, member_settings
+from sbt_utils.readings import Readings, SeparationRecord
+from sbt_utils.settings import check_batch_sizes, check_data, check_device, member_settings
 
 # Elements of one layer's activations, all members of a chunk together: large enough that PyTorch
 # calls cost little, small enough that a step's working set stays near the processor's cache.
@@ -94,6 +94,7 @@ def train(
     optimizer: str = "adam",
     separation_every: int | None = None,
     layers: Layers | None = None,
+    readings: Readings | None = None,
     device: str = "cpu",
     resume: Mapping[str, Any] | None = None,
     progress: bool = True,
@@ -132,6 +133,9 @@ def train(
         Measure the data separation D_l of the training images every so many epochs.
     layers : optional
         What to measure, as in `sbt_utils.evaluation.evaluate`.
+    readings : Readings, optional
+        What else to read of the networks, which may change how they train on, as
+        `sbt_utils.steering.steer` does; instead of `separation_every`.
     device : str
         ``"cpu"`` (chunks of members on as many threads as PyTorch uses) or ``"cuda"``.
     resume : dict, optional
@@ -184,60 +188,52 @@ def train(
     for name, value in (("epochs", epochs), ("separation_every", separation_every)):
         if value is not None and not (isinstance(value, int) and value >= 1):
             raise ValueError(f"{name}={value!r}: give an integer of at least 1")
+    if separation_every and readings:
+        raise ValueError("separation_every, readings: give one of the two")
     check_device(device)
     words = np.stack([seed_words(seed) for seed in members["seed"]])
     if resume is None:
         state = _fresh(network, members["seed"], words[:, 0])
     else:
         state = _resumed(resume, network, members["seed"], optimizer)
+    state["dropout"] = torch.from_numpy(members["dropout"])
     going = np.flatnonzero(~state["stopped"].numpy())
     start = int(state["epochs"][going].min()) if len(going) else epochs
     going = going if start < epochs else going[:0]
-    probes = range(0, epochs + 1, separation_every) if separation_every else ()
+    record = SeparationRecord(network, images, labels, layers)
+    if readings is None:
+        every = range(0, epochs + 1, separation_every) if separation_every else ()
+        readings = Readings(tuple(every), record.take)
+    due = tuple(epoch for epoch in readings.epochs if epoch > start or epoch == 0 == start)
     job = Job(
         network,
         images.to(device),
         labels.to(device, torch.int64),
         range(start, epochs),
         OPTIMIZERS[optimizer],
-        partial(_probe, network, images, labels, layers),
-        tuple(epoch for epoch in probes if epoch > start or epoch == 0 == start),
+        replace(readings, epochs=due),
         float(images.std()),
         int(labels.max()) + 1,
     )
     chunks = _chunks(going, members["batch_size"], width, device)
     with tqdm(total=len(going) * len(job.epochs), unit="epoch", disable=not progress) as bar:
-        tasks = [
-            (job, select(members | {"word": words[:, 1]}, c), select(state, c), bar.update)
-            for c in chunks
-        ]
+        settings = members | {"word": words[:, 1], "member": np.arange(len(words))}
+        tasks = [(job, select(settings, c), select(state, c), bar.update) for c in chunks]
         outcomes = _in_threads(tasks, device)
     idle = np.setdiff1d(np.arange(len(words)), going)
     states = [trained for trained, _ in outcomes] + ([select(state, idle)] if len(idle) else [])
     state = select(concatenate(states), np.argsort(np.concatenate([*chunks, idle])))
-    recorded = [h.assign_coords(member=c) for c, (_, h) in zip(chunks, outcomes, strict=True)]
+    members["dropout"] = state.pop("dropout").numpy()
     history = xr.Dataset(coords={"member": np.arange(len(words))})
-    if recorded:
+    if outcomes:
+        recorded = [h.assign_coords(member=c) for c, (_, h) in zip(chunks, outcomes, strict=True)]
         history = xr.concat(recorded, "member", join="outer").reindex_like(history)
     history = history.drop_vars("member")
+    if record.curves:
+        history["separation"] = record.array(len(words))
     history["epochs"] = ("member", state["epochs"].numpy(), {"long_name": "epochs trained"})
     history = history.assign_coords({name: ("member", array) for name, array in members.items()})
     return Training(history, state | {"algorithm": optimizer}, network)
-
-
-def _probe(
-    network: nn.Sequential,
-    images: Tensor,
-    labels: Tensor,
-    layers: Layers | None,
-    states: State,
-    members: Members,
-) -> np.ndarray:
-    """Return D_l of the images for each member, shape (M, layers)."""
-    settings = zip(members["negative_slope"], members["dropout"], strict=True)
-    networks = [member_network(network, states, m, *pair) for m, pair in enumerate(settings)]
-    curves = [separation_or_nan(each, images, labels, layers=layers) for each in networks]
-    return np.stack(curves)
 
 
 _STATE = ("seed", "networks", "optimizer", "epochs", "loss", "stopped")

@@ -159,6 +159,11 @@ def test_convolutional_features_are_read_after_the_pooling(digits):
     np.testing.assert_equal(run.history.convexity[0, -1].item(), curve.convexity)
 
 
+def test_a_controller_may_not_ask_for_what_no_dropout_layer_can_do(images):
+    with pytest.raises(ValueError, match=r"dropout=.*1\.0.*: give a number in \[0, 1\)"):
+        steered(images, Counting(1 - 1.5e-4))
+
+
 @pytest.mark.parametrize(
     ("settings", "message"),
     [
@@ -168,6 +173,7 @@ def test_convolutional_features_are_read_after_the_pooling(digits):
         ({"controllers": [DropoutController()] * 3}, "controllers: 3 for 2 seeds; give one"),
         ({"controllers": []}, "controllers: 0 for 2 seeds; give one"),
         ({"learning_rate": -1.0}, "learning_rate=-1.0"),
+        ({"separation_every": 2}, "separation_every, readings: give one"),
     ],
 )
 def test_bad_input_is_named(images, settings, message):
