@@ -60,27 +60,27 @@ class SampledScatter(ScatterStatistics):
         self.corrections: list[torch.Tensor] = []
         self.signs = torch.empty(0)
 
-    def record(self, residuals: torch.Tensor, squares: torch.Tensor, one_hot: torch.Tensor) -> None:
+    def record(self, residuals: torch.Tensor, squares: torch.Tensor, rows: torch.Tensor) -> None:
         """Keep a sketch of each sample, and what it gets wrong with the means so far.
 
         In float32: what that loses is noise in intervals, and D does without.
         """
-        rows = one_hot.argmax(1)
         residuals, means, away = residuals.float(), self.means.float(), self._away().float()
-        along = (residuals @ away.T).gather(1, rows[:, None])[:, 0]
+        along = _dot(away, rows, residuals)
         sketch = self._sketch(residuals)
-        along -= (sketch * self._sketch(away)[rows]).sum(1)
+        along -= _dot(self._sketch(away), rows, sketch)
         self.corrections.append(torch.stack([squares - sketch.square().sum(1), along]))
         self.rows.append(rows.cpu().numpy())
-        self.sketches.append(sketch + self._sketch(means)[rows])
+        self.sketches.append(sketch.add_(self._sketch(means).index_select(0, rows)))
 
     def influence(self) -> np.ndarray:
         """Return the influence of each sample on D, shape (N,), in the order of the updates."""
         within, between = self.scatter()
         rows = torch.from_numpy(self.classes_in_order()).to(self.origin.device)
-        sketch = torch.cat(self.sketches).sub_(self._sketch(self.means.float())[rows])
+        sketch = torch.cat(self.sketches)
+        sketch -= self._sketch(self.means.float()).index_select(0, rows)
         squares, along = torch.cat(self.corrections, dim=1)
-        along = along + (sketch * self._sketch(self._away().float())[rows]).sum(1)
+        along = along + _dot(self._sketch(self._away().float()), rows, sketch)
         squares = squares + sketch.square_().sum(1)
         influence = squares / within - 2 * along / between
         total = influence.new_zeros(len(self.counts)).index_add_(0, rows, influence)
@@ -112,6 +112,11 @@ class SampledScatter(ScatterStatistics):
         folded = signed[:, :whole].view(len(vectors), -1, SKETCH).sum(1)
         folded[:, : length - whole] += signed[:, whole:]
         return folded
+
+
+def _dot(table: torch.Tensor, rows: torch.Tensor, vectors: torch.Tensor) -> torch.Tensor:
+    """Return the scalar product of each vector (n, d) with its row of a table (C, d)."""
+    return table.index_select(0, rows).mul_(vectors).sum(1)
 
 
 def bootstrap(

@@ -16,7 +16,7 @@ from numpy.typing import ArrayLike
 Array = np.ndarray | torch.Tensor
 
 _ROUNDING = 2.0**-44  # 256 units of float64: a standard deviation below this part of all is noise
-_BLOCK = 2**22  # elements of a float64 working block: 32 MB
+_BLOCK = 2**21  # elements of a float64 working block: 16 MB, which allocators keep to use again
 
 
 class UndefinedSeparation(ValueError):
@@ -56,30 +56,30 @@ class ScatterStatistics:
         self.counts = torch.cat([self.counts, self.counts.new_zeros(new)])
         self.means = torch.cat([self.means, self.means.new_zeros(new, len(self.origin))])
         seen = 0
-        for x, one_hot in self.blocks(features, names, index):
+        for x, rows in self.blocks(features, names, index):
             # Chan, Golub & LeVeque (1983), all classes at once, written as a sum of positive
             # terms: a class that this block, or all blocks before it, lack moves no mean.
-            counts = one_hot.sum(0)
-            means = one_hot.T @ x
-            # The sum is the cheap question; it may also overflow.
-            if not means.sum().isfinite() and len(bad := (~x.isfinite()).any(1).nonzero()):
+            counts = torch.bincount(rows, minlength=len(self.counts)).to(self.counts)
+            sums = torch.zeros_like(self.means).index_add_(0, rows, x)
+            step = sums.addcmul_(self.means, counts[:, None], value=-1)
+            step /= (self.counts + counts).clamp(min=1)[:, None]
+            moved = torch.linalg.vector_norm(step, dim=1).square_()
+            # The cheap question; squares may also overflow.
+            if not moved.sum().isfinite() and len(bad := (~x.isfinite()).any(1).nonzero()):
                 raise UndefinedSeparation(
                     f"features: sample {seen + int(bad[0])} of the batch holds NaN or infinite "
                     "values; leave it out, or find where the network diverged"
                 )
             seen += len(x)
-            means /= counts.clamp(min=1)[:, None]
-            weight = counts / (self.counts + counts).clamp(min=1)
-            step = means.sub_(self.means).mul_(weight[:, None])
-            self.within += self.counts @ step.square().sum(1)
+            self.within += self.counts @ moved
             self.means += step
             self.counts += counts
-            residuals = x.addmm_(one_hot, self.means, alpha=-1)
+            residuals = x.sub_(self.means.index_select(0, rows))
             squares = torch.linalg.vector_norm(residuals, dim=1).square_()
             self.within += squares.sum()
-            self.record(residuals, squares, one_hot)
+            self.record(residuals, squares, rows)
 
-    def record(self, residuals: torch.Tensor, squares: torch.Tensor, one_hot: torch.Tensor) -> None:
+    def record(self, residuals: torch.Tensor, squares: torch.Tensor, rows: torch.Tensor) -> None:
         """Take note of samples (n, d), seen from the means so far, their squares and classes.
 
         Nothing is kept here; see `sbt_utils.bootstrap.SampledScatter`.
@@ -88,7 +88,7 @@ class ScatterStatistics:
     def blocks(
         self, features: Array, names: list[int], index: np.ndarray
     ) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
-        """Yield blocks of samples (n, d), seen from the origin, and one-hot classes (n, C).
+        """Yield blocks of samples (n, d), seen from the origin, and their rows (n,) in the means.
 
         The labels are ``names[index]``.
         """
@@ -104,10 +104,8 @@ class ScatterStatistics:
                     f"features: {x.shape[1]} values a sample, but {len(self.origin)} in an earlier "
                     "batch; give all samples one shape"
                 )
-            # The difference is taken, and kept, in the origin's float64, in one pass.
-            x = x - self.origin
-            one_hot = torch.nn.functional.one_hot(classes[start : start + step], len(self.classes))
-            yield x, one_hot.to(torch.float64)
+            # In two steps, which is quicker than a difference of two types.
+            yield x.to(torch.float64, copy=True).sub_(self.origin), classes[start : start + step]
 
     def class_factor(self) -> torch.Tensor:
         """Return B (C, d) with B^T B = Σb: the centred class means, weighted by sqrt(n_c / N)."""
@@ -167,8 +165,8 @@ class ProjectedScatter:
 
     def update(self, features: Array, labels: ArrayLike | torch.Tensor) -> None:
         """Add features (n, ...) with labels (n,): each sample of the first pass, once."""
-        for x, one_hot in self.first.blocks(*_checked(features, labels)):
-            residuals = x.addmm_(one_hot, self.first.means, alpha=-1)
+        for x, rows in self.first.blocks(*_checked(features, labels)):
+            residuals = x.sub_(self.first.means.index_select(0, rows))
             self.within += (residuals @ self.projection).square().sum()
             self.samples += len(x)
 
