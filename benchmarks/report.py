@@ -22,7 +22,7 @@ from torch import nn
 from sbt_utils.networks import MLP
 from sbt_utils.report import report
 
-IMAGES, CLASSES, BATCH, REPEATS = 2560, 10, 512, 3
+IMAGES, CLASSES, BATCH, REPEATS = 2560, 10, 512, 10
 
 
 class Block(nn.Module):

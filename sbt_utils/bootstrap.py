@@ -21,6 +21,7 @@ import numpy as np
 import torch
 
 from sbt_utils.scatter import ScatterStatistics
+from sbt_utils.scatter_passes import fold, sketched_residuals
 
 SKETCH = 251
 """Numbers kept of the features of an image; a prime, out of step with channels and rows."""
@@ -60,27 +61,29 @@ class SampledScatter(ScatterStatistics):
         self.corrections: list[torch.Tensor] = []
         self.signs = torch.empty(0)
 
-    def record(self, residuals: torch.Tensor, squares: torch.Tensor, rows: torch.Tensor) -> None:
+    def record(self, x: torch.Tensor, rows: torch.Tensor, squares: torch.Tensor) -> None:
         """Keep a sketch of each sample, and what it gets wrong with the means so far.
 
-        In float32: what that loses is noise in intervals, and D does without.
+        Sketches are in float32: what that loses is noise in intervals, and D does without.
         """
-        residuals, means, away = residuals.float(), self.means.float(), self._away().float()
-        along = _dot(away, rows, residuals)
-        sketch = self._sketch(residuals)
-        along -= _dot(self._sketch(away), rows, sketch)
-        self.corrections.append(torch.stack([squares - sketch.square().sum(1), along]))
+        away = self._away()
+        along, sketches = sketched_residuals(
+            x, self.origin, self.means, rows, away, self._signs(), SKETCH
+        )
+        away, means = self._sketch(torch.cat([away, self.means])).chunk(2)
+        along -= _dot(away, rows, sketches)
+        self.corrections.append(torch.stack([squares - sketches.square().sum(1), along]))
         self.rows.append(rows.cpu().numpy())
-        self.sketches.append(sketch.add_(self._sketch(means).index_select(0, rows)))
+        self.sketches.append(sketches.add_(means.index_select(0, rows)))
 
     def influence(self) -> np.ndarray:
         """Return the influence of each sample on D, shape (N,), in the order of the updates."""
         within, between = self.scatter()
         rows = torch.from_numpy(self.classes_in_order()).to(self.origin.device)
         sketch = torch.cat(self.sketches)
-        sketch -= self._sketch(self.means.float()).index_select(0, rows)
+        sketch -= self._sketch(self.means).index_select(0, rows)
         squares, along = torch.cat(self.corrections, dim=1)
-        along = along + _dot(self._sketch(self._away().float()), rows, sketch)
+        along = along + _dot(self._sketch(self._away()), rows, sketch)
         squares = squares + sketch.square_().sum(1)
         influence = squares / within - 2 * along / between
         total = influence.new_zeros(len(self.counts)).index_add_(0, rows, influence)
@@ -95,23 +98,19 @@ class SampledScatter(ScatterStatistics):
         return self.means - (self.counts / self.counts.sum()) @ self.means
 
     def _sketch(self, vectors: torch.Tensor) -> torch.Tensor:
-        """Fold vectors (n, d), with random signs, into (n, `SKETCH`); short ones stay whole.
+        """Sketch vectors (n, d)."""
+        return fold(vectors.float(), self._signs(), SKETCH)
 
-        The vectors are lost.
-        """
-        length = vectors.shape[1]
-        if length <= SKETCH:
-            return vectors
+    def _signs(self) -> torch.Tensor:
+        """Return the signs (d,) of the sketch, random where there is anything to fold."""
         if not len(self.signs):
             # Layers of one width share their signs: equal features have equal influences.
+            length = len(self.origin)
             generator = torch.Generator().manual_seed(length)
-            signs = torch.randint(2, (length,), generator=generator)
-            self.signs = (2 * signs - 1).to(vectors)
-        whole = length // SKETCH * SKETCH
-        signed = vectors.mul_(self.signs)
-        folded = signed[:, :whole].view(len(vectors), -1, SKETCH).sum(1)
-        folded[:, : length - whole] += signed[:, whole:]
-        return folded
+            signs = 2 * torch.randint(2, (length,), generator=generator) - 1
+            signs = signs if length > SKETCH else torch.ones(length)
+            self.signs = signs.to(self.origin.device, torch.float32)
+        return self.signs
 
 
 def _dot(table: torch.Tensor, rows: torch.Tensor, vectors: torch.Tensor) -> torch.Tensor:

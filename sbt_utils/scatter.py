@@ -13,10 +13,12 @@ import numpy as np
 import torch
 from numpy.typing import ArrayLike
 
+from sbt_utils.scatter_passes import in_loops, residuals, take_up
+
 Array = np.ndarray | torch.Tensor
 
 _ROUNDING = 2.0**-44  # 256 units of float64: a standard deviation below this part of all is noise
-_BLOCK = 2**21  # elements of a float64 working block: 16 MB, which allocators keep to use again
+_BLOCK = 2**21  # elements of a float64 working block: 16 MB, which allocators keep for reuse
 
 
 class UndefinedSeparation(ValueError):
@@ -33,7 +35,8 @@ class ScatterStatistics:
 
     def __init__(self) -> None:
         self.classes: dict[int, int] = {}  # label -> row of counts and means
-        self.counts = self.means = self.within = self.origin = torch.empty(0)
+        self.counts = self.means = self.origin = torch.empty(0)
+        self.within = 0.0  # sum of the squared residuals
 
     def update(self, features: Array, labels: ArrayLike | torch.Tensor) -> None:
         """Add a batch of features (n, ...) with its labels (n,).
@@ -48,47 +51,36 @@ class ScatterStatistics:
             # D does not depend on the origin: one inside the data saves the digits that a large
             # common offset would cost.
             self.origin = _rows(features[:1])[0].to(torch.float64, copy=True)
-            self.within, self.counts = self.origin.new_zeros(()), self.origin.new_zeros(0)
+            self.counts = self.origin.new_zeros(0)
             self.means = self.origin.new_zeros(0, len(self.origin))
         for label in names:
             self.classes.setdefault(label, len(self.classes))
-        new = len(self.classes) - len(self.counts)
-        self.counts = torch.cat([self.counts, self.counts.new_zeros(new)])
-        self.means = torch.cat([self.means, self.means.new_zeros(new, len(self.origin))])
+        if new := len(self.classes) - len(self.counts):
+            self.counts = torch.cat([self.counts, self.counts.new_zeros(new)])
+            self.means = torch.cat([self.means, self.means.new_zeros(new, len(self.origin))])
         seen = 0
-        for x, rows in self.blocks(features, names, index):
-            # Chan, Golub & LeVeque (1983), all classes at once, written as a sum of positive
-            # terms: a class that this block, or all blocks before it, lack moves no mean.
-            counts = torch.bincount(rows, minlength=len(self.counts)).to(self.counts)
-            sums = torch.zeros_like(self.means).index_add_(0, rows, x)
-            step = sums.addcmul_(self.means, counts[:, None], value=-1)
-            step /= (self.counts + counts).clamp(min=1)[:, None]
-            moved = torch.linalg.vector_norm(step, dim=1).square_()
+        for x, rows in self.blocks(features, names, index, whole=in_loops(features)):
+            within, squares = take_up(x, self.origin, rows, self.counts, self.means)
             # The cheap question; squares may also overflow.
-            if not moved.sum().isfinite() and len(bad := (~x.isfinite()).any(1).nonzero()):
+            if not np.isfinite(within) and len(bad := (~x.isfinite()).any(1).nonzero()):
                 raise UndefinedSeparation(
                     f"features: sample {seen + int(bad[0])} of the batch holds NaN or infinite "
                     "values; leave it out, or find where the network diverged"
                 )
             seen += len(x)
-            self.within += self.counts @ moved
-            self.means += step
-            self.counts += counts
-            residuals = x.sub_(self.means.index_select(0, rows))
-            squares = torch.linalg.vector_norm(residuals, dim=1).square_()
-            self.within += squares.sum()
-            self.record(residuals, squares, rows)
+            self.within += within
+            self.record(x, rows, squares)
 
-    def record(self, residuals: torch.Tensor, squares: torch.Tensor, rows: torch.Tensor) -> None:
-        """Take note of samples (n, d), seen from the means so far, their squares and classes.
+    def record(self, x: torch.Tensor, rows: torch.Tensor, squares: torch.Tensor) -> None:
+        """Take note of samples (n, d), their rows in the means and their squared residuals.
 
         Nothing is kept here; see `sbt_utils.bootstrap.SampledScatter`.
         """
 
     def blocks(
-        self, features: Array, names: list[int], index: np.ndarray
+        self, features: Array, names: list[int], index: np.ndarray, whole: bool = False
     ) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
-        """Yield blocks of samples (n, d), seen from the origin, and their rows (n,) in the means.
+        """Yield blocks of samples (n, d), or all at once, and their rows (n,) in the means.
 
         The labels are ``names[index]``.
         """
@@ -96,7 +88,7 @@ class ScatterStatistics:
             raise ValueError(f"labels: class {min(unknown)} is new; read the same samples twice")
         rows = np.array([self.classes[name] for name in names])[index]
         classes = torch.from_numpy(rows).to(self.origin.device)
-        step = max(1, _BLOCK // len(self.origin))
+        step = len(rows) if whole else max(1, _BLOCK // len(self.origin))
         for start in range(0, len(rows), step):
             x = _rows(features[start : start + step], self.origin.device)
             if x.shape[1] != len(self.origin):
@@ -104,8 +96,7 @@ class ScatterStatistics:
                     f"features: {x.shape[1]} values a sample, but {len(self.origin)} in an earlier "
                     "batch; give all samples one shape"
                 )
-            # In two steps, which is quicker than a difference of two types.
-            yield x.to(torch.float64, copy=True).sub_(self.origin), classes[start : start + step]
+            yield x, classes[start : start + step]
 
     def class_factor(self) -> torch.Tensor:
         """Return B (C, d) with B^T B = Σb: the centred class means, weighted by sqrt(n_c / N)."""
@@ -124,7 +115,7 @@ class ScatterStatistics:
                 f"labels: class {min(alone)} has 1 sample; the within-class scatter needs at least "
                 "2, add samples or leave the class out"
             )
-        within = float(self.within / self.counts.sum())
+        within = self.within / sum(counts)
         between = float(self.class_factor().square().sum())
         if not np.isfinite(within + between):
             raise UndefinedSeparation(
@@ -161,13 +152,13 @@ class ProjectedScatter:
         scale = scale[scale > noise**0.5]
         self.projection = directions[: len(scale)].T / scale
         self.noise = noise * float(scale.pow(-2).sum())
-        self.within = torch.zeros_like(first.within)
+        self.within = first.origin.new_zeros(())
 
     def update(self, features: Array, labels: ArrayLike | torch.Tensor) -> None:
         """Add features (n, ...) with labels (n,): each sample of the first pass, once."""
         for x, rows in self.first.blocks(*_checked(features, labels)):
-            residuals = x.sub_(self.first.means.index_select(0, rows))
-            self.within += (residuals @ self.projection).square().sum()
+            deviations = residuals(x, self.first.origin, self.first.means, rows)
+            self.within += (deviations @ self.projection).square().sum()
             self.samples += len(x)
 
     @property
@@ -196,6 +187,9 @@ def _checked(
 ) -> tuple[Array, list[int], np.ndarray]:
     if not isinstance(features, torch.Tensor):
         features = np.asarray(features)
+        if features.dtype in (np.float32, np.float64):
+            # PyTorch takes no array that may not be written to.
+            features = torch.from_numpy(np.require(features, requirements=["C", "W"]))
     if not any(kind in _type(features) for kind in ("float", "int", "bool")):
         raise TypeError(f"features: {_type(features)} given; convert them to real numbers")
     shape = tuple(features.shape)

@@ -57,9 +57,10 @@ def data_separation(
 
     Notes
     -----
-    Costs O(N d C). The pseudo-inverse leaves out directions along which the class means deviate
-    by less than 2^-44 of the total standard deviation, which is rounding in float64, and any
-    beyond the C - 1 that C means span. `ScatterStatistics` takes the samples batch by batch.
+    ``"trace"`` costs O(N d), ``"fuzziness"`` O(N d C). The pseudo-inverse leaves out directions
+    along which the class means deviate by less than 2^-44 of the total standard deviation, which
+    is rounding in float64, and any beyond the C - 1 that C means span. `ScatterStatistics` takes
+    the samples batch by batch.
 
     References
     ----------

@@ -164,8 +164,9 @@ def test_features_of_any_dtype(dtype):
     tensor = torch.from_numpy(features).to(dtype)
     expected = fed(tensor.double(), torch.from_numpy(labels))
     found = fed(tensor, torch.from_numpy(labels))
-    assert found.separation == expected.separation
-    np.testing.assert_array_equal(found.influence(), expected.influence())
+    # Not to the last digit: halves are summed by PyTorch, the others in loops.
+    np.testing.assert_allclose(found.separation, expected.separation, rtol=1e-13)
+    np.testing.assert_allclose(found.influence(), expected.influence(), rtol=1e-9, atol=1e-12)
 
 
 def test_a_layer_of_100_000_features_keeps_little():

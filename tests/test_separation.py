@@ -227,7 +227,9 @@ def test_torch_and_numpy_and_every_dtype_take_the_same_road(measure):
     for dtype in (torch.float32, torch.float16, torch.bfloat16):
         low = torch.from_numpy(features).to(dtype).requires_grad_()
         high = data_separation(low.detach().double(), labels, measure)
-        assert data_separation(low, torch.from_numpy(labels).int(), measure) == high
+        # Halves are summed by PyTorch, the others in loops: equal but for the last digit.
+        found = data_separation(low, torch.from_numpy(labels).int(), measure)
+        assert found == pytest.approx(high, rel=1e-14)
     whole = np.round(features * 10).astype(np.int16)
     assert data_separation(whole, labels, measure) == data_separation(whole * 1.0, labels, measure)
 
