@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 import xarray as xr
 
-from sbt_utils.separation import LoadCurve
+from sbt_utils.separation import curve_statistics
 
 AVERAGES = ("mean", "median")
 
@@ -97,11 +97,7 @@ def convexity(curves: xr.DataArray) -> xr.DataArray:
     >>> convexity(curves).values
     array([0.25,  nan])
     """
-
-    def of_one(curve: np.ndarray) -> float:
-        return LoadCurve(curve).convexity if np.isfinite(curve).all() else np.nan
-
-    return xr.apply_ufunc(of_one, curves, input_core_dims=[["layer"]], vectorize=True)
+    return xr.apply_ufunc(curve_statistics, curves, "convexity", input_core_dims=[["layer"], []])
 
 
 def failed(diagram: xr.Dataset, least: float = 0.5) -> xr.DataArray:

@@ -12,7 +12,7 @@ import xarray as xr
 from scipy.stats import rankdata
 
 from sbt_utils.diagrams import convexity, failed, whole_curves
-from sbt_utils.separation import LoadCurve
+from sbt_utils.separation import curve_statistics
 
 
 @dataclass(frozen=True)
@@ -66,10 +66,7 @@ def networks_of(diagram: xr.Dataset, least: float = 0.5) -> xr.Dataset:
     """
     curves = whole_curves(diagram)
     imbalance = xr.apply_ufunc(
-        lambda curve: LoadCurve(curve).imbalance if np.isfinite(curve).all() else np.nan,
-        curves,
-        input_core_dims=[["layer"]],
-        vectorize=True,
+        curve_statistics, curves, "imbalance", input_core_dims=[["layer"], []]
     )
     columns = {
         "convexity": convexity(curves),

@@ -12,7 +12,7 @@ from torch import nn
 from sbt_utils.datasets import Dataset, load
 from sbt_utils.evaluation import evaluate
 from sbt_utils.networks import MLP
-from sbt_utils.separation import MEASURES, LoadCurve
+from sbt_utils.separation import MEASURES, curve_statistics
 from sbt_utils.training import train
 
 LEARNING_RATES = {
@@ -235,7 +235,7 @@ def linearity(
     columns = {"accuracy_test": evaluate(networks, *test).accuracy.values}
     for measure in MEASURES:
         curves = evaluate(networks, *training, measure).separation.values
-        columns[f"linearity_{measure}"] = np.array([_linearity(curve) for curve in curves])
+        columns[f"linearity_{measure}"] = curve_statistics(curves, "linearity")
     return xr.Dataset(
         {
             name: (("learning_rate", "seed"), values.reshape(len(rates), len(seeds)))
@@ -286,7 +286,3 @@ def linearity_table(
         row["accuracy"] = f"{best.accuracy_test.mean().item():.1%}"
         rows.append(row)
     return pd.DataFrame(rows)
-
-
-def _linearity(separation: np.ndarray) -> float:
-    return LoadCurve(separation).linearity if np.isfinite(separation).all() else np.nan

@@ -9,7 +9,7 @@ import xarray as xr
 
 from sbt_utils.folding_ruler import FoldingRuler, ImpossiblePull
 from sbt_utils.hand import quick_and_jerky
-from sbt_utils.separation import LoadCurve
+from sbt_utils.separation import curve_statistics
 
 
 def ruler_diagram(
@@ -64,14 +64,11 @@ def ruler_diagram(
         curves, extensions = (np.stack(each) for each in zip(*pool.map(each, grid), strict=True))
     shape = (len(speeds), len(amplitudes), len(seeds))
     axes = ("speed", "amplitude", "seed")
-    convexity = [
-        LoadCurve(curve).convexity if np.isfinite(curve).all() else np.nan for curve in curves
-    ]
     diagram = xr.Dataset(
         {
             "separation": ((*axes, "layer"), curves.reshape(*shape, -1)),
             "extension": ((*axes, "section"), extensions.reshape(*shape, -1)),
-            "convexity": (axes, np.reshape(convexity, shape)),
+            "convexity": (axes, curve_statistics(curves, "convexity").reshape(shape)),
         },
         {
             "speed": list(speeds),

@@ -256,6 +256,32 @@ _SHAPES = {
 }
 
 
+def curve_statistics(curves: ArrayLike, name: str) -> np.ndarray:
+    """Return a statistic of each of many load curves, NaN for those that are undefined somewhere.
+
+    Parameters
+    ----------
+    curves : array_like, shape (..., L + 1)
+        D_0, D_1, ..., D_L of each, NaN where a collapsed network leaves D undefined.
+    name : {"convexity", "linearity", "imbalance"}
+        A property of `LoadCurve`.
+
+    Returns
+    -------
+    ndarray, shape (...), float64
+
+    Examples
+    --------
+    >>> curve_statistics([[4.0, 1.0, 0.0], [1.0, np.nan, 0.0]], "convexity")
+    array([0.25,  nan])
+    """
+
+    def of_one(curve: np.ndarray) -> float:
+        return getattr(LoadCurve(curve), name) if np.isfinite(curve).all() else np.nan
+
+    return np.apply_along_axis(of_one, -1, np.asarray(curves, dtype=np.float64))
+
+
 def _convexity(curves: np.ndarray) -> np.ndarray:
     fall = curves[..., :1] - curves[..., -1:]
     points = curves.shape[-1]

@@ -13,7 +13,7 @@ from sbt_utils.ensemble import State, member_network
 from sbt_utils.evaluation import accuracy, separation_or_nan
 from sbt_utils.layer_choice import Layers
 from sbt_utils.readings import Readings
-from sbt_utils.separation import LoadCurve
+from sbt_utils.separation import curve_statistics
 from sbt_utils.settings import Members, check_range
 from sbt_utils.training import Training, train
 
@@ -126,7 +126,8 @@ def steer(
     found: dict[tuple[int, int], dict[str, float]] = {}
 
     def read(network: nn.Sequential, dropout: float) -> dict[str, float]:
-        read = {"dropout": dropout, "convexity": _convexity(network, *probe, layers)}
+        curve = separation_or_nan(network, *probe, layers=layers)
+        read = {"dropout": dropout, "convexity": float(curve_statistics(curve, "convexity"))}
         return read | ({"accuracy_unseen": accuracy(network, *unseen)} if unseen else {})
 
     def take(epoch: int, state: State, members: Members) -> Members:
@@ -178,8 +179,3 @@ def _one_each(controllers: Any, seeds: Any) -> list[Any]:
             f"controllers: {len(controllers)} for {count} seeds; give one, or one for each seed"
         )
     return list(controllers)
-
-
-def _convexity(network: nn.Module, images: Tensor, labels: Tensor, layers: Layers | None) -> float:
-    separation = separation_or_nan(network, images, labels, layers=layers)
-    return LoadCurve(separation).convexity if np.isfinite(separation).all() else float("nan")
