@@ -99,7 +99,7 @@ browser: .venv/.test book ## check every page of the book in headless Chromium
 	BOOK_HTML=$(HTML) $(PYTEST) tests/book
 
 test: lint unit nbval ## everything: lint, unit, nbval, and notebooks, book and browser at `smoke`
-	$(MAKE) browser PROFILE=smoke
+	$(MAKE) --jobs=2 browser PROFILE=smoke
 
 links: .venv/.book ## ask every outside address that the pages name whether it is still there
 	$(MAKE) _build/links/source/.staged PROFILE=links
