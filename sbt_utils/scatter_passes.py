@@ -12,10 +12,9 @@ import numpy as np
 import torch
 from numba import njit
 
-# Sums in any order, as vector instructions need it; NaN and infinity stay what they are.
-_loop: Callable[..., Any] = njit(
-    cache=True, nogil=True, fastmath={"reassoc", "contract", "nsz", "arcp"}
-)
+# Sums may be taken in any order, which vector instructions need; differences may not.
+_loop: Callable[..., Any] = njit(cache=True, nogil=True, fastmath={"reassoc"})
+_exact: Callable[..., Any] = njit(cache=True, fastmath=False)
 
 
 def in_loops(features: object) -> bool:
@@ -193,6 +192,15 @@ def _arrays(*tensors: torch.Tensor) -> list[np.ndarray]:
     return [tensor.contiguous().numpy() for tensor in tensors]
 
 
+@_exact
+def _seen(value: float, origin: float, mean: float) -> float:
+    """Return a feature seen from the origin and then from the mean.
+
+    In this order: mean and origin added first would lose the digits that the origin saves.
+    """
+    return np.float64(value) - origin - mean
+
+
 @_loop
 def _take_up(
     x: np.ndarray,
@@ -207,7 +215,7 @@ def _take_up(
         sample, own = x[i], sums[rows[i]]
         new[rows[i]] += 1
         for j in range(len(sample)):
-            own[j] += np.float64(sample[j]) - origin[j]
+            own[j] += _seen(sample[j], origin[j], 0.0)
     for row in range(len(counts)):
         before, mean, own, moved = counts[row], means[row], sums[row], 0.0
         counts[row] += new[row]
@@ -220,7 +228,7 @@ def _take_up(
     for i in range(len(x)):
         sample, mean, square = x[i], means[rows[i]], 0.0
         for j in range(len(sample)):
-            residual = np.float64(sample[j]) - origin[j] - mean[j]
+            residual = _seen(sample[j], origin[j], mean[j])
             square += residual * residual
         squares[i] = square
         within += square
@@ -242,7 +250,7 @@ def _sketched_residuals(
     for i in range(len(x)):
         sample, mean, direction, product = x[i], means[rows[i]], directions[rows[i]], 0.0
         for j in range(len(sample)):
-            residual = np.float64(sample[j]) - origin[j] - mean[j]
+            residual = _seen(sample[j], origin[j], mean[j])
             product += residual * direction[j]
             signed[j] = np.float32(residual) * signs[j]
         along[i] = product

@@ -100,3 +100,17 @@ def test_what_is_no_number_stays_none(value, dtype):
     assert not np.isfinite(within)
     assert not means[rows[5], 3].isfinite()
     assert means[:, :3].isfinite().all()
+
+
+@pytest.mark.parametrize("offset", [1e6, 1e12])
+def test_a_large_common_offset_costs_no_digits(offset):
+    x, _, _, rows = problem(40, torch.float64)
+    x += offset
+    origin = x[0].clone()
+    _, means, within, squares = taken_up(x, origin, rows, at=0)
+    seen = (x - origin).numpy()  # exact
+    away = seen - np.stack([seen[rows == row].mean(0) for row in range(CLASSES)])[rows]
+    np.testing.assert_allclose(squares, (away**2).sum(1), rtol=1e-13)
+    np.testing.assert_allclose(within, (away**2).sum(), rtol=1e-13)
+    along, _ = sketched_residuals(x, origin, means, rows, means, torch.ones(40), 40)
+    np.testing.assert_allclose(along, (away * means.numpy()[rows]).sum(1), atol=1e-11)
