@@ -22,7 +22,7 @@ from torch import nn
 from sbt_utils.networks import MLP
 from sbt_utils.report import report
 
-IMAGES, CLASSES, BATCH, REPEATS = 2560, 10, 512, 10
+IMAGES, CLASSES, BATCH = 2560, 10, 512
 
 
 class Block(nn.Module):
@@ -50,9 +50,9 @@ def residual_network():
     )
 
 
-MODELS = {
-    "mlp": (lambda: MLP(784, 1150, 8, CLASSES), (1, 28, 28)),
-    "residual": (residual_network, (3, 16, 16)),
+MODELS = {  # how to make it, the shape of its images, and how often to time it
+    "mlp": (lambda: MLP(784, 1150, 8, CLASSES), (1, 28, 28), 10),
+    "residual": (residual_network, (3, 16, 16), 3),
 }
 
 
@@ -71,7 +71,7 @@ def seconds(function):
 
 
 def compare(name):
-    make, shape = MODELS[name]
+    make, shape, repeats = MODELS[name]
     torch.manual_seed(0)
     model = make().eval()
     images, labels = problem(shape)
@@ -84,7 +84,7 @@ def compare(name):
     def mapped():
         report(model, (images, labels), batch_size=BATCH)
 
-    times = [(*seconds(forward), *seconds(mapped)) for _ in range(REPEATS + 1)][1:]
+    times = [(*seconds(forward), *seconds(mapped)) for _ in range(1 + repeats)][1:]
     forward, forward_processor, mapped, mapped_processor = map(min, zip(*times, strict=True))
     return {
         "parameters": sum(p.numel() for p in model.parameters()),
@@ -106,10 +106,11 @@ def wide(width=100_000):
 
 
 def main():
-    result = {name: compare(name) for name in MODELS}
-    # A process of its own: the peak of memory is one of a whole process.
+    # A process of its own, before this one has grown: the peak of memory is one of a whole process
+    # and begins at that of its parent.
     command = [sys.executable, __file__, "wide"]
     child = subprocess.run(command, check=True, capture_output=True, text=True)
+    result = {name: compare(name) for name in MODELS}
     result["wide"] = json.loads(child.stdout)
     result |= {"machine": platform.machine(), "threads": torch.get_num_threads()}
     print(json.dumps(result | {"torch": torch.__version__}))
