@@ -25,6 +25,19 @@ class Readings:
         Maps the epoch, the networks' state and the settings of M members to the settings to go on
         with. ``settings["member"]`` tells who they are, by their places in the ensemble. Chunks of
         members take their readings at the same time, in several threads.
+
+    Examples
+    --------
+    >>> from sbt_utils.datasets import load
+    >>> from sbt_utils.networks import MLP
+    >>> from sbt_utils.training import train
+    >>> def halve(epoch, state, members):
+    ...     return members | {"dropout": members["dropout"] / 2}
+    >>> digits = load("mnist", train=100)
+    >>> trained = train(MLP(width=10), digits.train_images, digits.train_labels, dropout=0.2,
+    ...                 epochs=3, readings=Readings((1, 2), halve), progress=False)
+    >>> trained.history.dropout.item()
+    0.05
     """
 
     epochs: tuple[int, ...]
@@ -42,6 +55,18 @@ class SeparationRecord:
         What to measure on.
     layers : optional
         What to measure, as in `sbt_utils.probe.load_curve`.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from sbt_utils.ensemble import initial_state
+    >>> from sbt_utils.networks import MLP
+    >>> network = MLP(inputs=4, width=3, hidden_layers=2)
+    >>> record = SeparationRecord(network, torch.rand(8, 4), torch.arange(8) % 2, None)
+    >>> members = {"member": np.arange(2), "negative_slope": np.zeros(2)}
+    >>> _ = record.take(0, initial_state(network, [0, 1]), members)
+    >>> record.array(2).shape
+    (2, 1, 3)
     """
 
     def __init__(

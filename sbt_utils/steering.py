@@ -127,8 +127,9 @@ def steer(
 
     def read(network: nn.Sequential, dropout: float) -> dict[str, float]:
         curve = separation_or_nan(network, *probe, layers=layers)
-        read = {"dropout": dropout, "convexity": float(curve_statistics(curve, "convexity"))}
-        return read | ({"accuracy_unseen": accuracy(network, *unseen)} if unseen else {})
+        convexity = float(curve_statistics(curve, "convexity"))
+        right = {"accuracy_unseen": accuracy(network, *unseen)} if unseen else {}
+        return {"dropout": dropout, "convexity": convexity} | right
 
     def take(epoch: int, state: State, members: Members) -> Members:
         for place, member in enumerate(members["member"].tolist()):
