@@ -11,7 +11,13 @@ from hypothesis import strategies as st
 
 from sbt_utils import scatter
 from sbt_utils.scatter import ProjectedScatter, ScatterStatistics
-from sbt_utils.separation import MEASURES, REGIME_TOLERANCE, LoadCurve, data_separation
+from sbt_utils.separation import (
+    MEASURES,
+    REGIME_TOLERANCE,
+    LoadCurve,
+    curve_statistics,
+    data_separation,
+)
 
 
 def problem(seed, samples=40, width=6, classes=4, condition=1.0):
@@ -207,9 +213,14 @@ def test_any_split_into_batches_gives_the_same(measure, seed, cuts, ordered):
     assert streamed(features, labels, measure, sorted(cuts)) == pytest.approx(whole, abs=1e-12)
 
 
+@pytest.mark.parametrize("kind", ["float64", "other byte order", "bfloat16"])
 @pytest.mark.parametrize("measure", MEASURES)
-def test_blocks_of_rows_give_the_same(measure, monkeypatch):
+def test_blocks_of_rows_give_the_same(measure, kind, monkeypatch):
     features, labels = problem(3)
+    if kind == "other byte order":
+        features = features.astype(">f8")
+    elif kind == "bfloat16":
+        features = torch.from_numpy(features).bfloat16()
     whole = data_separation(features, labels, measure)
     monkeypatch.setattr(scatter, "_BLOCK", 20)  # three samples a block
     assert data_separation(features, labels, measure) == pytest.approx(whole, abs=1e-12)
@@ -465,3 +476,14 @@ def test_a_load_curve_is_immutable_and_its_own():
 def test_bad_load_curves(arguments, message):
     with pytest.raises(ValueError, match=message):
         LoadCurve(**arguments)
+
+
+@pytest.mark.parametrize("name", ["convexity", "linearity", "imbalance"])
+def test_statistics_of_many_curves_are_those_of_each(name):
+    curves = np.cumsum(np.random.default_rng(0).uniform(size=(2, 3, 8)), axis=-1)[..., ::-1].copy()
+    curves[1, 0, 2] = np.nan
+    found = curve_statistics(curves, name)
+    assert found.shape == (2, 3)
+    assert np.isnan(found[1, 0])
+    for place in ((0, 0), (0, 2), (1, 2)):
+        assert found[place] == getattr(LoadCurve(curves[place]), name)
