@@ -16,6 +16,7 @@ sketch of its features, and what the sketch gets wrong with the means so far.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import cached_property
 
 import numpy as np
 import torch
@@ -59,7 +60,6 @@ class SampledScatter(ScatterStatistics):
         self.rows: list[np.ndarray] = []
         self.sketches: list[torch.Tensor] = []
         self.corrections: list[torch.Tensor] = []
-        self.signs = torch.empty(0)
 
     def record(self, x: torch.Tensor, rows: torch.Tensor, squares: torch.Tensor) -> None:
         """Keep a sketch of each sample, and what it gets wrong with the means so far.
@@ -68,7 +68,7 @@ class SampledScatter(ScatterStatistics):
         """
         away = self._away()
         along, sketches = sketched_residuals(
-            x, self.origin, self.means, rows, away, self._signs(), SKETCH
+            x, self.origin, self.means, rows, away, self._signs, SKETCH
         )
         away, means = self._sketch(torch.cat([away, self.means])).chunk(2)
         along -= _dot(away, rows, sketches)
@@ -99,18 +99,18 @@ class SampledScatter(ScatterStatistics):
 
     def _sketch(self, vectors: torch.Tensor) -> torch.Tensor:
         """Sketch vectors (n, d)."""
-        return fold(vectors.float(), self._signs(), SKETCH)
+        return fold(vectors.float(), self._signs, SKETCH)
 
+    @cached_property
     def _signs(self) -> torch.Tensor:
-        """Return the signs (d,) of the sketch, random where there is anything to fold."""
-        if not len(self.signs):
+        """Signs (d,) of the sketch, random where there is anything to fold."""
+        length = len(self.origin)
+        signs = torch.ones(length)
+        if length > SKETCH:
             # Layers of one width share their signs: equal features have equal influences.
-            length = len(self.origin)
             generator = torch.Generator().manual_seed(length)
-            signs = 2 * torch.randint(2, (length,), generator=generator) - 1
-            signs = signs if length > SKETCH else torch.ones(length)
-            self.signs = signs.to(self.origin.device, torch.float32)
-        return self.signs
+            signs = 2.0 * torch.randint(2, (length,), generator=generator) - 1
+        return signs.to(self.origin.device)
 
 
 def _dot(table: torch.Tensor, rows: torch.Tensor, vectors: torch.Tensor) -> torch.Tensor:

@@ -88,7 +88,7 @@ def accuracy(network: nn.Module, images: Tensor, labels: Tensor) -> float:
     >>> accuracy(nn.Identity(), torch.eye(4), torch.tensor([0, 1, 2, 0]))
     0.75
     """
-    return (network(images).argmax(1) == labels).double().mean().item()
+    return _accuracy(network(images), labels)
 
 
 @contextmanager
@@ -152,5 +152,9 @@ def separation_or_nan(
 def _accuracy_and_loss(network: nn.Module, images: Tensor, labels: Tensor) -> tuple[float, float]:
     """Return the fraction of images classified rightly and the mean cross-entropy."""
     logits = network(images)
-    right = (logits.argmax(1) == labels).double().mean()
-    return right.item(), nn.functional.cross_entropy(logits.double(), labels).item()
+    loss = nn.functional.cross_entropy(logits.double(), labels)
+    return _accuracy(logits, labels), loss.item()
+
+
+def _accuracy(logits: Tensor, labels: Tensor) -> float:
+    return (logits.argmax(1) == labels).double().mean().item()
