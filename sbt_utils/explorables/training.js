@@ -159,7 +159,10 @@ function render({ model, el }) {
     const now = performance.now();
     // One ghost for a slider's whole way, none of an untrained network.
     const drawn = told?.steps > 0 && told.separation.every(Number.isFinite);
-    if (drawn && now - turned > 1500) ghosts = [told.separation, ...ghosts].slice(0, GHOSTS);
+    if (drawn && now - turned > 1500) {
+      ghosts = [told.separation, ...ghosts].slice(0, GHOSTS);
+      movie.start(); // the ghost is seen at once, not when the network is next heard of
+    }
     turned = now;
   }
 
