@@ -1,8 +1,8 @@
 """Cost of steering, as ratios within one run; prints one JSON line.
 
-For the published MLP at full batch and for a small CNN, each with 256 probe images:
-``..._steer`` is the time that `sbt_utils.steering.steer` takes for its readings over the time that
-it trains, and ``..._reading`` what a loop of one's own pays, the time of
+For the published MLP with all 2,560 images and as chapter 8 compares it, and for the small CNN of
+that comparison: ``..._steer`` is the time that `sbt_utils.steering.steer` takes for its readings
+over the time that it trains, and ``..._reading`` what a loop of one's own pays, the time of
 `sbt_utils.probe.load_curve` alone over the same. Each figure is the median of `REPEATS` rounds.
 Times are of the processor, on one thread, so that other processes count as little as they can.
 """
@@ -15,30 +15,29 @@ from typing import Any
 from unittest import mock
 
 import torch
-from torch import nn
 
 from sbt_utils.controllers import DropoutController
 from sbt_utils.datasets import load
-from sbt_utils.networks import CNN, MLP
+from sbt_utils.networks import MLP
 from sbt_utils.probe import load_curve
 from sbt_utils.readings import Readings
 from sbt_utils.steering import steer
+from sbt_utils.steering_experiment import READINGS, Problem, problem
 
 REPEATS = 5
 MEMBERS = 2
-DIGITS = load("mnist")
-CASES: dict[str, tuple[nn.Sequential, int, int, int, dict[str, Any]]] = {
-    # network, images, epochs, epochs between readings, settings
-    "mlp_every_10": (MLP(), 2560, 40, 10, {}),
-    "mlp_every_5": (MLP(), 2560, 40, 5, {}),
-    "cnn_every_2": (CNN(1, channels=6, hidden_layers=5), 800, 8, 2, {"batch_size": 50}),
+PUBLISHED = Problem(MLP(), load("mnist", train=2560), 2560, epochs=40)
+CASES: dict[str, tuple[Problem, int]] = {  # and the epochs between two readings
+    "mlp_every_10": (PUBLISHED, 10),
+    "mlp_every_5": (PUBLISHED, 5),
+    "compared_mlp": (problem("MLP", "mnist"), 100 // READINGS),
+    "compared_cnn": (problem("CNN", "mnist"), 20 // READINGS),
 }
 
 
 def measure(case: str) -> dict[str, float]:
-    network, count, epochs, every, settings = CASES[case]
-    data = DIGITS.train_images[:count], DIGITS.train_labels[:count]
-    layers = nn.MaxPool2d if isinstance(network, CNN) else None
+    chosen, every = CASES[case]
+    data = chosen.data.train_images[: chosen.images], chosen.data.train_labels[: chosen.images]
     seconds = {"reading": 0.0, "steer": 0.0}
 
     def timed(name: str, function: Callable[..., Any]) -> Callable[..., Any]:
@@ -56,21 +55,21 @@ def measure(case: str) -> dict[str, float]:
     start = time.process_time()
     with mock.patch("sbt_utils.steering.Readings", readings):
         steered = steer(
-            network,
+            chosen.network,
             *data,
             controllers=DropoutController(0.1),
             seeds=range(MEMBERS),
-            epochs=epochs,
+            epochs=chosen.epochs,
             every=every,
-            layers=layers,
             progress=False,
-            **settings,
+            **chosen.settings,
         )
     training = time.process_time() - start - seconds["steer"]
     curve = timed("reading", load_curve)
-    for _ in range(epochs // every):
+    probe = chosen.settings.get("probe_images", 256)
+    for _ in range(chosen.epochs // every):
         for each in steered.training.networks:
-            curve(each, data[0][:256], data[1][:256], layers)
+            curve(each, data[0][:probe], data[1][:probe], chosen.settings.get("layers"))
     return {f"{case}_{name}": spent / training for name, spent in seconds.items()}
 
 
