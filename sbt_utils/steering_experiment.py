@@ -124,8 +124,8 @@ def problem(architecture: str, data: str | Dataset) -> Problem:
     channels, size, _ = data.train_images.shape[1:]
     if architecture == "MLP":
         return Problem(MLP(channels * size**2), data, images, epochs=100)
-    settings = {"learning_rate": 2e-3, "batch_size": 50}
-    settings |= {"layers": nn.MaxPool2d, "probe_images": 128}
+    settings: dict[str, Any] = {"learning_rate": 2e-3, "batch_size": 50, "probe_images": 128}
+    settings["layers"] = nn.MaxPool2d
     return Problem(CNN(channels, size, channels=6, hidden_layers=5), data, images, 20, settings)
 
 
