@@ -69,9 +69,9 @@ def test_a_run_reports_what_its_networks_do(small):
 
 
 def test_the_problems_are_those_described():
-    data = load("mnist", train=2000, test=10)
+    data = load("mnist", train=3560, test=10)
     mlp, cnn = (problem(kind, data) for kind in ("MLP", "CNN"))
-    assert (mlp.images, mlp.epochs, cnn.images, cnn.epochs) == (1000, 100, 800, 20)
+    assert (mlp.images, mlp.epochs, cnn.images, cnn.epochs) == (2560, 100, 800, 40)
     assert isinstance(mlp.network, MLP)
     assert isinstance(cnn.network, CNN)
     assert cnn.network(data.test_images).shape == mlp.network(data.test_images).shape == (10, 10)
