@@ -157,6 +157,7 @@ def accuracy_and_shape(
                     text = level_name(cell.noise.item())
                     axes.annotate(text, where, xytext=(6, -12), textcoords="offset points")
             axes.set(title=words, xlabel="convexity", ylabel="test accuracy, %")
+            axes.margins(y=0.12)  # a name below the lowest point stays inside
         handle = mpl.lines.Line2D(
             [], [], color="0.5", marker="o", lw=1.2, label=f"levels of {label}"
         )
