@@ -29,7 +29,7 @@ LIMITS = {
 DEVIATIONS = {"dropout": (0.012, 0.03), "learning_rate": (0.02, 0.04)}
 """Deviation of the scaled load curves: mean over the cells, and of a single cell."""
 
-NOT_YET = ("the convolutional network over all of 2,000 epochs, ten for each dropout",)
+NOT_YET = ("ten convolutional networks for each level of dropout, instead of one",)
 """Experiments of the paper that this book does not cover yet."""
 
 MARKS = {"reproduced": "✓", "differs": "≠", "not yet": "○"}

@@ -259,7 +259,7 @@ def everything() -> xr.Dataset:
     Returns
     -------
     xarray.Dataset
-        From `join`. Takes an hour or two on two processor cores.
+        From `join`. Takes a quarter of an hour on two processor cores.
     """
     parts = {}
     for kind, data in tqdm(COMPARED, unit="problem"):
