@@ -63,6 +63,15 @@ CHANGES: dict[str, dict[str, Any]] = {
 }
 """What to change about the MLP on digits, while the controller stays as it is."""
 
+CONFIGURATION: dict[str, Any] = {
+    "compared": COMPARED,
+    "grid": GRID,
+    "images": IMAGES,
+    "validation": VALIDATION,
+    "variations": {arm: repr(controller) for arm, controller in VARIATIONS.items()},
+}
+"""What a file of results says of how it came about."""
+
 
 @dataclass(frozen=True)
 class Problem:

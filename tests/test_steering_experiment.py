@@ -1,5 +1,7 @@
 """The steering experiment: its arms, and its tables against numbers worked out by hand."""
 
+import json
+
 import numpy as np
 import pytest
 import torch
@@ -12,6 +14,8 @@ from sbt_utils.datasets import load
 from sbt_utils.evaluation import evaluate
 from sbt_utils.networks import CNN, MLP
 from sbt_utils.probe import load_curve
+from sbt_utils.results import RESULTS
+from sbt_utils.results import load as load_results
 from sbt_utils.steering_experiment import Problem, compare, problem, run
 from sbt_utils.steering_tables import (
     comparison_table,
@@ -79,6 +83,12 @@ def test_the_problems_are_those_described():
         assert each.epochs % steering_experiment.READINGS == 0
     with pytest.raises(ValueError, match="architecture='RNN': choose one of MLP, CNN"):
         problem("RNN", data)
+
+
+def test_the_results_are_of_these_problems():
+    saved = json.loads(load_results(RESULTS / "steering.nc").attrs["configuration"])
+    stated = json.loads(json.dumps(steering_experiment.CONFIGURATION))
+    assert {name: saved[name] for name in stated} == stated
 
 
 def test_every_case_of_the_chapter_is_run_and_found_again(monkeypatch, small):
