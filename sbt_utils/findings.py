@@ -142,7 +142,7 @@ def convolutional_findings(cnn: xr.Dataset) -> list[Finding]:
     choice = straightest_and_best(networks)
     levels = networks.noise.values.tolist()
     apart = abs(levels.index(choice.straightest) - levels.index(choice.best))
-    why = f"after {networks.checkpoint:d} of 2,000 epochs, {networks.sizes['seed']} of 10 networks"
+    why = f"after {networks.checkpoint:,d} of 2,000 epochs, {networks.sizes['seed']} of 10 networks"
     return [
         Finding(
             "more dropout, more convex, of all neighbours",
