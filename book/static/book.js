@@ -1,9 +1,23 @@
-// Repairs to what the theme and its extensions leave to be desired for keyboards and screen readers.
+// Repairs to what the theme and its extensions leave to be desired.
+
+// The theme asks for the reader's colour scheme only in its deferred scripts; until then a first
+// page would be drawn without colours, and white. This script runs before anything is drawn.
+if (document.documentElement.dataset.theme === "auto") {
+  const { matches } = matchMedia("(prefers-color-scheme: dark)");
+  document.documentElement.dataset.theme = matches ? "dark" : "light";
+}
+
+// For keyboards and screen readers.
 function mend() {
   // Names that differ from what is read: the text of these elements names them well enough.
   document
-    .querySelectorAll(".search-button-field, details > summary[aria-label]")
+    .querySelectorAll(".search-button-field, .bd-article summary[aria-label]")
     .forEach((each) => each.removeAttribute("aria-label"));
+  // An arrow alone, beside the link to the page whose parts it shows.
+  document.querySelectorAll(".has-children > details > summary").forEach((arrow) => {
+    const page = arrow.closest(".has-children").querySelector("a").textContent.trim();
+    arrow.setAttribute("aria-label", `Pages of “${page}”`);
+  });
   // A list whose entries are not marked as such.
   document.querySelectorAll(".citation-list").forEach((list) => list.removeAttribute("role"));
   // Pictures on a button that has a name.
