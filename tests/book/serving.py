@@ -13,6 +13,9 @@ if "BOOK_HTML" not in os.environ:
     pytest.skip("no built book to look at: run `make browser`", allow_module_level=True)
 
 playwright = pytest.importorskip("playwright.sync_api")
+PATIENCE = 120_000  # milliseconds: a busy machine is slow
+expect = playwright.expect
+expect.set_options(timeout=PATIENCE)
 
 ROOT = Path(__file__).parents[2]
 HTML = Path(os.environ["BOOK_HTML"]).resolve()
@@ -51,6 +54,7 @@ def watched(context, address):
     Where the book brings all it needs, nothing but the book can be reached.
     """
     page, complaints = context.new_page(), []
+    page.set_default_timeout(PATIENCE)
     page.on("console", lambda m: m.type == "error" and complaints.append(m.text))
     page.on("pageerror", lambda error: complaints.append(str(error)))
     page.on("response", lambda r: r.status >= 400 and complaints.append(f"{r.status} {r.url}"))
@@ -63,3 +67,16 @@ def watched(context, address):
         local = (address, "blob:", "data:")
         page.route(lambda url: not url.startswith(local), refuse)
     return page, complaints
+
+
+def visit(page, address):
+    """Go to a page and wait until it is at rest: loaded, typeset, its live pictures in place.
+
+    Playwright's "networkidle" alone may come while a slow machine still reads the scripts.
+    """
+    page.goto(address, timeout=PATIENCE)
+    if VENDORED:
+        page.evaluate("window.MathJax?.startup?.promise")
+        views = page.locator("script[type='application/vnd.jupyter.widget-view+json']").count()
+        expect(page.locator("section.sbt")).to_have_count(views)
+    page.wait_for_load_state("networkidle")

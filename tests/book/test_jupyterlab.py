@@ -10,7 +10,7 @@ from contextlib import suppress
 
 import nbformat
 import pytest
-from serving import watched
+from serving import expect, watched
 
 CHAIN = (
     "from sbt_utils.mechanical_explorables import ChainExplorable\n"
@@ -73,7 +73,6 @@ def notebook(lab, browser):
     """Yield a function that opens a notebook and runs its first cell; then `run` the next."""
     context = browser.new_context(viewport={"width": 1300, "height": 1400})
     page, complaints = watched(context, lab)
-    page.set_default_timeout(60_000)
 
     def open_notebook(name):
         page.goto(f"{lab}lab/tree/{name}.ipynb?token=secret&reset")
@@ -101,11 +100,12 @@ def test_python_and_the_page_drive_each_other(notebook):
     page = notebook("chain")
     slider = page.get_by_role("slider", name="Friction to the right")
     slider.wait_for()
+    readout = page.locator(".sbt-readout")
     assert slider.input_value() == "0.003"
-    assert "equiseparated" in page.locator(".sbt-readout").inner_text()
+    expect(readout).to_contain_text("equiseparated")
 
     page.keyboard.press("Shift+Enter")  # Python moves the page
-    page.wait_for_function("document.querySelector('.sbt-readout').textContent.includes('lazy')")
+    expect(readout).to_contain_text("lazy")
     assert slider.input_value() == "0.01"
 
     slider.focus()  # the page moves Python

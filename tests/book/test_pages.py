@@ -5,7 +5,7 @@ import shutil
 from urllib.parse import unquote, urldefrag, urlsplit
 
 import pytest
-from serving import DESKTOP, HTML, PAGES, PHONE, ROOT, VENDORED, watched
+from serving import DESKTOP, HTML, PAGES, PHONE, ROOT, VENDORED, expect, visit, watched
 
 # Findings of axe-core that keep someone from reading, one line each.
 SERIOUS = """async () => {
@@ -29,17 +29,27 @@ def view(request, browser, site):
 
     def open_page(path):
         page, complaints = watched(context, site)
-        page.goto(f"{site}/{path}", wait_until="networkidle")
+        visit(page, f"{site}/{path}")
         return page, complaints
 
     yield open_page, scheme
     context.close()
 
 
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_colours_do_not_wait_for_the_scripts_of_the_theme(browser, site, scheme):
+    context = browser.new_context(color_scheme=scheme)
+    page = context.new_page()
+    page.route("**/pydata-sphinx-theme.js*", lambda route: route.abort())
+    page.goto(f"{site}/book/index.html")
+    assert page.locator("html").get_attribute("data-theme") == scheme
+    context.close()
+
+
 def test_films_are_fetched_when_they_are_opened(browser, site):
     context = browser.new_context(viewport=DESKTOP)
     page = context.new_page()
-    page.goto(f"{site}/notebooks/02_folding_ruler.html", wait_until="networkidle")
+    visit(page, f"{site}/notebooks/02_folding_ruler.html")
     films = page.locator("details.film")
     assert films.count() == 3
     films.last.scroll_into_view_if_needed()
@@ -62,7 +72,7 @@ def test_page(view, path):
     open_page, scheme = view
     page, complaints = open_page(path)
     assert not complaints
-    assert page.evaluate("document.documentElement.dataset.theme") == scheme
+    expect(page.locator("html")).to_have_attribute("data-theme", scheme)
 
     overflow = page.evaluate("document.scrollingElement.scrollWidth - window.innerWidth")
     assert overflow <= 1, "the page scrolls sideways"
@@ -102,7 +112,7 @@ def test_page(view, path):
 
 
 def test_internal_links_resolve(browser, site):
-    context = browser.new_context()
+    context = browser.new_context(java_script_enabled=False)
     page = context.new_page()
     anchors, links = {}, []
     for path in PAGES:

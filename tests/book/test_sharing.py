@@ -5,7 +5,7 @@ from html import unescape
 
 import pytest
 import yaml
-from serving import HTML, PAGES, ROOT
+from serving import HTML, PAGES, ROOT, visit
 
 CONFIG = yaml.safe_load((ROOT / "_config.yml").read_text(encoding="utf-8"))
 ADDRESS = CONFIG["html"]["baseurl"]
@@ -49,7 +49,7 @@ def test_a_chapter_opens_elsewhere_and_is_there_to_download(page):
 def test_a_chapter_prints_alone_light_and_whole(browser, site, path):
     context = browser.new_context(viewport=PAPER, color_scheme="dark")
     page = context.new_page()
-    page.goto(f"{site}/{path}")
+    visit(page, f"{site}/{path}")
     page.emulate_media(media="print")
     for part in ("sidebar-primary", "sidebar-secondary", "header-article", "footer-content"):
         assert not page.locator(f".bd-{part}").first.is_visible(), part
