@@ -1,6 +1,6 @@
 """Time of a report against the plain forward pass over the same images; prints one JSON line.
 
-``ratio`` holds the time of `sbt_utils.report.report` on 2,560 images over that of the model's
+``ratio`` holds the time of `sbt_utils.reporting.stress_map.report` on 2,560 images over that of the model's
 forward pass over them (evaluation mode, no gradients, the same batches), for networks of about 10
 million parameters: a multilayer perceptron and a residual network. Both are timed in turn, and the
 shortest times count, since others may use the machine as well; ``processor_ratio`` compares
@@ -19,8 +19,8 @@ from itertools import pairwise
 import torch
 from torch import nn
 
-from sbt_utils.networks import MLP
-from sbt_utils.report import report
+from sbt_utils.reporting.stress_map import report
+from sbt_utils.training.networks import MLP
 
 IMAGES, CLASSES, BATCH = 2560, 10, 512
 

@@ -27,10 +27,10 @@ from typing import Any
 
 import numpy as np
 
-from sbt_utils.chain_theory import stiffness
-from sbt_utils.mechanical_diagram import SECOND_ORDER, mechanical_diagram
-from sbt_utils.spring_block import SpringBlockChain
-from sbt_utils.trajectories import Trajectory
+from sbt_utils.mechanics.chain import SpringBlockChain
+from sbt_utils.mechanics.chain_theory import stiffness
+from sbt_utils.mechanics.mechanical_diagram import SECOND_ORDER, mechanical_diagram
+from sbt_utils.mechanics.trajectories import Trajectory
 
 try:
     import sdeint

@@ -1,9 +1,9 @@
 """Cost of steering, as ratios within one run; prints one JSON line.
 
 For the published MLP, read every ten and every five epochs, and for the small CNN of chapter 8:
-``..._steer`` is the time that `sbt_utils.steering.steer` takes for its readings over the time that
+``..._steer`` is the time that `sbt_utils.training.steering.steer` takes for its readings over the time that
 it trains, and ``..._reading`` what a loop of one's own pays, the time of
-`sbt_utils.probe.load_curve` alone over the same. Each figure is the median of `REPEATS` rounds.
+`sbt_utils.measuring.probe.load_curve` alone over the same. Each figure is the median of `REPEATS` rounds.
 Times are of the processor, on one thread, so that other processes count as little as they can.
 """
 
@@ -17,11 +17,11 @@ from unittest import mock
 
 import torch
 
-from sbt_utils.controllers import DropoutController
-from sbt_utils.probe import load_curve
-from sbt_utils.readings import Readings
-from sbt_utils.steering import steer
-from sbt_utils.steering_experiment import problem
+from sbt_book.steering.experiment import problem
+from sbt_utils.measuring.probe import load_curve
+from sbt_utils.training.controllers import DropoutController
+from sbt_utils.training.readings import Readings
+from sbt_utils.training.steering import steer
 
 REPEATS = 5
 MEMBERS = 2
@@ -51,7 +51,7 @@ def measure(case: str) -> dict[str, float]:
         return Readings(epochs, timed("steer", take))
 
     start = time.process_time()
-    with mock.patch("sbt_utils.steering.Readings", readings):
+    with mock.patch("sbt_utils.training.steering.Readings", readings):
         steered = steer(
             chosen.network,
             *data,

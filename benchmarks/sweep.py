@@ -17,11 +17,11 @@ from collections.abc import Callable, Iterator
 from torch import nn
 from training import IMAGES, LABELS, seconds, sgemm_rate
 
-from sbt_utils.experiments import PHASE_DIAGRAMS, Experiment
-from sbt_utils.networks import MLP
-from sbt_utils.sweep import sweep
-from sbt_utils.training import train
-from sbt_utils.workers import LocalProcesses
+from sbt_utils.sweeping.experiments import PHASE_DIAGRAMS, Experiment
+from sbt_utils.sweeping.sweeps import sweep
+from sbt_utils.sweeping.workers import LocalProcesses
+from sbt_utils.training.networks import MLP
+from sbt_utils.training.trainer import train
 
 REPEATS = 3
 

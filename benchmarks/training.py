@@ -18,9 +18,9 @@ from collections.abc import Callable
 import torch
 from torch import nn
 
-from sbt_utils.datasets import load
-from sbt_utils.networks import MLP
-from sbt_utils.training import train
+from sbt_utils.data.datasets import load
+from sbt_utils.training.networks import MLP
+from sbt_utils.training.trainer import train
 
 REPEATS = 3
 BATCH_SIZES = (5, 10, 20, 40, 80, 320)

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import submitit
 
-from sbt_utils.sweep import sweep
+from sbt_utils.sweeping.sweeps import sweep
 
 parser = argparse.ArgumentParser(
     description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter

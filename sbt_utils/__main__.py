@@ -5,13 +5,13 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from sbt_utils import datasets
 from sbt_utils.commands import run_load_curves, run_report, run_sweep
-from sbt_utils.descent import OPTIMIZERS
-from sbt_utils.experiments import PARAMETERS, PHASE_DIAGRAMS
-from sbt_utils.separation import MEASURES
-from sbt_utils.shards import SHARD_SIZE
-from sbt_utils.sweep import SweepError
+from sbt_utils.data import datasets
+from sbt_utils.measuring.separation import MEASURES
+from sbt_utils.sweeping.experiments import PARAMETERS, PHASE_DIAGRAMS
+from sbt_utils.sweeping.shards import SHARD_SIZE
+from sbt_utils.sweeping.sweeps import SweepError
+from sbt_utils.training.descent import OPTIMIZERS
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -13,21 +13,21 @@ import numpy as np
 import torch
 from matplotlib.figure import Figure
 
-from sbt_utils import datasets
-from sbt_utils.evaluation import evaluate
-from sbt_utils.experiments import COUNTS, Experiment, published
-from sbt_utils.figures import load_curves
-from sbt_utils.model_files import load_images, load_model
-from sbt_utils.networks import MLP
-from sbt_utils.report import report
+from sbt_utils.data import datasets
+from sbt_utils.drawing import load_curves
+from sbt_utils.measuring.evaluation import evaluate
+from sbt_utils.measuring.separation import LoadCurve
+from sbt_utils.reporting.model_files import load_images, load_model
+from sbt_utils.reporting.stress_map import report
 from sbt_utils.results import whole_file
-from sbt_utils.separation import LoadCurve
-from sbt_utils.settings import RANGES, check_device
-from sbt_utils.shards import plan
 from sbt_utils.stress_figures import stress_map
-from sbt_utils.sweep import sweep
-from sbt_utils.training import train
-from sbt_utils.workers import LocalProcesses
+from sbt_utils.sweeping.experiments import COUNTS, Experiment, published
+from sbt_utils.sweeping.shards import plan
+from sbt_utils.sweeping.sweeps import sweep
+from sbt_utils.sweeping.workers import LocalProcesses
+from sbt_utils.training.networks import MLP
+from sbt_utils.training.settings import RANGES, check_device
+from sbt_utils.training.trainer import train
 
 
 def run_load_curves(options: Namespace) -> None:

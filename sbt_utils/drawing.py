@@ -11,8 +11,8 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from numpy.typing import ArrayLike
 
-from sbt_utils.diagrams import convexity
-from sbt_utils.separation import REGIME_TOLERANCE, LoadCurve
+from sbt_book.common.diagrams import convexity
+from sbt_utils.measuring.separation import REGIME_TOLERANCE, LoadCurve
 
 # Okabe & Ito's colours, told apart by colour-blind readers, in an order of falling contrast.
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
@@ -151,7 +151,7 @@ def curves_in_time(history: xr.Dataset) -> Figure:
     Parameters
     ----------
     history : xarray.Dataset
-        One member of `sbt_utils.training.Training.history`, with ``separation``.
+        One member of `sbt_utils.training.trainer.Training.history`, with ``separation``.
 
     Returns
     -------
@@ -188,7 +188,7 @@ def convexity_in_time(histories: Mapping[str, xr.Dataset]) -> Figure:
     Parameters
     ----------
     histories : mapping of str to xarray.Dataset
-        `sbt_utils.training.Training.history`, with ``separation``, by label.
+        `sbt_utils.training.trainer.Training.history`, with ``separation``, by label.
 
     Returns
     -------

@@ -11,11 +11,11 @@ from matplotlib.colors import LinearSegmentedColormap, Normalize
 from matplotlib.figure import Figure
 from matplotlib.patches import Patch, Rectangle
 
-from sbt_utils.advice import OVERLOADED
-from sbt_utils.figures import COLOURS, STYLE
-from sbt_utils.loads import interval, load_draws, percent, shares
-from sbt_utils.report import StressMap
-from sbt_utils.separation import LoadCurve
+from sbt_utils.drawing import COLOURS, STYLE
+from sbt_utils.measuring.loads import interval, load_draws, percent, shares
+from sbt_utils.measuring.separation import LoadCurve
+from sbt_utils.reporting.advice import OVERLOADED
+from sbt_utils.reporting.stress_map import StressMap
 
 # Blue carries less than an even share, red more; told apart by colour-blind readers.
 _COLOURS = LinearSegmentedColormap.from_list(
@@ -31,7 +31,7 @@ def stress_map(stress: StressMap) -> Figure:
     Parameters
     ----------
     stress : StressMap
-        From `sbt_utils.report.report`.
+        From `sbt_utils.reporting.stress_map.report`.
 
     Returns
     -------

@@ -2,8 +2,8 @@
 
 from pathlib import Path
 
-from sbt_utils.cell_figures import diagram_excerpt
-from sbt_utils.published import published_diagram
+from sbt_book.phase_diagram.cell_figures import diagram_excerpt
+from sbt_book.phase_diagram.published import published_diagram
 from sbt_utils.results import RESULTS, load
 
 published = published_diagram("dropout")

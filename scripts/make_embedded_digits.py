@@ -19,7 +19,7 @@ from pathlib import Path
 
 import numpy as np
 
-from sbt_utils.datasets import _resize
+from sbt_utils.data.datasets import _resize
 
 TARBALL_SHA256 = "3fb5bb119c556ae7d1aa647653ca603a1b3abf001aae410732cc55d923c5a390"
 TARGET = Path(__file__).parents[1] / "sbt_utils" / "data" / "mnist_10x10.npz"

@@ -13,12 +13,14 @@ import numpy as np
 import xarray as xr
 from matplotlib.figure import Figure
 
-from sbt_utils import cell_figures, chain_figures, diagram_figures, matching_figures, noise_figures
-from sbt_utils.diagram_matching import fit_diagram
-from sbt_utils.diagrams import cell_summary
-from sbt_utils.mechanical_diagram import SECOND_ORDER, theory_diagram
-from sbt_utils.noise_axes import NOISES
-from sbt_utils.published import compare, published_diagram
+from sbt_book.chain import figures as chain_figures
+from sbt_book.chain import matching_figures
+from sbt_book.chain.diagram_matching import fit_diagram
+from sbt_book.common.diagrams import cell_summary
+from sbt_book.common.noise_axes import NOISES
+from sbt_book.phase_diagram import cell_figures, diagram_figures, noise_figures
+from sbt_book.phase_diagram.published import compare, published_diagram
+from sbt_utils.mechanics.mechanical_diagram import SECOND_ORDER, theory_diagram
 from sbt_utils.results import RESULTS, load
 
 CORNERS = [{"noise": noise, "slope": slope} for slope in (0.0, 0.8) for noise in (0.28, 0.0)]

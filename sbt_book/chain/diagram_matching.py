@@ -4,9 +4,9 @@ import numpy as np
 import xarray as xr
 from tqdm.auto import tqdm
 
-from sbt_utils.diagrams import scaled_curves, whole_curves
-from sbt_utils.matching import fit_chain
-from sbt_utils.separation import LoadCurve, scaled
+from sbt_book.common.diagrams import scaled_curves, whole_curves
+from sbt_utils.measuring.separation import LoadCurve, scaled
+from sbt_utils.mechanics.matching import fit_chain
 
 
 def fit_cells(networks: xr.Dataset, frictions: xr.DataArray, progress: bool = True) -> xr.Dataset:
@@ -95,7 +95,7 @@ def fit_diagram(
 
     Examples
     --------
-    >>> from sbt_utils.mechanical_diagram import SECOND_ORDER, theory_diagram
+    >>> from sbt_utils.mechanics.mechanical_diagram import SECOND_ORDER, theory_diagram
     >>> theory = theory_diagram(SECOND_ORDER, [0.02, 0.1], [0.01, 0.3])
     >>> seeds = theory.rename(friction="slope").expand_dims("seed")
     >>> found = fit_diagram(xr.Dataset({"separation_train": seeds}), theory, one_noise=True)

@@ -13,13 +13,13 @@ from matplotlib.collections import LineCollection
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 
-from sbt_utils.chain_theory import drift
-from sbt_utils.diagram_figures import REGIME_LINES
-from sbt_utils.diagrams import convexity
-from sbt_utils.figures import COLOURS, STYLE, draw_curve, panels
-from sbt_utils.separation import LoadCurve, scaled
-from sbt_utils.spring_block import SpringBlockChain
-from sbt_utils.trajectories import Trajectory
+from sbt_book.common.diagrams import convexity
+from sbt_book.phase_diagram.diagram_figures import REGIME_LINES
+from sbt_utils.drawing import COLOURS, STYLE, draw_curve, panels
+from sbt_utils.measuring.separation import LoadCurve, scaled
+from sbt_utils.mechanics.chain import SpringBlockChain
+from sbt_utils.mechanics.chain_theory import drift
+from sbt_utils.mechanics.trajectories import Trajectory
 
 EXTREME = 0.3
 """Convexity at the ends of the colour scale; a few cells bend further."""
@@ -178,7 +178,7 @@ def mechanical_diagrams(
 
     Examples
     --------
-    >>> from sbt_utils.mechanical_diagram import SECOND_ORDER, theory_diagram
+    >>> from sbt_utils.mechanics.mechanical_diagram import SECOND_ORDER, theory_diagram
     >>> theory = theory_diagram(SECOND_ORDER, [0.02, 0.1], [0.01, 0.3])
     >>> figure = mechanical_diagrams({"second order": theory}, {"second order": theory})
     >>> len(figure.axes)  # and the colour bar

@@ -9,11 +9,11 @@ import xarray as xr
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 
-from sbt_utils.chain_figures import EXTREME
-from sbt_utils.diagram_figures import add_curves, cell_image
-from sbt_utils.diagrams import convexity
-from sbt_utils.figures import COLOURS, STYLE
-from sbt_utils.noise_axes import NOISES, in_order
+from sbt_book.chain.figures import EXTREME
+from sbt_book.common.diagrams import convexity
+from sbt_book.common.noise_axes import NOISES, in_order
+from sbt_book.phase_diagram.diagram_figures import add_curves, cell_image
+from sbt_utils.drawing import COLOURS, STYLE
 
 
 def side_by_side(matched: xr.Dataset, limit: float = 0.03, source: str = "dropout") -> Figure:
@@ -22,7 +22,7 @@ def side_by_side(matched: xr.Dataset, limit: float = 0.03, source: str = "dropou
     Parameters
     ----------
     matched : xarray.Dataset
-        From `sbt_utils.diagram_matching.fit_diagram` or `fit_cells`.
+        From `sbt_book.chain.diagram_matching.fit_diagram` or `fit_cells`.
     limit : float
         Chains with a larger residual are hatched.
     source : str
@@ -68,7 +68,7 @@ def matched_forces(cells: xr.Dataset, limit: float = 0.03, source: str = "dropou
     Parameters
     ----------
     cells : xarray.Dataset
-        From `sbt_utils.diagram_matching.fit_cells`.
+        From `sbt_book.chain.diagram_matching.fit_cells`.
     limit : float
         Cells with a larger residual are left out of the right panel: no chain fits them.
     source : str

@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 import xarray as xr
 
-from sbt_utils.separation import curve_statistics
+from sbt_utils.measuring.separation import curve_statistics
 
 AVERAGES = ("mean", "median")
 

@@ -11,11 +11,8 @@ import torch
 import xarray as xr
 from torch import nn
 
-from sbt_utils import datasets, results
-from sbt_utils.networks import CNN, MLP
-from sbt_utils.probe import Layers, Pool, load_curve
-from sbt_utils.sentences import sentences
-from sbt_utils.small_models import (
+from sbt_book.gallery.sentences import sentences
+from sbt_book.gallery.small_models import (
     ResNet,
     SequenceClassifier,
     VisionTransformer,
@@ -23,7 +20,11 @@ from sbt_utils.small_models import (
     fit,
     mean_token,
 )
-from sbt_utils.training import train
+from sbt_utils import results
+from sbt_utils.data import datasets
+from sbt_utils.measuring.probe import Layers, Pool, load_curve
+from sbt_utils.training.networks import CNN, MLP
+from sbt_utils.training.trainer import train
 
 DROPOUTS = (0.0, 0.1, 0.2, 0.3)
 RATES = (0.1, 0.3, 1.0, 3.0)
@@ -43,7 +44,7 @@ class Kind:
     rates : tuple of float
         Factors by which the learning rate is multiplied, without dropout.
     layers, pool
-        As in `sbt_utils.probe.load_curve`.
+        As in `sbt_utils.measuring.probe.load_curve`.
     data : {"digits", "sentences"}
         What it learns.
     """

@@ -7,9 +7,9 @@ import numpy as np
 import xarray as xr
 from matplotlib.figure import Figure
 
-from sbt_utils.figures import COLOURS, STYLE, draw_curve, panels, shade_equiseparated
-from sbt_utils.gallery_shapes import along, shapes
-from sbt_utils.separation import scaled
+from sbt_book.gallery.shapes import along, shapes
+from sbt_utils.drawing import COLOURS, STYLE, draw_curve, panels, shade_equiseparated
+from sbt_utils.measuring.separation import scaled
 
 MARKERS = "osD^vP"
 
@@ -20,7 +20,7 @@ def curves_by_kind(gallery: xr.Dataset) -> Figure:
     Parameters
     ----------
     gallery : xarray.Dataset
-        From `sbt_utils.gallery.gallery`.
+        From `sbt_book.gallery.experiment.gallery`.
 
     Returns
     -------
@@ -54,7 +54,7 @@ def convexity_by_kind(gallery: xr.Dataset) -> Figure:
     Parameters
     ----------
     gallery : xarray.Dataset
-        From `sbt_utils.gallery.gallery`.
+        From `sbt_book.gallery.experiment.gallery`.
 
     Returns
     -------

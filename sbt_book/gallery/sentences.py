@@ -3,7 +3,7 @@
 import numpy as np
 import torch
 
-from sbt_utils.datasets import Dataset
+from sbt_utils.data.datasets import Dataset
 
 
 def grammar(

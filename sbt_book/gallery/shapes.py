@@ -4,9 +4,9 @@ import numpy as np
 import pandas as pd
 import xarray as xr
 
-from sbt_utils.diagrams import convexity
-from sbt_utils.generalisation import spearman
-from sbt_utils.published import rank_correlation
+from sbt_book.common.diagrams import convexity
+from sbt_book.generalisation.correlations import spearman
+from sbt_book.phase_diagram.published import rank_correlation
 
 NOISES = {"dropout": ("rate", 1.0), "rate": ("dropout", 0.0)}
 """What may be varied, and where the other is held."""
@@ -18,7 +18,7 @@ def along(gallery: xr.Dataset, noise: str) -> xr.Dataset:
     Parameters
     ----------
     gallery : xarray.Dataset
-        From `sbt_utils.gallery.gallery`.
+        From `sbt_book.gallery.experiment.gallery`.
     noise : {"dropout", "rate"}
 
     Returns
@@ -53,7 +53,7 @@ def shapes(gallery: xr.Dataset, part: str = "train", first: int = 0) -> xr.DataA
     Parameters
     ----------
     gallery : xarray.Dataset
-        From `sbt_utils.gallery.gallery`, or a selection of it.
+        From `sbt_book.gallery.experiment.gallery`, or a selection of it.
     part : {"train", "test"}
         On which images.
     first : int
@@ -85,7 +85,7 @@ def response_table(
     Parameters
     ----------
     gallery : xarray.Dataset
-        From `sbt_utils.gallery.gallery`.
+        From `sbt_book.gallery.experiment.gallery`.
     noise : {"dropout", "rate"}
     draws : int
         Of the bootstrap.

@@ -16,11 +16,11 @@ from torch import nn
 from tqdm.auto import tqdm
 
 from sbt_utils import results
-from sbt_utils.datasets import Dataset
-from sbt_utils.evaluation import evaluate
-from sbt_utils.experiments import network_seed
-from sbt_utils.networks import CNN
-from sbt_utils.training import train
+from sbt_utils.data.datasets import Dataset
+from sbt_utils.measuring.evaluation import evaluate
+from sbt_utils.sweeping.experiments import network_seed
+from sbt_utils.training.networks import CNN
+from sbt_utils.training.trainer import train
 
 DROPOUTS = (0.0, 0.01, 0.02, 0.04, 0.08, 0.16, 0.32, 0.64)
 """The published levels."""
@@ -75,7 +75,7 @@ def dropout_in_rounds(
     Raises
     ------
     ValueError
-        If `out` holds the results of other settings, or as `sbt_utils.training.train`.
+        If `out` holds the results of other settings, or as `sbt_utils.training.trainer.train`.
 
     References
     ----------
@@ -85,7 +85,7 @@ def dropout_in_rounds(
     Examples
     --------
     >>> import tempfile
-    >>> from sbt_utils.datasets import load
+    >>> from sbt_utils.data.datasets import load
     >>> digits, small = load("mnist", train=100, test=50), CNN(1, channels=2, hidden_layers=2)
     >>> with tempfile.TemporaryDirectory() as folder:
     ...     grown = dropout_in_rounds(digits, f"{folder}/cnn.nc", dropouts=[0, 0.1], seeds=1,

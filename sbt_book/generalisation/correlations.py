@@ -11,8 +11,8 @@ import numpy as np
 import xarray as xr
 from scipy.stats import rankdata
 
-from sbt_utils.diagrams import convexity, failed, whole_curves
-from sbt_utils.separation import curve_statistics
+from sbt_book.common.diagrams import convexity, failed, whole_curves
+from sbt_utils.measuring.separation import curve_statistics
 
 
 @dataclass(frozen=True)
@@ -54,7 +54,7 @@ def networks_of(diagram: xr.Dataset, least: float = 0.5) -> xr.Dataset:
     xarray.Dataset
         (...): ``convexity``; ``bend``, its magnitude; ``imbalance``; ``accuracy``, of the test
         images, a fraction; ``loss``, if the diagram has ``loss_train``. All nan for networks that
-        failed (`sbt_utils.diagrams.failed`).
+        failed (`sbt_book.common.diagrams.failed`).
 
     Examples
     --------

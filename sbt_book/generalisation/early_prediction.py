@@ -13,13 +13,13 @@ import pandas as pd
 import xarray as xr
 from tqdm.auto import tqdm
 
+from sbt_book.generalisation.correlations import spearman
+from sbt_book.generalisation.sharpness import sharpness
 from sbt_utils import results
-from sbt_utils.datasets import Dataset
-from sbt_utils.evaluation import evaluate
-from sbt_utils.generalisation import spearman
-from sbt_utils.networks import MLP
-from sbt_utils.sharpness import sharpness
-from sbt_utils.training import Training, train
+from sbt_utils.data.datasets import Dataset
+from sbt_utils.measuring.evaluation import evaluate
+from sbt_utils.training.networks import MLP
+from sbt_utils.training.trainer import Training, train
 
 SOURCES = {
     "dropout": (0.0, 0.04, 0.08, 0.12, 0.2, 0.3),
@@ -72,11 +72,11 @@ def follow(
     Raises
     ------
     ValueError
-        If `validation` leaves no test image, or as `sbt_utils.training.train`.
+        If `validation` leaves no test image, or as `sbt_utils.training.trainer.train`.
 
     Examples
     --------
-    >>> from sbt_utils.datasets import load
+    >>> from sbt_utils.data.datasets import load
     >>> few = load("mnist", train=100, test=200)
     >>> early = follow(few, "dropout", 0, [0.0, 0.1], [0.0], [1, 2], validation=100)
     >>> dict(early.sharpness.sizes)
@@ -152,7 +152,7 @@ def early_prediction(
     Examples
     --------
     >>> import tempfile
-    >>> from sbt_utils.datasets import load
+    >>> from sbt_utils.data.datasets import load
     >>> few = load("mnist", train=100, test=200)
     >>> short = {"slopes": [0.0], "checkpoints": [1], "validation": 100, "progress": False}
     >>> with tempfile.TemporaryDirectory() as folder:

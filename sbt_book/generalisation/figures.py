@@ -9,11 +9,11 @@ import numpy as np
 import xarray as xr
 from matplotlib.figure import Figure
 
-from sbt_utils.figures import COLOURS, STYLE, panels, shade_equiseparated
-from sbt_utils.generalisation import spearman
-from sbt_utils.noise_axes import NOISES, level_name
-from sbt_utils.noise_figures import MARKERS
-from sbt_utils.separation import REGIME_TOLERANCE
+from sbt_book.common.noise_axes import NOISES, level_name
+from sbt_book.generalisation.correlations import spearman
+from sbt_book.phase_diagram.noise_figures import MARKERS
+from sbt_utils.drawing import COLOURS, STYLE, panels, shade_equiseparated
+from sbt_utils.measuring.separation import REGIME_TOLERANCE
 
 
 def correlations_held_fixed(correlations: Mapping[str, xr.Dataset]) -> Figure:
@@ -22,7 +22,7 @@ def correlations_held_fixed(correlations: Mapping[str, xr.Dataset]) -> Figure:
     Parameters
     ----------
     correlations : mapping of str to xarray.Dataset
-        By what is held fixed, in words: `sbt_utils.generalisation.correlations_at` of every source
+        By what is held fixed, in words: `sbt_book.generalisation.correlations.correlations_at` of every source
         of noise, along the dimension ``source``.
 
     Returns
@@ -65,8 +65,8 @@ def within_cells(networks: Mapping[str, xr.Dataset]) -> Figure:
     Parameters
     ----------
     networks : mapping of str to xarray.Dataset
-        From `sbt_utils.generalisation.networks_of`, by source of noise, a key of
-        `sbt_utils.noise_axes.NOISES`.
+        From `sbt_book.generalisation.correlations.networks_of`, by source of noise, a key of
+        `sbt_book.common.noise_axes.NOISES`.
 
     Returns
     -------
@@ -212,7 +212,7 @@ def prediction_in_time(correlations: Mapping[str, xr.Dataset]) -> Figure:
     Parameters
     ----------
     correlations : mapping of str to xarray.Dataset
-        By the title of the panel: `sbt_utils.generalisation.correlations_at` of every epoch, along
+        By the title of the panel: `sbt_book.generalisation.correlations.correlations_at` of every epoch, along
         the dimension ``checkpoint``.
 
     Returns

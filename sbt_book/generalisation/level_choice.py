@@ -11,7 +11,7 @@ def straightest_and_best(networks: xr.Dataset) -> xr.Dataset:
     ----------
     networks : xarray.Dataset
         ``convexity`` and ``accuracy`` (noise, seed, ...), from
-        `sbt_utils.generalisation.networks_of`.
+        `sbt_book.generalisation.correlations.networks_of`.
 
     Returns
     -------

@@ -112,8 +112,8 @@ def sharpness(network: nn.Module, images: Tensor, labels: Tensor, tolerance: flo
 
     Examples
     --------
-    >>> from sbt_utils.datasets import load
-    >>> from sbt_utils.networks import MLP
+    >>> from sbt_utils.data.datasets import load
+    >>> from sbt_utils.training.networks import MLP
     >>> digits, _ = load("mnist", train=100), torch.manual_seed(0)
     >>> sharpness(MLP(width=20), digits.train_images, digits.train_labels) > 0
     True

@@ -9,9 +9,9 @@ import xarray as xr
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from sbt_utils.diagrams import convexity
-from sbt_utils.figures import STYLE, shade_equiseparated
-from sbt_utils.films import gif
+from sbt_book.common.diagrams import convexity
+from sbt_book.common.films import gif
+from sbt_utils.drawing import STYLE, shade_equiseparated
 
 _EPOCHS = mpl.colormaps["viridis"]
 _LIGHTEST = 0.85  # of the colour map: its yellow end is too faint on white
@@ -23,7 +23,7 @@ def curves_over_epochs(histories: Mapping[str, xr.Dataset]) -> Figure:
     Parameters
     ----------
     histories : mapping of str to xarray.Dataset
-        `sbt_utils.training.Training.history`, with ``separation``, by what to call the networks.
+        `sbt_utils.training.trainer.Training.history`, with ``separation``, by what to call the networks.
 
     Returns
     -------
@@ -68,7 +68,7 @@ def film_over_epochs(
     histories : mapping of str to xarray.Dataset
         As in `curves_over_epochs`, measured at the same epochs.
     seconds, colours
-        As in `sbt_utils.films.gif`.
+        As in `sbt_book.common.films.gif`.
 
     Returns
     -------

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 import xarray as xr
 
-from sbt_utils.spring_block import SpringBlockChain
+from sbt_utils.mechanics.chain import SpringBlockChain
 
 
 def course(histories: Sequence[xr.Dataset]) -> xr.DataArray:
@@ -13,7 +13,7 @@ def course(histories: Sequence[xr.Dataset]) -> xr.DataArray:
     Parameters
     ----------
     histories : sequence of xarray.Dataset
-        `sbt_utils.training.Training.history`, with ``separation``, in their order.
+        `sbt_utils.training.trainer.Training.history`, with ``separation``, in their order.
 
     Returns
     -------

@@ -9,11 +9,11 @@ import torch
 import xarray as xr
 from torch import nn
 
-from sbt_utils.datasets import Dataset, load
-from sbt_utils.evaluation import evaluate
-from sbt_utils.networks import MLP
-from sbt_utils.separation import MEASURES, curve_statistics
-from sbt_utils.training import train
+from sbt_utils.data.datasets import Dataset, load
+from sbt_utils.measuring.evaluation import evaluate
+from sbt_utils.measuring.separation import MEASURES, curve_statistics
+from sbt_utils.training.networks import MLP
+from sbt_utils.training.trainer import train
 
 LEARNING_RATES = {
     "sgd": (0.03, 0.1, 0.3),
@@ -32,9 +32,9 @@ class Kind:
     layers, width : int
         Hidden layers, and the units of each.
     optimizer : {"sgd", "momentum", "adam"}
-        See `sbt_utils.training.train`.
+        See `sbt_utils.training.trainer.train`.
     data : str
-        A name that `sbt_utils.datasets.load` knows.
+        A name that `sbt_utils.data.datasets.load` knows.
     images : int
         To train on.
     class_ratio : float, optional
@@ -75,7 +75,7 @@ def linearity_of(
     seeds : sequence of int
         One network for each, at each learning rate.
     device : str
-        As in `sbt_utils.training.train`.
+        As in `sbt_utils.training.trainer.train`.
     loader : callable
         Gives a data set by its name and number of training images.
 
@@ -180,11 +180,11 @@ def linearity(
     data : Dataset
         What to train on and to test on.
     optimizer : {"sgd", "momentum", "adam"}
-        See `sbt_utils.training.train`.
+        See `sbt_utils.training.trainer.train`.
     seeds : sequence of int
         One network for each, at each learning rate.
     epochs, batch_size : int
-        As in `sbt_utils.training.train`.
+        As in `sbt_utils.training.trainer.train`.
     device : str
         Likewise; measured on the CPU.
     learning_rates : sequence of float, optional
@@ -200,7 +200,7 @@ def linearity(
     Raises
     ------
     ValueError
-        If the optimiser is unknown, or as `sbt_utils.training.train`.
+        If the optimiser is unknown, or as `sbt_utils.training.trainer.train`.
 
     References
     ----------
@@ -209,8 +209,8 @@ def linearity(
 
     Examples
     --------
-    >>> from sbt_utils.datasets import load
-    >>> from sbt_utils.networks import MLP
+    >>> from sbt_utils.data.datasets import load
+    >>> from sbt_utils.training.networks import MLP
     >>> result = linearity(MLP(width=20), load("mnist", train=200, test=100), "sgd", [0], epochs=1)
     >>> dict(result.sizes)
     {'learning_rate': 3, 'seed': 1}

@@ -7,20 +7,20 @@ import numpy as np
 import traitlets
 from matplotlib.figure import Figure
 
-from sbt_utils.explorables import Explorable, joined, styles
-from sbt_utils.figures import STYLE
-from sbt_utils.folding_ruler import FoldingRuler
-from sbt_utils.hand import Hand, quick_and_jerky, slow_and_steady, tremble_phases
-from sbt_utils.ruler_figures import stills
-from sbt_utils.separation import LoadCurve
-from sbt_utils.spring_block import SpringBlockChain
-from sbt_utils.trajectories import curve_of
+from sbt_book.live.explorable import Explorable, joined, styles
+from sbt_book.ruler.figures import stills
+from sbt_utils.drawing import STYLE
+from sbt_utils.measuring.separation import LoadCurve
+from sbt_utils.mechanics.chain import SpringBlockChain
+from sbt_utils.mechanics.hand import Hand, quick_and_jerky, slow_and_steady, tremble_phases
+from sbt_utils.mechanics.ruler import FoldingRuler
+from sbt_utils.mechanics.trajectories import curve_of
 
 
 class ChainExplorable(Explorable):
     """A spring-block chain to pull and to shake.
 
-    Its traits have the names and the defaults of `sbt_utils.spring_block.SpringBlockChain`:
+    Its traits have the names and the defaults of `sbt_utils.mechanics.chain.SpringBlockChain`:
     ``blocks``, ``spring_constant``, ``mass``, ``damping``, ``friction_right``, ``friction_left``,
     ``noise``, ``noise_decay``, ``common_noise`` and ``end``. ``time`` and ``positions`` are what
     the page shows: when, in 0..700, and x_1..x_L; ``seed`` is that of the page's random numbers.
@@ -47,8 +47,8 @@ class ChainExplorable(Explorable):
     'lazy'
     """
 
-    _esm = joined("chain.js")
-    _css = styles("chain.css")
+    _esm = joined("chain/chain.js")
+    _css = styles("chain/chain.css")
 
     blocks = traitlets.Int(7, min=1, max=20).tag(sync=True)
     spring_constant = traitlets.Float(0.1, min=0.02, max=0.5).tag(sync=True)
@@ -106,10 +106,10 @@ class ChainExplorable(Explorable):
 class RulerExplorable(Explorable):
     """A folding ruler to pull by hand.
 
-    Six traits have the names, units and defaults of `sbt_utils.folding_ruler.FoldingRuler`:
+    Six traits have the names, units and defaults of `sbt_utils.mechanics.ruler.FoldingRuler`:
     ``sections``, ``section_length``, ``mass``, ``table_friction``, ``hinge_friction`` and
     ``opening``; ``speed``, ``amplitude`` and ``reach`` are those of the pulls that the page
-    replays (`sbt_utils.hand.quick_and_jerky`), ``phases`` their sinusoids, in turn those of the
+    replays (`sbt_utils.mechanics.hand.quick_and_jerky`), ``phases`` their sinusoids, in turn those of the
     seeds 0..4. Once the ruler has come to rest the page writes ``hand_times``, ``hand_positions``
     (x and y in turn) and the ``angles`` of the sections.
 
@@ -135,8 +135,8 @@ class RulerExplorable(Explorable):
     'lazy'
     """
 
-    _esm = joined("ruler.js")
-    _css = styles("ruler.css")
+    _esm = joined("ruler/ruler.js")
+    _css = styles("ruler/ruler.css")
 
     sections = traitlets.Int(10, min=4, max=16).tag(sync=True)
     section_length = traitlets.Float(0.1, min=0.01, max=1.0).tag(sync=True)

@@ -6,14 +6,14 @@ from typing import Any
 import numpy as np
 import xarray as xr
 
-from sbt_utils.diagram_matching import fit_diagram
-from sbt_utils.diagrams import failed, whole_curves
-from sbt_utils.mechanical_diagram import SECOND_ORDER, in_units
-from sbt_utils.noise_axes import NOISES, in_order, level_name
-from sbt_utils.published import published_diagram
+from sbt_book.chain.diagram_matching import fit_diagram
+from sbt_book.common.diagrams import failed, whole_curves
+from sbt_book.common.noise_axes import NOISES, in_order, level_name
+from sbt_book.phase_diagram.published import published_diagram
+from sbt_utils.measuring.separation import LoadCurve
+from sbt_utils.mechanics.chain import SpringBlockChain
+from sbt_utils.mechanics.mechanical_diagram import SECOND_ORDER, in_units
 from sbt_utils.results import RESULTS, load
-from sbt_utils.separation import LoadCurve
-from sbt_utils.spring_block import SpringBlockChain
 
 GOOD_MATCH = 0.03
 """Residual above which a chain's load curve is another than the networks'."""
@@ -30,7 +30,7 @@ def matched_cells(source: str) -> xr.Dataset:
     Parameters
     ----------
     source : str
-        Source of noise, a key of `sbt_utils.noise_axes.NOISES`.
+        Source of noise, a key of `sbt_book.common.noise_axes.NOISES`.
 
     Returns
     -------
@@ -101,7 +101,7 @@ def packed_diagram(source: str) -> dict[str, Any]:
     Parameters
     ----------
     source : str
-        Source of noise, a key of `sbt_utils.noise_axes.NOISES`.
+        Source of noise, a key of `sbt_book.common.noise_axes.NOISES`.
 
     Returns
     -------

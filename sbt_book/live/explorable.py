@@ -1,6 +1,6 @@
 """Explorables: live pictures that run in the reader's browser, with or without a kernel.
 
-The mechanics are those of the module, written once more in JavaScript (the folder `explorables/`);
+The mechanics are those of the module, written once more in JavaScript (the folder `pages/`);
 tests hold both to the same numbers. Their parameters are traits with the names that the Python
 functions use: what a reader sets in the page can be read here, what is set here moves the page.
 """
@@ -14,64 +14,41 @@ from typing import Any
 import anywidget
 from matplotlib.figure import Figure
 
-FOLDER = Path(__file__).with_name("explorables")
-_IMPORT = re.compile(r'^import \{[^}]*\} from "\./(\w+\.js)";\n', re.MULTILINE)
+PAGES = Path(__file__).with_name("pages")
+_IMPORT = re.compile(r'^import \{[^}]*\} from "(\.[\w./]+\.js)";\n', re.MULTILINE)
 
 
 def joined(main: str) -> str:
-    """Return a JavaScript file and all that it imports as one text.
+    """Return a JavaScript file of `PAGES` and all that it imports as one text.
 
     An explorable is one text, saved with the notebook, and cannot load a neighbouring file. The
-    files use only ``import { a, b } from "./file.js";`` and ``export`` at the start of a line, and
-    no two of them use the same name at their top level.
-
-    Parameters
-    ----------
-    main : str
-        Name of the file, in the folder `explorables`.
-
-    Returns
-    -------
-    str
-        The imported files first, each once; only the main file's default is exported.
+    files use only ``import { a, b } from "../folder/file.js";`` and ``export`` at the start of a
+    line, and no two of them use the same name at their top level. Imported files come first, each
+    once; only the main file's default is exported.
 
     Examples
     --------
-    >>> "export default" in joined("chain.js"), "import {" in joined("chain.js")
+    >>> "export default" in joined("chain/chain.js"), "import {" in joined("chain/chain.js")
     (True, False)
     """
-    texts: dict[str, str] = {}
+    texts: dict[Path, str] = {}
 
-    def add(name: str) -> None:
-        text = (FOLDER / name).read_text(encoding="utf-8")
+    def add(file: Path) -> None:
+        text = file.read_text(encoding="utf-8")
         for imported in _IMPORT.findall(text):
-            if imported not in texts:
-                add(imported)
-        texts[name] = re.sub(r"^export (?!default)", "", _IMPORT.sub("", text), flags=re.MULTILINE)
+            path = (file.parent / imported).resolve()
+            if path not in texts:
+                add(path)
+        texts[file] = re.sub(r"^export (?!default)", "", _IMPORT.sub("", text), flags=re.MULTILINE)
 
-    add(main)
+    add((PAGES / main).resolve())
     return "\n".join(texts.values())
 
 
 def styles(*names: str) -> str:
-    """Return the style sheet that all explorables share, and others of the folder after it.
-
-    Parameters
-    ----------
-    *names : str
-        Of the others.
-
-    Returns
-    -------
-    str
-
-    Examples
-    --------
-    >>> ".sbt-chain" in styles("chain.css")
-    True
-    """
-    names = ("explorables.css", *names)
-    return "\n".join((FOLDER / name).read_text(encoding="utf-8") for name in names)
+    """Return the style sheet that all explorables share, and others of `PAGES` after it."""
+    names = ("shared/explorables.css", *names)
+    return "\n".join((PAGES / name).read_text(encoding="utf-8") for name in names)
 
 
 class Explorable(anywidget.AnyWidget):

@@ -9,17 +9,17 @@ import traitlets
 import xarray as xr
 from matplotlib.figure import Figure
 
-from sbt_utils.datasets import Dataset, load
-from sbt_utils.evaluation import evaluate
-from sbt_utils.explorables import Explorable, joined, styles
-from sbt_utils.figures import STYLE
-from sbt_utils.networks import MLP
-from sbt_utils.separation import LoadCurve
-from sbt_utils.settings import check_device
-from sbt_utils.training import train
+from sbt_book.live.explorable import Explorable, joined, styles
+from sbt_utils.data.datasets import Dataset, load
+from sbt_utils.drawing import STYLE
+from sbt_utils.measuring.evaluation import evaluate
+from sbt_utils.measuring.separation import LoadCurve
+from sbt_utils.training.networks import MLP
+from sbt_utils.training.settings import check_device
+from sbt_utils.training.trainer import train
 
 KNOBS = ("negative_slope", "dropout", "learning_rate", "data_noise", "batch_size")
-"""What a reader sets; the names of `sbt_utils.training.train`."""
+"""What a reader sets; the names of `sbt_utils.training.trainer.train`."""
 
 
 class Laboratory(Explorable):
@@ -35,7 +35,7 @@ class Laboratory(Explorable):
 
     Parameters
     ----------
-    data : sbt_utils.datasets.Dataset, optional
+    data : sbt_utils.data.datasets.Dataset, optional
         To train on; default the embedded digits, 2,560 of them.
     **traits : Any
         Initial values of the traits.
@@ -47,15 +47,15 @@ class Laboratory(Explorable):
 
     Examples
     --------
-    >>> from sbt_utils.datasets import load
+    >>> from sbt_utils.data.datasets import load
     >>> laboratory = Laboratory(load("mnist", train=100, test=50), epochs=2, networks=2)
     >>> laboratory.train()
     >>> laboratory.dataset.separation.shape
     (1, 2, 8)
     """
 
-    _esm = joined("laboratory.js")
-    _css = styles("laboratory.css")
+    _esm = joined("laboratory/laboratory.js")
+    _css = styles("laboratory/laboratory.css")
 
     negative_slope = traitlets.Float(0.0, min=0.0, max=1.0).tag(sync=True)
     dropout = traitlets.Float(0.0, min=0.0, max=0.9).tag(sync=True)

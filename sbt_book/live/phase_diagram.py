@@ -11,24 +11,24 @@ import traitlets
 import xarray as xr
 from matplotlib.figure import Figure
 
-from sbt_utils.datasets import Dataset, load
-from sbt_utils.diagram_cells import (
+from sbt_book.common.noise_axes import NOISES
+from sbt_book.live.diagram_cells import (
     GOOD_MATCH,
     cell_chain,
     cell_curve,
     matched_cells,
     packed_diagram,
 )
-from sbt_utils.diagram_figures import phase_diagram
-from sbt_utils.evaluation import evaluate
-from sbt_utils.explorables import Explorable, joined, styles
-from sbt_utils.figures import STYLE
-from sbt_utils.mechanical_diagram import SECOND_ORDER
-from sbt_utils.networks import MLP
-from sbt_utils.noise_axes import NOISES
-from sbt_utils.separation import LoadCurve
-from sbt_utils.spring_block import SpringBlockChain
-from sbt_utils.training import train
+from sbt_book.live.explorable import Explorable, joined, styles
+from sbt_book.phase_diagram.diagram_figures import phase_diagram
+from sbt_utils.data.datasets import Dataset, load
+from sbt_utils.drawing import STYLE
+from sbt_utils.measuring.evaluation import evaluate
+from sbt_utils.measuring.separation import LoadCurve
+from sbt_utils.mechanics.chain import SpringBlockChain
+from sbt_utils.mechanics.mechanical_diagram import SECOND_ORDER
+from sbt_utils.training.networks import MLP
+from sbt_utils.training.trainer import train
 
 LEARNING_RATES = [1e-4, 2e-4, 5e-4, 1e-3, 2e-3, 5e-3, 1e-2, 2e-2, 5e-2, 1e-1]
 BATCH_SIZES = [8, 16, 32, 64, 128, 256, 512]
@@ -71,8 +71,8 @@ class PhaseDiagramExplorable(Explorable):
     ('active', 'active')
     """
 
-    _esm = joined("phase_diagram.js")
-    _css = styles("chain.css", "phase_diagram.css")
+    _esm = joined("phase_diagram/phase_diagram.js")
+    _css = styles("chain/chain.css", "phase_diagram/phase_diagram.css")
 
     noise_axis = traitlets.Enum(tuple(NOISES), "dropout").tag(sync=True)
     noise = traitlets.CFloat(0.12).tag(sync=True)
@@ -139,9 +139,9 @@ class PhaseDiagramExplorable(Explorable):
 class TrainingExplorable(Explorable):
     """A network in training, whose knobs turn while its load curve bends.
 
-    The network of `sbt_utils.networks.MLP`, trained with Adam in the page on the embedded digits.
+    The network of `sbt_utils.training.networks.MLP`, trained with Adam in the page on the embedded digits.
     ``negative_slope``, ``dropout``, ``learning_rate`` and ``batch_size`` are the settings of
-    `sbt_utils.training.train`; ``label_noise`` is the part of its ``data_noise`` that falls on the
+    `sbt_utils.training.trainer.train`; ``label_noise`` is the part of its ``data_noise`` that falls on the
     labels: this fraction is redrawn at every step. ``width``, ``hidden_layers`` and ``seed`` make a
     new network. ``separation`` (D_0..D_L of the training images), ``steps``, ``loss`` (of the
     latest batches, as trained), ``accuracy_train`` and ``accuracy_test`` are what the page shows.
@@ -168,8 +168,8 @@ class TrainingExplorable(Explorable):
     True
     """
 
-    _esm = joined("training.js")
-    _css = styles("training.css")
+    _esm = joined("training/training.js")
+    _css = styles("training/training.css")
 
     negative_slope = traitlets.Float(0.0, min=0.0, max=1.0).tag(sync=True)
     dropout = traitlets.Float(0.0, min=0.0, max=0.5).tag(sync=True)
@@ -185,7 +185,7 @@ class TrainingExplorable(Explorable):
     accuracy_train = traitlets.Float(None, allow_none=True).tag(sync=True)
     accuracy_test = traitlets.Float(None, allow_none=True).tag(sync=True)
 
-    _worker = traitlets.Unicode(joined("training_worker.js")).tag(sync=True)
+    _worker = traitlets.Unicode(joined("training/training_worker.js")).tag(sync=True)
     _images = traitlets.Bytes().tag(sync=True)
     _labels = traitlets.Bytes().tag(sync=True)
     _training_images = traitlets.Int(512).tag(sync=True)

@@ -8,10 +8,10 @@ import xarray as xr
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from sbt_utils.diagrams import failed, whole_curves
-from sbt_utils.figures import COLOURS, STYLE, draw_curve, panels
-from sbt_utils.noise_axes import NOISES, in_order, level_name
-from sbt_utils.separation import LoadCurve
+from sbt_book.common.diagrams import failed, whole_curves
+from sbt_book.common.noise_axes import NOISES, in_order, level_name
+from sbt_utils.drawing import COLOURS, STYLE, draw_curve, panels
+from sbt_utils.measuring.separation import LoadCurve
 
 Cell = Mapping[str, float]
 """The ``noise`` and ``slope`` of a cell."""
@@ -26,7 +26,7 @@ def diagram_excerpt(ours: xr.Dataset, published: xr.Dataset) -> Figure:
         ``separation_train`` (slope, noise, seed, layer) and ``accuracy_test`` (slope, noise, seed),
         a fraction.
     published : xarray.Dataset
-        From `sbt_utils.published.published_diagram`.
+        From `sbt_book.phase_diagram.published.published_diagram`.
 
     Returns
     -------
@@ -70,7 +70,7 @@ def worst_cells(comparison: xr.Dataset, count: int = 4) -> list[dict[str, float]
     Parameters
     ----------
     comparison : xarray.Dataset
-        From `sbt_utils.published.compare`.
+        From `sbt_book.phase_diagram.published.compare`.
     count : int
         How many, at most.
 
@@ -98,11 +98,11 @@ def cells_compared(
     Parameters
     ----------
     name : str
-        Source of noise, a key of `sbt_utils.noise_axes.NOISES`.
+        Source of noise, a key of `sbt_book.common.noise_axes.NOISES`.
     ours : xarray.Dataset
         A phase diagram.
     published : xarray.Dataset
-        From `sbt_utils.published.published_diagram`.
+        From `sbt_book.phase_diagram.published.published_diagram`.
     cells : sequence of mapping
         ``noise`` and ``slope`` of each.
 
@@ -138,7 +138,7 @@ def train_and_test(name: str, diagram: xr.Dataset, cells: Sequence[Cell]) -> Fig
     Parameters
     ----------
     name : str
-        Source of noise, a key of `sbt_utils.noise_axes.NOISES`.
+        Source of noise, a key of `sbt_book.common.noise_axes.NOISES`.
     diagram : xarray.Dataset
         A phase diagram with ``separation_test`` beside ``separation_train``.
     cells : sequence of mapping
@@ -180,14 +180,14 @@ def seeds_apart(name: str, diagram: xr.Dataset) -> Figure:
     Parameters
     ----------
     name : str
-        Source of noise, a key of `sbt_utils.noise_axes.NOISES`.
+        Source of noise, a key of `sbt_book.common.noise_axes.NOISES`.
     diagram : xarray.Dataset
         A phase diagram.
 
     Returns
     -------
     matplotlib.figure.Figure
-        A panel for each slope. Crosses are networks that failed (`sbt_utils.diagrams.failed`), with
+        A panel for each slope. Crosses are networks that failed (`sbt_book.common.diagrams.failed`), with
         their number, if any, written above.
 
     Examples

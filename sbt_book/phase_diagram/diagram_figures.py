@@ -12,10 +12,10 @@ from matplotlib.colors import LinearSegmentedColormap
 from matplotlib.figure import Figure
 from matplotlib.image import AxesImage
 
-from sbt_utils.diagrams import scaled_curves
-from sbt_utils.figures import STYLE, panels
-from sbt_utils.noise_axes import NOISES, in_order, level_name
-from sbt_utils.separation import REGIME_TOLERANCE
+from sbt_book.common.diagrams import scaled_curves
+from sbt_book.common.noise_axes import NOISES, in_order, level_name
+from sbt_utils.drawing import STYLE, panels
+from sbt_utils.measuring.separation import REGIME_TOLERANCE
 
 GROUND = LinearSegmentedColormap.from_list("ground", ["0.66", "1.0"])
 """Greys light enough for a curve to show on them."""
@@ -37,7 +37,7 @@ def phase_diagram(
         By source of noise, a key of `NOISES`: ``separation_train`` (noise, slope, seed, layer),
         ``accuracy_test`` (noise, slope, seed), a fraction.
     published : mapping of str to xarray.Dataset, optional
-        From `sbt_utils.published.published_diagram`, drawn dashed over ours.
+        From `sbt_book.phase_diagram.published.published_diagram`, drawn dashed over ours.
 
     Returns
     -------
@@ -77,7 +77,7 @@ def shape_and_accuracy(summaries: Mapping[str, xr.Dataset]) -> Figure:
     Parameters
     ----------
     summaries : mapping of str to xarray.Dataset
-        From `sbt_utils.diagrams.cell_summary`, by source of noise, a key of `NOISES`.
+        From `sbt_book.common.diagrams.cell_summary`, by source of noise, a key of `NOISES`.
 
     Returns
     -------
@@ -174,7 +174,7 @@ def cell_image(axes: Axes, name: str, cells: xr.DataArray, **style: Any) -> Axes
     name : str
         Source of noise, a key of `NOISES`.
     cells : xarray.DataArray
-        (slope, noise), from `sbt_utils.noise_axes.in_order`.
+        (slope, noise), from `sbt_book.common.noise_axes.in_order`.
     **style
         Of the image.
 
@@ -208,7 +208,7 @@ def add_curves(axes: Axes, curves: xr.DataArray, **style: Any) -> None:
     axes : matplotlib.axes.Axes
         Where.
     curves : xarray.DataArray
-        Scaled, (slope, noise, layer), from `sbt_utils.noise_axes.in_order`; undefined ones are left
+        Scaled, (slope, noise, layer), from `sbt_book.common.noise_axes.in_order`; undefined ones are left
         out.
     **style
         Of the lines.

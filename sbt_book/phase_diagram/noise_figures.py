@@ -8,8 +8,8 @@ import numpy as np
 import xarray as xr
 from matplotlib.figure import Figure
 
-from sbt_utils.figures import COLOURS, STYLE, panels, shade_equiseparated
-from sbt_utils.noise_axes import NOISES, in_order
+from sbt_book.common.noise_axes import NOISES, in_order
+from sbt_utils.drawing import COLOURS, STYLE, panels, shade_equiseparated
 
 MARKERS = "osD^vP"
 
@@ -20,8 +20,8 @@ def convexity_against_noise(summaries: Mapping[str, xr.Dataset]) -> Figure:
     Parameters
     ----------
     summaries : mapping of str to xarray.Dataset
-        From `sbt_utils.diagrams.cell_summary`, by source of noise, a key of
-        `sbt_utils.noise_axes.NOISES`.
+        From `sbt_book.common.diagrams.cell_summary`, by source of noise, a key of
+        `sbt_book.common.noise_axes.NOISES`.
 
     Returns
     -------
@@ -64,8 +64,8 @@ def shape_family(summaries: Mapping[str, xr.Dataset], layers: tuple[int, int] = 
     Parameters
     ----------
     summaries : mapping of str to xarray.Dataset
-        From `sbt_utils.diagrams.cell_summary`, by source of noise, a key of
-        `sbt_utils.noise_axes.NOISES`.
+        From `sbt_book.common.diagrams.cell_summary`, by source of noise, a key of
+        `sbt_book.common.noise_axes.NOISES`.
     layers : tuple of int
         Two inner layers.
 
@@ -105,8 +105,8 @@ def accuracy_against_convexity(summaries: Mapping[str, xr.Dataset], reach: float
     Parameters
     ----------
     summaries : mapping of str to xarray.Dataset
-        From `sbt_utils.diagrams.cell_summary`, by source of noise, a key of
-        `sbt_utils.noise_axes.NOISES`.
+        From `sbt_book.common.diagrams.cell_summary`, by source of noise, a key of
+        `sbt_book.common.noise_axes.NOISES`.
     reach : float
         Percentage points shown below the best cell.
 

@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 import xarray as xr
 
-from sbt_utils.diagrams import scaled_curves
+from sbt_book.common.diagrams import scaled_curves
 from sbt_utils.results import RESULTS
 
 

@@ -7,9 +7,9 @@ from dataclasses import asdict
 import numpy as np
 import xarray as xr
 
-from sbt_utils.folding_ruler import FoldingRuler, ImpossiblePull
-from sbt_utils.hand import quick_and_jerky
-from sbt_utils.separation import curve_statistics
+from sbt_utils.measuring.separation import curve_statistics
+from sbt_utils.mechanics.hand import quick_and_jerky
+from sbt_utils.mechanics.ruler import FoldingRuler, ImpossiblePull
 
 
 def ruler_diagram(

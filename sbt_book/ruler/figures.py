@@ -8,9 +8,9 @@ import numpy as np
 import xarray as xr
 from matplotlib.figure import Figure
 
-from sbt_utils.figures import COLOURS, STYLE, draw_curve, panels, shade_equiseparated
-from sbt_utils.folding_ruler import GRAVITY, Motion
-from sbt_utils.ruler_film import RulerPicture, bounding_box, frame_at_rest
+from sbt_book.ruler.film import RulerPicture, bounding_box, frame_at_rest
+from sbt_utils.drawing import COLOURS, STYLE, draw_curve, panels, shade_equiseparated
+from sbt_utils.mechanics.ruler import GRAVITY, Motion
 
 MARKERS = "osD^vP"
 
@@ -37,8 +37,8 @@ def stills(motions: Mapping[str, Motion], count: int = 5) -> Figure:
 
     Examples
     --------
-    >>> from sbt_utils.folding_ruler import FoldingRuler
-    >>> from sbt_utils.hand import slow_and_steady
+    >>> from sbt_utils.mechanics.ruler import FoldingRuler
+    >>> from sbt_utils.mechanics.hand import slow_and_steady
     >>> ruler = FoldingRuler(sections=3)
     >>> figure = stills({"slow": ruler.pull(slow_and_steady(ruler))}, count=2)
     >>> len(figure.axes)
@@ -87,8 +87,8 @@ def pulls(motions: Mapping[str, Motion]) -> Figure:
 
     Examples
     --------
-    >>> from sbt_utils.folding_ruler import FoldingRuler
-    >>> from sbt_utils.hand import slow_and_steady
+    >>> from sbt_utils.mechanics.ruler import FoldingRuler
+    >>> from sbt_utils.mechanics.hand import slow_and_steady
     >>> ruler = FoldingRuler(sections=3)
     >>> figure = pulls({"slow": ruler.pull(slow_and_steady(ruler))})
     >>> [axes.get_yscale() for axes in figure.axes]
@@ -121,7 +121,7 @@ def convexity_of_pulls(diagram: xr.Dataset) -> Figure:
     Parameters
     ----------
     diagram : xarray.Dataset
-        From `sbt_utils.ruler_diagram.ruler_diagram`.
+        From `sbt_book.ruler.diagram.ruler_diagram`.
 
     Returns
     -------
@@ -131,8 +131,8 @@ def convexity_of_pulls(diagram: xr.Dataset) -> Figure:
 
     Examples
     --------
-    >>> from sbt_utils.folding_ruler import FoldingRuler
-    >>> from sbt_utils.ruler_diagram import ruler_diagram
+    >>> from sbt_utils.mechanics.ruler import FoldingRuler
+    >>> from sbt_book.ruler.diagram import ruler_diagram
     >>> cells = ruler_diagram(FoldingRuler(sections=3), [0.5, 1.0], [0.0, 0.001], seeds=[0])
     >>> len(convexity_of_pulls(cells).axes)
     2
@@ -176,7 +176,7 @@ def convexity_against_speed(rulers: Mapping[str, xr.Dataset]) -> Figure:
     Parameters
     ----------
     rulers : mapping of str to xarray.Dataset
-        From `sbt_utils.ruler_diagram.ruler_diagram`, by the label in the legend; of each the
+        From `sbt_book.ruler.diagram.ruler_diagram`, by the label in the legend; of each the
         smallest amplitude is drawn, the mean over its seeds.
 
     Returns
@@ -185,8 +185,8 @@ def convexity_against_speed(rulers: Mapping[str, xr.Dataset]) -> Figure:
 
     Examples
     --------
-    >>> from sbt_utils.folding_ruler import FoldingRuler
-    >>> from sbt_utils.ruler_diagram import ruler_diagram
+    >>> from sbt_utils.mechanics.ruler import FoldingRuler
+    >>> from sbt_book.ruler.diagram import ruler_diagram
     >>> cells = ruler_diagram(FoldingRuler(sections=3), [0.5, 1.0], [0.0], seeds=[0])
     >>> len(convexity_against_speed({"three sections": cells}).axes[0].lines)  # and zero
     2

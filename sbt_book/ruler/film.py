@@ -8,9 +8,9 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from numpy.typing import ArrayLike
 
-from sbt_utils.figures import COLOURS, STYLE
-from sbt_utils.films import gif
-from sbt_utils.folding_ruler import Motion
+from sbt_book.common.films import gif
+from sbt_utils.drawing import COLOURS, STYLE
+from sbt_utils.mechanics.ruler import Motion
 
 _WOOD, _EDGE, _HAND = "#F0C05A", "#5A3E00", COLOURS[0]
 
@@ -50,8 +50,8 @@ def film(
 
     Examples
     --------
-    >>> from sbt_utils.folding_ruler import FoldingRuler
-    >>> from sbt_utils.hand import slow_and_steady
+    >>> from sbt_utils.mechanics.ruler import FoldingRuler
+    >>> from sbt_utils.mechanics.hand import slow_and_steady
     >>> ruler = FoldingRuler(sections=3)
     >>> film(ruler.pull(slow_and_steady(ruler)), frames=2)[:6]
     b'GIF89a'
@@ -109,8 +109,8 @@ class RulerPicture:
 
     Examples
     --------
-    >>> from sbt_utils.folding_ruler import FoldingRuler
-    >>> from sbt_utils.hand import slow_and_steady
+    >>> from sbt_utils.mechanics.ruler import FoldingRuler
+    >>> from sbt_utils.mechanics.hand import slow_and_steady
     >>> ruler = FoldingRuler(sections=2)
     >>> picture = RulerPicture(Figure().add_subplot(), ruler.pull(slow_and_steady(ruler)),
     ...                        (0.0, 0.2, -0.1, 0.1))
@@ -159,8 +159,8 @@ def bounding_box(motion: Motion, now: int | None = None) -> np.ndarray:
 
     Examples
     --------
-    >>> from sbt_utils.folding_ruler import FoldingRuler
-    >>> from sbt_utils.hand import slow_and_steady
+    >>> from sbt_utils.mechanics.ruler import FoldingRuler
+    >>> from sbt_utils.mechanics.hand import slow_and_steady
     >>> ruler = FoldingRuler(sections=2)
     >>> bounding_box(ruler.pull(slow_and_steady(ruler)))[0].round(3)
     array([-0.025, -0.025])
@@ -185,8 +185,8 @@ def frame_at_rest(motion: Motion) -> int:
 
     Examples
     --------
-    >>> from sbt_utils.folding_ruler import FoldingRuler
-    >>> from sbt_utils.hand import slow_and_steady
+    >>> from sbt_utils.mechanics.ruler import FoldingRuler
+    >>> from sbt_utils.mechanics.hand import slow_and_steady
     >>> ruler = FoldingRuler(sections=2)
     >>> motion = ruler.pull(slow_and_steady(ruler))
     >>> frame_at_rest(motion) < len(motion.times)

@@ -7,16 +7,16 @@ from typing import Any
 import numpy as np
 import xarray as xr
 
-from sbt_utils.diagram_matching import fit_diagram
-from sbt_utils.diagrams import convexity
-from sbt_utils.folding_ruler import FoldingRuler
-from sbt_utils.hand import quick_and_jerky, slow_and_steady
-from sbt_utils.matching import fit_chain
-from sbt_utils.mechanical_diagram import DURATION, SECOND_ORDER
-from sbt_utils.reproduction import LIMITS, Finding
-from sbt_utils.separation import REGIME_TOLERANCE, LoadCurve
-from sbt_utils.spring_block import SpringBlockChain
-from sbt_utils.switching import drawn_on, in_turn
+from sbt_book.chain.diagram_matching import fit_diagram
+from sbt_book.common.diagrams import convexity
+from sbt_book.in_time.switching import drawn_on, in_turn
+from sbt_book.status.verdicts import LIMITS, Finding
+from sbt_utils.measuring.separation import REGIME_TOLERANCE, LoadCurve
+from sbt_utils.mechanics.chain import SpringBlockChain
+from sbt_utils.mechanics.hand import quick_and_jerky, slow_and_steady
+from sbt_utils.mechanics.matching import fit_chain
+from sbt_utils.mechanics.mechanical_diagram import DURATION, SECOND_ORDER
+from sbt_utils.mechanics.ruler import FoldingRuler
 
 
 def chain_findings(seeds: Sequence[int]) -> list[Finding]:

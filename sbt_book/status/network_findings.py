@@ -5,13 +5,18 @@ from typing import Any
 
 import xarray as xr
 
-from sbt_utils.diagrams import cell_summary, convexity
-from sbt_utils.generalisation import networks_of
-from sbt_utils.level_choice import straightest_and_best
-from sbt_utils.noise_axes import NOISES, in_order, level_name
-from sbt_utils.published import compare, deviation_by_chance, published_diagram, rank_correlation
-from sbt_utils.reproduction import DEVIATIONS, LIMITS, Finding
-from sbt_utils.separation import REGIME_TOLERANCE
+from sbt_book.common.diagrams import cell_summary, convexity
+from sbt_book.common.noise_axes import NOISES, in_order, level_name
+from sbt_book.generalisation.correlations import networks_of
+from sbt_book.generalisation.level_choice import straightest_and_best
+from sbt_book.phase_diagram.published import (
+    compare,
+    deviation_by_chance,
+    published_diagram,
+    rank_correlation,
+)
+from sbt_book.status.verdicts import DEVIATIONS, LIMITS, Finding
+from sbt_utils.measuring.separation import REGIME_TOLERANCE
 
 
 def law_findings(law: xr.Dataset) -> list[Finding]:
@@ -59,7 +64,7 @@ def statement_findings(source: str, diagram: xr.Dataset) -> list[Finding]:
     Parameters
     ----------
     source : str
-        Of noise, a key of `sbt_utils.noise_axes.NOISES`.
+        Of noise, a key of `sbt_book.common.noise_axes.NOISES`.
     diagram : xarray.Dataset
         The phase diagram.
 
@@ -122,7 +127,7 @@ def convolutional_findings(cnn: xr.Dataset) -> list[Finding]:
     Parameters
     ----------
     cnn : xarray.Dataset
-        From `sbt_utils.convolutional_experiment.dropout_in_rounds`.
+        From `sbt_book.generalisation.convolutional_experiment.dropout_in_rounds`.
 
     Returns
     -------

@@ -1,7 +1,7 @@
 """What of the paper is reproduced: its numbers and statements beside ours, each with a verdict.
 
-The limits below decide, and nothing else. `sbt_utils.findings` computes what they apply to for
-networks, `sbt_utils.mechanical_findings` for the chain and the ruler.
+The limits below decide, and nothing else. `sbt_book.status.network_findings` computes what they apply to for
+networks, `sbt_book.status.mechanical_findings` for the chain and the ruler.
 """
 
 import json

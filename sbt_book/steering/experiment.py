@@ -13,13 +13,13 @@ import xarray as xr
 from torch import nn
 from tqdm.auto import tqdm
 
-from sbt_utils.controllers import Controller, DropoutController, Schedule
-from sbt_utils.datasets import Dataset, load
-from sbt_utils.diagrams import convexity
-from sbt_utils.evaluation import accuracy, evaluate
-from sbt_utils.networks import CNN, MLP
-from sbt_utils.steering import steer
-from sbt_utils.steering_tables import join
+from sbt_book.common.diagrams import convexity
+from sbt_book.steering.tables import join
+from sbt_utils.data.datasets import Dataset, load
+from sbt_utils.measuring.evaluation import accuracy, evaluate
+from sbt_utils.training.controllers import Controller, DropoutController, Schedule
+from sbt_utils.training.networks import CNN, MLP
+from sbt_utils.training.steering import steer
 
 GRID = (0.0, 0.05, 0.1, 0.2)
 """The fixed dropouts to search."""
@@ -88,7 +88,7 @@ class Problem:
     epochs : int
         A multiple of `READINGS`.
     settings : dict
-        The other arguments of `sbt_utils.steering.steer`.
+        The other arguments of `sbt_utils.training.steering.steer`.
     """
 
     network: nn.Sequential
@@ -108,7 +108,7 @@ def problem(architecture: str, data: str | Dataset) -> Problem:
         or a small CNN (5 hidden layers of 6 channels), 800 images in batches of 50 for 40 epochs
         at 2e-3.
     data : str or Dataset
-        A name for `sbt_utils.datasets.load`; or data with `VALIDATION` more training images than
+        A name for `sbt_utils.data.datasets.load`; or data with `VALIDATION` more training images than
         the architecture trains on.
 
     Returns

@@ -9,8 +9,8 @@ import xarray as xr
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from sbt_utils.figures import COLOURS, STYLE, panels, shade_equiseparated
-from sbt_utils.steering_tables import best_fixed
+from sbt_book.steering.tables import best_fixed
+from sbt_utils.drawing import COLOURS, STYLE, panels, shade_equiseparated
 
 MARKERS = "osD^vP"
 
@@ -22,7 +22,7 @@ def steering_in_time(histories: Mapping[str, xr.Dataset]) -> Figure:
     ----------
     histories : mapping of str to xarray.Dataset
         ``dropout`` and ``convexity`` (..., reading), by label: the history of
-        `sbt_utils.steering.Steering`, or an arm of `sbt_utils.steering_experiment.run_all`.
+        `sbt_utils.training.steering.Steering`, or an arm of `sbt_book.steering.experiment.run_all`.
 
     Returns
     -------
@@ -58,7 +58,7 @@ def accuracy_against_dropout(cases: Mapping[str, xr.Dataset]) -> Figure:
     Parameters
     ----------
     cases : mapping of str to xarray.Dataset
-        From `sbt_utils.steering_experiment.compare`, by the name of the problem.
+        From `sbt_book.steering.experiment.compare`, by the name of the problem.
 
     Returns
     -------

@@ -82,7 +82,7 @@ def best_fixed(compared: xr.Dataset) -> str:
     Parameters
     ----------
     compared : xarray.Dataset
-        From `sbt_utils.steering_experiment.compare`.
+        From `sbt_book.steering.experiment.compare`.
 
     Returns
     -------
@@ -106,7 +106,7 @@ def picked(compared: xr.Dataset) -> xr.DataArray:
     Parameters
     ----------
     compared : xarray.Dataset
-        From `sbt_utils.steering_experiment.compare`.
+        From `sbt_book.steering.experiment.compare`.
 
     Returns
     -------
@@ -160,7 +160,7 @@ def epochs_to_reach(read: xr.Dataset, accuracy: float) -> xr.DataArray:
     Parameters
     ----------
     read : xarray.Dataset
-        From `sbt_utils.steering_experiment.run` or `compare`.
+        From `sbt_book.steering.experiment.run` or `compare`.
     accuracy : float
         A fraction.
 
@@ -185,7 +185,7 @@ def comparison_table(cases: Mapping[str, xr.Dataset]) -> pd.DataFrame:
     Parameters
     ----------
     cases : mapping of str to xarray.Dataset
-        From `sbt_utils.steering_experiment.compare`, by the name of the problem.
+        From `sbt_book.steering.experiment.compare`, by the name of the problem.
 
     Returns
     -------
@@ -234,7 +234,7 @@ def variations_table(runs: xr.Dataset) -> pd.DataFrame:
     Parameters
     ----------
     runs : xarray.Dataset
-        From `sbt_utils.steering_experiment.run_all`.
+        From `sbt_book.steering.experiment.run_all`.
 
     Returns
     -------

@@ -26,7 +26,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from sbt_utils.downloads import REMOTES, DatasetError, Pools, fetch, sha256
+from sbt_utils.data.downloads import REMOTES, DatasetError, Pools, fetch, sha256
 
 __all__ = ["NAMES", "Dataset", "DatasetError", "load"]
 

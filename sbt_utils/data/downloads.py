@@ -1,7 +1,7 @@
 """Full data sets from the network: fetched once, checked, and read without pickle.
 
 Every file is checked against its SHA-256 before it is read. Files in the folder that the
-environment variable ``SBT_DATA`` names come first (`sbt_utils.datasets` shows its layout); else
+environment variable ``SBT_DATA`` names come first (`sbt_utils.data.datasets` shows its layout); else
 `pooch` downloads them into its cache.
 """
 

@@ -1,6 +1,6 @@
 """The stock layers of convolutional networks for all members at once.
 
-They go on from `sbt_utils.stacked_layers`. Feature maps (M, batch, C, height, width) have their
+They go on from `sbt_utils.ensembles.stacked_layers`. Feature maps (M, batch, C, height, width) have their
 channels last in memory, as PyTorch's convolutions want it and so that a batch norm finds a channel
 in a column. PyTorch has no convolution over members: they take turns, which costs nothing, since
 one member's maps are far larger than the cache.
@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import conv2d, interpolate, max_pool2d
 
-from sbt_utils.stacked_layers import Call, Layer
+from sbt_utils.ensembles.stacked_layers import Call, Layer
 
 _aten: Any = torch.ops.aten
 

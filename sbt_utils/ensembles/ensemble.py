@@ -7,10 +7,17 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from sbt_utils.convolution_layers import CONVOLUTION_LAYERS
-from sbt_utils.fused_layer import fuse
-from sbt_utils.noise import dropout_limits
-from sbt_utils.stacked_layers import FLAT_LAYERS, Call, State, Workspace, member_memory, padded
+from sbt_utils.ensembles.convolution_layers import CONVOLUTION_LAYERS
+from sbt_utils.ensembles.fused_layer import fuse
+from sbt_utils.ensembles.noise import dropout_limits
+from sbt_utils.ensembles.stacked_layers import (
+    FLAT_LAYERS,
+    Call,
+    State,
+    Workspace,
+    member_memory,
+    padded,
+)
 
 LAYERS = FLAT_LAYERS | CONVOLUTION_LAYERS
 """The stock layers an ensemble can be made of."""
@@ -33,9 +40,9 @@ class Ensemble:
     rows, gradients : Tensor, shape (M, P)
         All parameters of a member side by side, and the gradients of its loss. An optimiser works
         on the rows, each of them contiguous. Between the parameters there are zeros where
-        `sbt_utils.stacked_layers` asks for room.
+        `sbt_utils.ensembles.stacked_layers` asks for room.
     layers : list of Layer
-        In order; on a CPU, some of them joined (`sbt_utils.fused_layer.fuse`).
+        In order; on a CPU, some of them joined (`sbt_utils.ensembles.fused_layer.fuse`).
     draws : int
         Keys a forward pass takes for each member: one for each dropout layer.
 
@@ -46,7 +53,7 @@ class Ensemble:
 
     Examples
     --------
-    >>> from sbt_utils.networks import MLP
+    >>> from sbt_utils.training.networks import MLP
     >>> network = MLP(inputs=4, width=5)
     >>> ensemble = Ensemble(network, initial_state(network, [0, 1]))
     >>> keys = torch.zeros(2, ensemble.draws, dtype=torch.int32)
@@ -93,7 +100,7 @@ class Ensemble:
         ----------
         inputs : Tensor, shape (M, batch, ...)
         keys : Tensor, shape (M, draws), int32
-            From `sbt_utils.noise.draw_keys`.
+            From `sbt_utils.ensembles.noise.draw_keys`.
         negative_slope, dropout : Tensor, shape (M,)
             Each member's α and p, in place of those of the architecture's layers.
 
@@ -146,7 +153,7 @@ def initial_state(network: nn.Sequential, seeds: Iterable[int]) -> State:
 
     Examples
     --------
-    >>> from sbt_utils.networks import MLP
+    >>> from sbt_utils.training.networks import MLP
     >>> initial_state(MLP(), range(3))["linear1.weight"].shape
     torch.Size([3, 100, 100])
     """
@@ -190,7 +197,7 @@ def member_network(
 
     Examples
     --------
-    >>> from sbt_utils.networks import MLP
+    >>> from sbt_utils.training.networks import MLP
     >>> network = member_network(MLP(), initial_state(MLP(), [0]), 0, 0.2, 0.1)
     >>> network.activation1
     LeakyReLU(negative_slope=0.2)

@@ -1,6 +1,6 @@
 """Batch norm, leaky ReLU and dropout of all members in few passes over memory, on a CPU.
 
-Between the matrix products of a hidden layer, `sbt_utils.stacked_layers` reads and writes every
+Between the matrix products of a hidden layer, `sbt_utils.ensembles.stacked_layers` reads and writes every
 activation about thirty times. Here it takes two passes forward and two backward; what is cheap to
 compute again (the mask, the sign before the activation) is not kept. The stacked layers remain for
 GPUs and for layers without batch norm.
@@ -18,8 +18,8 @@ import torch
 from numba import njit
 from torch import Tensor, nn
 
-from sbt_utils.noise import fill_keep_mask
-from sbt_utils.stacked_layers import Call, Layer, check_flat, feature_maps, rows, whole
+from sbt_utils.ensembles.noise import fill_keep_mask
+from sbt_utils.ensembles.stacked_layers import Call, Layer, check_flat, feature_maps, rows, whole
 
 # Rows of activations handled together: few, to stay in the nearest cache beside their mask; even,
 # for a random word serves two units.
@@ -109,8 +109,8 @@ def fuse(layers: Sequence[Layer]) -> list[Layer]:
 
     Examples
     --------
-    >>> from sbt_utils.ensemble import Ensemble, initial_state
-    >>> from sbt_utils.networks import MLP
+    >>> from sbt_utils.ensembles.ensemble import Ensemble, initial_state
+    >>> from sbt_utils.training.networks import MLP
     >>> network = MLP(hidden_layers=2)
     >>> [type(layer).__name__ for layer in Ensemble(network, initial_state(network, [0])).layers]
     ['_Flatten', 'FusedLayer', '_Linear', 'FusedLayer', '_Linear', 'FusedLayer', '_Linear']

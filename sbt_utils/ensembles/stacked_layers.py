@@ -2,10 +2,10 @@
 
 Automatic differentiation would spend more time on fresh memory than these layers on arithmetic, so
 each keeps its working memory from step to step. On a CPU, those around a batch norm are joined
-(`sbt_utils.fused_layer`).
+(`sbt_utils.ensembles.fused_layer`).
 
 Two rules make a member's numbers the same, bit by bit on a CPU, whatever company it keeps. Noise is
-a function of the member's own key (`sbt_utils.noise`). And the members' parts of an array start at
+a function of the member's own key (`sbt_utils.ensembles.noise`). And the members' parts of an array start at
 multiples of 64 bytes, with a gap between them: matrix products round differently at other
 addresses, and without a gap PyTorch would run over all members as one vector, whose last few
 elements it treats differently (a fused multiply-add less, another exponential).
@@ -21,7 +21,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from sbt_utils.noise import keep_mask
+from sbt_utils.ensembles.noise import keep_mask
 
 ALIGNMENT = 16
 """A member's part of an array starts at a multiple of this many elements: 64 bytes of float32."""
@@ -41,7 +41,7 @@ class Call:
     slopes : tuple of Tensor, shape (M, 1, 1)
         α and 1 - α.
     limits : tuple of Tensor, or None
-        From `sbt_utils.noise.dropout_limits`; None without dropout.
+        From `sbt_utils.ensembles.noise.dropout_limits`; None without dropout.
     """
 
     keys: Iterator[Tensor]

@@ -9,9 +9,9 @@ import torch
 import xarray as xr
 from torch import Tensor, nn
 
-from sbt_utils.layer_choice import Layers, choose
-from sbt_utils.probe import load_curve
-from sbt_utils.scatter import UndefinedSeparation
+from sbt_utils.measuring.layer_choice import Layers, choose
+from sbt_utils.measuring.probe import load_curve
+from sbt_utils.measuring.scatter import UndefinedSeparation
 
 
 def evaluate(
@@ -26,14 +26,14 @@ def evaluate(
     Parameters
     ----------
     networks : iterable of torch.nn.Module
-        For instance `sbt_utils.training.Training.networks`; all with the same number of layers.
+        For instance `sbt_utils.training.trainer.Training.networks`; all with the same number of layers.
     images : Tensor, shape (N, ...), floating point
     labels : Tensor, shape (N,), integer
     measure : {"trace", "fuzziness"}
-        See `sbt_utils.separation.data_separation`.
+        See `sbt_utils.measuring.separation.data_separation`.
     layers : optional
-        What to measure, as in `sbt_utils.probe.load_curve`; ``torch.nn.MaxPool2d`` for a
-        `sbt_utils.networks.CNN`.
+        What to measure, as in `sbt_utils.measuring.probe.load_curve`; ``torch.nn.MaxPool2d`` for a
+        `sbt_utils.training.networks.CNN`.
 
     Returns
     -------
@@ -43,8 +43,8 @@ def evaluate(
 
     Examples
     --------
-    >>> from sbt_utils.datasets import load
-    >>> from sbt_utils.networks import MLP
+    >>> from sbt_utils.data.datasets import load
+    >>> from sbt_utils.training.networks import MLP
     >>> digits = load("mnist", train=100)
     >>> evaluate([MLP()], digits.train_images, digits.train_labels).separation.shape
     (1, 8)
@@ -136,7 +136,7 @@ def separation_or_nan(
 
     Examples
     --------
-    >>> from sbt_utils.networks import MLP
+    >>> from sbt_utils.training.networks import MLP
     >>> network = MLP(inputs=4, width=3, hidden_layers=2)
     >>> _ = network.requires_grad_(False).linear1.weight.zero_()
     >>> separation_or_nan(network, torch.rand(8, 4), torch.arange(8) % 2)

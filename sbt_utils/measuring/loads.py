@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from sbt_utils.separation import LoadCurve
+from sbt_utils.measuring.separation import LoadCurve
 
 
 def interval(draws: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

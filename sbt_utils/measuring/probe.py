@@ -17,10 +17,10 @@ import torch
 from numpy.typing import ArrayLike
 from torch import nn
 
-from sbt_utils.batches import check_model, in_batches, on_model
-from sbt_utils.layer_choice import Layers, choose
-from sbt_utils.scatter import Array, ProjectedScatter, ScatterStatistics
-from sbt_utils.separation import LoadCurve, check_measure
+from sbt_utils.measuring.batches import check_model, in_batches, on_model
+from sbt_utils.measuring.layer_choice import Layers, choose
+from sbt_utils.measuring.scatter import Array, ProjectedScatter, ScatterStatistics
+from sbt_utils.measuring.separation import LoadCurve, check_measure
 
 Pool = Callable[[torch.Tensor], torch.Tensor]
 """What to measure of a layer's features, such as ``lambda h: h[:, 0]`` for a class token."""
@@ -57,10 +57,10 @@ def load_curve(
     layers : optional
         What to measure: names as in ``model.named_modules()``, module types, or a function
         ``(name, module) -> bool``. If None, the repeated blocks of the model (residual blocks,
-        transformer layers; see `sbt_utils.layer_choice.choose`) or, where it has none, all
+        transformer layers; see `sbt_utils.measuring.layer_choice.choose`) or, where it has none, all
         activation modules: features are then measured after the activation, before the dropout.
     measure : {"trace", "fuzziness"}
-        See `sbt_utils.separation.data_separation`. ``"fuzziness"`` runs the images twice.
+        See `sbt_utils.measuring.separation.data_separation`. ``"fuzziness"`` runs the images twice.
     batch_size : int
         Images in one forward pass; a loader sets its own.
     pool : callable, optional
@@ -139,7 +139,7 @@ def layer_scatter(
     batches : iterable of (images, labels)
     statistics : callable
         From the name of a layer to what takes its features up, with an ``update(features,
-        labels)``, such as `sbt_utils.scatter.ScatterStatistics`.
+        labels)``, such as `sbt_utils.measuring.scatter.ScatterStatistics`.
 
     Returns
     -------

@@ -1,7 +1,7 @@
 """Scatter of labelled features within and between their classes, in float64, batch by batch.
 
 No d x d matrix is formed: class counts, class means and sums of squares are all that is kept, and
-samples are taken up in blocks, so that neither N nor d has to be small. `sbt_utils.separation`
+samples are taken up in blocks, so that neither N nor d has to be small. `sbt_utils.measuring.separation`
 is the way in for features that are at hand in one array.
 """
 
@@ -13,7 +13,7 @@ import numpy as np
 import torch
 from numpy.typing import ArrayLike
 
-from sbt_utils.scatter_passes import in_loops, residuals, take_up
+from sbt_utils.measuring.scatter_passes import in_loops, residuals, take_up
 
 Array = np.ndarray | torch.Tensor
 
@@ -44,7 +44,7 @@ class ScatterStatistics:
         Raises
         ------
         TypeError, ValueError
-            As `sbt_utils.separation.data_separation`.
+            As `sbt_utils.measuring.separation.data_separation`.
         """
         features, names, index = _checked(features, labels)
         if not self.classes:
@@ -74,7 +74,7 @@ class ScatterStatistics:
     def record(self, x: torch.Tensor, rows: torch.Tensor, squares: torch.Tensor) -> None:
         """Take note of samples (n, d), their rows in the means and their squared residuals.
 
-        Nothing is kept here; see `sbt_utils.bootstrap.SampledScatter`.
+        Nothing is kept here; see `sbt_utils.reporting.bootstrap.SampledScatter`.
         """
 
     def blocks(

@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from numpy.typing import ArrayLike
 
-from sbt_utils.scatter import Array, ProjectedScatter, ScatterStatistics
+from sbt_utils.measuring.scatter import Array, ProjectedScatter, ScatterStatistics
 
 MEASURES = ("trace", "fuzziness")
 REGIME_TOLERANCE = 0.05

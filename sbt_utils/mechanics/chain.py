@@ -12,8 +12,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from sbt_utils.chain_steps import Forces
-from sbt_utils.trajectories import Seed, Trajectory, simulate
+from sbt_utils.mechanics.chain_steps import Forces
+from sbt_utils.mechanics.trajectories import Seed, Trajectory, simulate
 
 
 @dataclass(frozen=True)
@@ -253,7 +253,7 @@ class SpringBlockChain:
         ------
         ValueError
             If the mass is zero, the step is not positive or too large to be stable
-            (`sbt_utils.trajectories.largest_step`), the duration is shorter than a step, or the
+            (`sbt_utils.mechanics.trajectories.largest_step`), the duration is shorter than a step, or the
             noise drives the blocks out of all bounds.
 
         Notes
@@ -292,7 +292,7 @@ class SpringBlockChain:
         Notes
         -----
         The noise has a standard deviation in each step, as published, so as dt falls it averages
-        out: the trajectory tends to the path of `sbt_utils.chain_theory.relaxation`, its spread
+        out: the trajectory tends to the path of `sbt_utils.mechanics.chain_theory.relaxation`, its spread
         falls as the square root of dt, the error of its mean as dt.
 
         Examples

@@ -10,8 +10,8 @@ import math
 import numpy as np
 from numba import njit
 
-from sbt_utils.chain_steps import Forces, spring_forces
-from sbt_utils.spring_block import SpringBlockChain
+from sbt_utils.mechanics.chain import SpringBlockChain
+from sbt_utils.mechanics.chain_steps import Forces, spring_forces
 
 _ROOT_PI = math.sqrt(math.pi)
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 if TYPE_CHECKING:
-    from sbt_utils.folding_ruler import FoldingRuler
+    from sbt_utils.mechanics.ruler import FoldingRuler
 
 JERKS = np.arange(2.0, 10.0)
 """Frequencies of the sinusoids of a jerky hand, in Hz."""
@@ -97,7 +97,7 @@ def slow_and_steady(ruler: FoldingRuler, reach: float = 0.55, speed: float = 0.0
 
     Examples
     --------
-    >>> from sbt_utils.folding_ruler import FoldingRuler
+    >>> from sbt_utils.mechanics.ruler import FoldingRuler
     >>> slow_and_steady(FoldingRuler(), reach=0.5).positions[-1].round(9)
     array([0.5, 0. ])
     """
@@ -140,7 +140,7 @@ def quick_and_jerky(
 
     Examples
     --------
-    >>> from sbt_utils.folding_ruler import FoldingRuler
+    >>> from sbt_utils.mechanics.ruler import FoldingRuler
     >>> ruler = FoldingRuler()
     >>> steady, jerky = slow_and_steady(ruler, speed=0.5), quick_and_jerky(ruler, speed=0.5)
     >>> bool(jerky.speeds.max() > steady.speeds.max())

@@ -5,7 +5,7 @@ import math
 import numpy as np
 from numba import njit
 
-from sbt_utils.dry_friction import step
+from sbt_utils.mechanics.dry_friction import step
 
 CLOSED = 1e-9
 """Gap in radians at which a hinge counts as lying at its stop: rounding decides no contact."""

@@ -1,7 +1,7 @@
 """Matching: the friction and the noise of the chain that behaves like a given network.
 
 A network and a chain match where their load curves, scaled to fall from 1 to 0, have one shape.
-Forces are in units of k y, as in `sbt_utils.mechanical_diagram`.
+Forces are in units of k y, as in `sbt_utils.mechanics.mechanical_diagram`.
 """
 
 from dataclasses import dataclass, replace
@@ -11,15 +11,15 @@ import numpy as np
 from scipy.optimize import least_squares
 from scipy.stats import f as fisher
 
-from sbt_utils.mechanical_diagram import (
+from sbt_utils.measuring.separation import LoadCurve, scaled
+from sbt_utils.mechanics.chain import SpringBlockChain
+from sbt_utils.mechanics.mechanical_diagram import (
     DURATION,
     SECOND_ORDER,
     in_units,
     relaxed_curve,
     theory_diagram,
 )
-from sbt_utils.separation import LoadCurve, scaled
-from sbt_utils.spring_block import SpringBlockChain
 
 # Where a fit looks. With more noise the curve's shape changes no further, and the chain jitters by
 # more than its loads.

@@ -13,11 +13,11 @@ import numpy as np
 import xarray as xr
 from tqdm.auto import tqdm
 
-from sbt_utils.chain_theory import relaxation
-from sbt_utils.diagrams import convexity
-from sbt_utils.separation import LoadCurve
-from sbt_utils.spring_block import SpringBlockChain
-from sbt_utils.trajectories import curve_of
+from sbt_book.common.diagrams import convexity
+from sbt_utils.measuring.separation import LoadCurve
+from sbt_utils.mechanics.chain import SpringBlockChain
+from sbt_utils.mechanics.chain_theory import relaxation
+from sbt_utils.mechanics.trajectories import curve_of
 
 SECOND_ORDER = SpringBlockChain(friction_left=0.015)
 """The published chain, but for a friction to the left of 0.15 k y, with which noise can bend its

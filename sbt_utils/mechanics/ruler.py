@@ -13,9 +13,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from sbt_utils.hand import Hand
-from sbt_utils.linkage import advance
-from sbt_utils.separation import LoadCurve
+from sbt_utils.measuring.separation import LoadCurve
+from sbt_utils.mechanics.hand import Hand
+from sbt_utils.mechanics.linkage import advance
 
 GRAVITY = 9.81
 """In m/s^2."""
@@ -64,7 +64,7 @@ class FoldingRuler:
 
     Examples
     --------
-    >>> from sbt_utils.hand import slow_and_steady
+    >>> from sbt_utils.mechanics.hand import slow_and_steady
     >>> ruler = FoldingRuler(sections=4)
     >>> motion = ruler.pull(slow_and_steady(ruler, speed=0.5))
     >>> motion.load_curve.regime

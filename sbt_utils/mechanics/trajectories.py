@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from sbt_utils.chain_steps import langevin_steps, overdamped_steps
-from sbt_utils.separation import LoadCurve
+from sbt_utils.measuring.separation import LoadCurve
+from sbt_utils.mechanics.chain_steps import langevin_steps, overdamped_steps
 
 if TYPE_CHECKING:
-    from sbt_utils.spring_block import SpringBlockChain
+    from sbt_utils.mechanics.chain import SpringBlockChain
 
 Seed = int | Sequence[int]
 """What `numpy.random.default_rng` takes: an integer, or several."""
@@ -39,7 +39,7 @@ def end_at(chain: SpringBlockChain, times: np.ndarray) -> np.ndarray:
 
     Examples
     --------
-    >>> from sbt_utils.spring_block import SpringBlockChain
+    >>> from sbt_utils.mechanics.chain import SpringBlockChain
     >>> end_at(SpringBlockChain(end=[(0, 0.0), (10, 1.0)]), np.array([5, 20]))
     array([0.5, 1. ])
     """
@@ -69,7 +69,7 @@ def largest_step(chain: SpringBlockChain, overdamped: bool = False) -> float:
 
     Examples
     --------
-    >>> from sbt_utils.spring_block import SpringBlockChain
+    >>> from sbt_utils.mechanics.chain import SpringBlockChain
     >>> round(largest_step(SpringBlockChain(blocks=1, spring_constant=1, damping=0)), 6)
     1.414214
     """
@@ -97,7 +97,7 @@ def curve_of(loads: np.ndarray) -> LoadCurve:
 
     Examples
     --------
-    >>> from sbt_utils.spring_block import SpringBlockChain
+    >>> from sbt_utils.mechanics.chain import SpringBlockChain
     >>> chain = SpringBlockChain()
     >>> curve_of(chain.static_loads()).regime, curve_of(chain.mean_field_loads()).regime
     ('lazy', 'equiseparated')
@@ -165,7 +165,7 @@ class Trajectory:
 
         Examples
         --------
-        >>> from sbt_utils.spring_block import SpringBlockChain
+        >>> from sbt_utils.mechanics.chain import SpringBlockChain
         >>> trajectory = SpringBlockChain().simulate(every=20)
         >>> trajectory.average_load_curve(after=350.0).regime
         'equiseparated'

@@ -11,8 +11,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from sbt_utils.loads import decimal, interval, load_draws, percent, shares
-from sbt_utils.separation import REGIME_TOLERANCE, LoadCurve
+from sbt_utils.measuring.loads import decimal, interval, load_draws, percent, shares
+from sbt_utils.measuring.separation import REGIME_TOLERANCE, LoadCurve
 
 OVERLOADED = 2.0
 """A layer is overloaded from this many times an even share of the fall on.

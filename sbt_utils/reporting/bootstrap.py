@@ -21,8 +21,8 @@ from functools import cached_property
 import numpy as np
 import torch
 
-from sbt_utils.scatter import ScatterStatistics
-from sbt_utils.scatter_passes import fold, sketched_residuals
+from sbt_utils.measuring.scatter import ScatterStatistics
+from sbt_utils.measuring.scatter_passes import fold, sketched_residuals
 
 SKETCH = 251
 """Numbers kept of the features of an image; a prime, out of step with channels and rows."""

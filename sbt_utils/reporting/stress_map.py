@@ -14,14 +14,14 @@ import numpy as np
 import pandas as pd
 from torch import nn
 
-from sbt_utils.advice import Advice, advise, layer_states
-from sbt_utils.batches import arrays_or_loader, check_model
-from sbt_utils.bootstrap import SampledScatter, bootstrap
-from sbt_utils.layer_choice import Layers, choose
-from sbt_utils.loads import decimal, interval, load_draws, percent, shares
-from sbt_utils.probe import Pool, layer_scatter, naming
-from sbt_utils.scatter import Array
-from sbt_utils.separation import LoadCurve
+from sbt_utils.measuring.batches import arrays_or_loader, check_model
+from sbt_utils.measuring.layer_choice import Layers, choose
+from sbt_utils.measuring.loads import decimal, interval, load_draws, percent, shares
+from sbt_utils.measuring.probe import Pool, layer_scatter, naming
+from sbt_utils.measuring.scatter import Array
+from sbt_utils.measuring.separation import LoadCurve
+from sbt_utils.reporting.advice import Advice, advise, layer_states
+from sbt_utils.reporting.bootstrap import SampledScatter, bootstrap
 
 Images = tuple[Array, Array] | Iterable[tuple[Any, Any]]
 """Labelled images: a tuple (images, labels) of arrays, or a loader of such batches."""
@@ -68,7 +68,7 @@ class StressMap:
 
         Columns ``layer`` (its name), ``load``, its 95 % interval ``low`` and ``high``, ``share``
         of the whole fall; ``unseen_load`` to ``unseen_share`` likewise, where there are unseen
-        images; ``state``, see `sbt_utils.advice.layer_states`.
+        images; ``state``, see `sbt_utils.reporting.advice.layer_states`.
         """
         names = self.train.layers or [""] * len(self.train.mean)
         columns: dict[str, Any] = {"layer": list(names[1:])}
@@ -132,7 +132,7 @@ class StressMap:
             ``verdict``; ``train`` and ``test``, null or objects with ``images``, ``separation``
             (D_0..D_L), ``separation_low``, ``separation_high``, ``convexity``, ``convexity_low``,
             ``convexity_high``; ``table``, an object for each layer with the columns of `table` and
-            ``l``; ``advice``, an object each with the attributes of `sbt_utils.advice.Advice`. All
+            ``l``; ``advice``, an object each with the attributes of `sbt_utils.reporting.advice.Advice`. All
             intervals are of 95 %; what is not a number is null.
         """
         counts = [*self.images, None, None]
@@ -168,15 +168,15 @@ def report(
     Parameters
     ----------
     model : torch.nn.Module
-        As in `sbt_utils.probe.load_curve`.
+        As in `sbt_utils.measuring.probe.load_curve`.
     train, test : tuple (images, labels) of arrays, or loader of such batches
         Images that the model was trained on and, if at hand, images that it has not seen. Without
         any augmentation: the load curve is that of the images as they are.
     layers, pool : optional
-        What to measure, as in `sbt_utils.probe.load_curve`: by default the model's repeated
+        What to measure, as in `sbt_utils.measuring.probe.load_curve`: by default the model's repeated
         blocks, or its activations where it has none.
     resamples : int
-        Draws of the bootstrap over the images, see `sbt_utils.bootstrap.bootstrap`.
+        Draws of the bootstrap over the images, see `sbt_utils.reporting.bootstrap.bootstrap`.
     seed : int
         Of the draws.
     batch_size : int
@@ -191,7 +191,7 @@ def report(
     Raises
     ------
     TypeError, ValueError
-        As `sbt_utils.probe.load_curve`; too few resamples.
+        As `sbt_utils.measuring.probe.load_curve`; too few resamples.
 
     Notes
     -----
@@ -200,8 +200,8 @@ def report(
 
     Examples
     --------
-    >>> from sbt_utils.datasets import load
-    >>> from sbt_utils.networks import MLP
+    >>> from sbt_utils.data.datasets import load
+    >>> from sbt_utils.training.networks import MLP
     >>> data = load("mnist", train=500, test=500)
     >>> train, test = (data.train_images, data.train_labels), (data.test_images, data.test_labels)
     >>> report(MLP().eval(), train, test).table.layer.tolist()[:2]

@@ -1,7 +1,7 @@
 """Experiments: grids of networks over two parameters, the four published ones among them.
 
 An `Experiment` says everything that decides its networks, and nothing about how they are computed
-(`sbt_utils.sweep` does that). A network's random numbers follow from the levels of its own cell, so
+(`sbt_utils.sweeping.sweeps` does that). A network's random numbers follow from the levels of its own cell, so
 a cell is the same, bit by bit, in every grid that contains it.
 """
 
@@ -13,8 +13,8 @@ from typing import Any
 
 import numpy as np
 
-from sbt_utils.descent import OPTIMIZERS
-from sbt_utils.settings import RANGES, at_profile, check_range
+from sbt_utils.training.descent import OPTIMIZERS
+from sbt_utils.training.settings import RANGES, at_profile, check_range
 
 Level = float | int | str
 """A value of one parameter."""
@@ -40,7 +40,7 @@ class Experiment:
     seeds : int
         Networks for each cell.
     dataset : str
-        A name that `sbt_utils.datasets.load` knows.
+        A name that `sbt_utils.data.datasets.load` knows.
     train : int
         Training images, the same for all networks.
     test : int, optional
@@ -48,9 +48,9 @@ class Experiment:
     size : int
         Pixels of an image's side.
     hidden_layers, width : int
-        Of the multilayer perceptron, `sbt_utils.networks.MLP`.
+        Of the multilayer perceptron, `sbt_utils.training.networks.MLP`.
     negative_slope, dropout, learning_rate, data_noise, batch_size, epochs, optimizer
-        As in `sbt_utils.training.train`.
+        As in `sbt_utils.training.trainer.train`.
     root : int
         Another root gives other random numbers throughout.
 

@@ -10,12 +10,12 @@ import torch
 import xarray as xr
 from torch import nn
 
-from sbt_utils import datasets
-from sbt_utils.evaluation import evaluate
-from sbt_utils.experiments import Experiment
-from sbt_utils.networks import MLP
-from sbt_utils.settings import check_batch_sizes
-from sbt_utils.training import Training, train
+from sbt_utils.data import datasets
+from sbt_utils.measuring.evaluation import evaluate
+from sbt_utils.sweeping.experiments import Experiment
+from sbt_utils.training.networks import MLP
+from sbt_utils.training.settings import check_batch_sizes
+from sbt_utils.training.trainer import Training, train
 
 SHARD_SIZE = 30
 """Networks of a shard: enough to train small batches fast, few enough to lose little."""
@@ -193,7 +193,7 @@ def data_of(experiment: Experiment) -> datasets.Dataset:
 
     Returns
     -------
-    sbt_utils.datasets.Dataset
+    sbt_utils.data.datasets.Dataset
 
     Examples
     --------

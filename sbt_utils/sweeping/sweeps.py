@@ -21,9 +21,9 @@ import xarray as xr
 from tqdm.auto import tqdm
 
 from sbt_utils import results
-from sbt_utils.experiments import Experiment, published
-from sbt_utils.settings import check_device
-from sbt_utils.shards import SHARD_SIZE, cut, data_of, measure, work
+from sbt_utils.sweeping.experiments import Experiment, published
+from sbt_utils.sweeping.shards import SHARD_SIZE, cut, data_of, measure, work
+from sbt_utils.training.settings import check_device
 
 _POLL = 0.05  # seconds
 
@@ -53,12 +53,12 @@ def sweep(
     experiment : {"dropout", "learning_rate", "data_noise", "batch_size"} or Experiment
         A published experiment by its source of noise, or any other.
     profile : {"smoke", "quick", "paper"}
-        How much of a published experiment; see `sbt_utils.experiments.published`.
+        How much of a published experiment; see `sbt_utils.sweeping.experiments.published`.
     out : path-like, optional
         Write the results here, a netCDF file. Until it is complete, finished shards lie in a
         folder of the same name that ends in ``.shards``.
     executor : concurrent.futures.Executor, optional
-        Where to train the shards, each on one thread: `sbt_utils.workers.LocalProcesses`,
+        Where to train the shards, each on one thread: `sbt_utils.sweeping.workers.LocalProcesses`,
         ``dask.distributed.Client.get_executor()``, an executor of ``submitit``. Default: in this
         process, with all of PyTorch's threads.
     resume : bool

@@ -6,7 +6,7 @@ from typing import Protocol, Self
 import numpy as np
 from torch import nn
 
-from sbt_utils.settings import check_range
+from sbt_utils.training.settings import check_range
 
 
 class Controller(Protocol):
@@ -105,7 +105,7 @@ class DropoutController:
         Parameters
         ----------
         convexity : float
-            Of a load curve (`sbt_utils.separation.LoadCurve.convexity`); may be nan.
+            Of a load curve (`sbt_utils.measuring.separation.LoadCurve.convexity`); may be nan.
 
         Returns
         -------

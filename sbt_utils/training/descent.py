@@ -12,11 +12,11 @@ import torch
 import xarray as xr
 from torch import Tensor, nn
 
-from sbt_utils.ensemble import Ensemble, State
-from sbt_utils.noise import draw_keys, permutations, standard_normal, uniform
-from sbt_utils.readings import Readings
-from sbt_utils.settings import Members
-from sbt_utils.stacked_layers import member_memory
+from sbt_utils.ensembles.ensemble import Ensemble, State
+from sbt_utils.ensembles.noise import draw_keys, permutations, standard_normal, uniform
+from sbt_utils.ensembles.stacked_layers import member_memory
+from sbt_utils.training.readings import Readings
+from sbt_utils.training.settings import Members
 
 STOP_LOSS = 1e-4
 STOP_CHANGE = 1e-10
@@ -76,8 +76,8 @@ def train_chunk(
     ----------
     job : Job
     members : dict of str to ndarray
-        Settings of the M members: those of `sbt_utils.training.train`, ``word``, their noise word
-        (`sbt_utils.noise.seed_words`), and ``member``, their places in the ensemble.
+        Settings of the M members: those of `sbt_utils.training.trainer.train`, ``word``, their noise word
+        (`sbt_utils.ensembles.noise.seed_words`), and ``member``, their places in the ensemble.
     state : dict
         Their ``networks``, ``optimizer``, ``epochs``, ``loss`` and ``stopped``: tensors, or
         dictionaries of tensors, with a leading member axis.

@@ -7,10 +7,10 @@ import numpy as np
 import xarray as xr
 from torch import Tensor, nn
 
-from sbt_utils.ensemble import State, member_network
-from sbt_utils.evaluation import separation_or_nan
-from sbt_utils.layer_choice import Layers
-from sbt_utils.settings import Members
+from sbt_utils.ensembles.ensemble import State, member_network
+from sbt_utils.measuring.evaluation import separation_or_nan
+from sbt_utils.measuring.layer_choice import Layers
+from sbt_utils.training.settings import Members
 
 
 @dataclass(frozen=True)
@@ -28,9 +28,9 @@ class Readings:
 
     Examples
     --------
-    >>> from sbt_utils.datasets import load
-    >>> from sbt_utils.networks import MLP
-    >>> from sbt_utils.training import train
+    >>> from sbt_utils.data.datasets import load
+    >>> from sbt_utils.training.networks import MLP
+    >>> from sbt_utils.training.trainer import train
     >>> def halve(epoch, state, members):
     ...     return members | {"dropout": members["dropout"] / 2}
     >>> digits = load("mnist", train=100)
@@ -54,13 +54,13 @@ class SeparationRecord:
     images, labels : Tensor, shapes (N, ...) and (N,)
         What to measure on.
     layers : optional
-        What to measure, as in `sbt_utils.probe.load_curve`.
+        What to measure, as in `sbt_utils.measuring.probe.load_curve`.
 
     Examples
     --------
     >>> import torch
-    >>> from sbt_utils.ensemble import initial_state
-    >>> from sbt_utils.networks import MLP
+    >>> from sbt_utils.ensembles.ensemble import initial_state
+    >>> from sbt_utils.training.networks import MLP
     >>> network = MLP(inputs=4, width=3, hidden_layers=2)
     >>> record = SeparationRecord(network, torch.rand(8, 4), torch.arange(8) % 2, None)
     >>> members = {"member": np.arange(2), "negative_slope": np.zeros(2)}

@@ -8,7 +8,7 @@ import torch
 from numpy.typing import ArrayLike
 from torch import Tensor, nn
 
-from sbt_utils.ensemble import stock_layers
+from sbt_utils.ensembles.ensemble import stock_layers
 
 Members = dict[str, np.ndarray]
 """The members' settings: under every name an array with an entry for each member."""
@@ -100,7 +100,7 @@ def member_settings(
     network : torch.nn.Sequential
         Its layers' own α and p serve where None is given.
     seeds, negative_slope, dropout, learning_rate, data_noise, batch_size
-        As in `sbt_utils.training.train`.
+        As in `sbt_utils.training.trainer.train`.
 
     Returns
     -------
@@ -115,7 +115,7 @@ def member_settings(
 
     Examples
     --------
-    >>> from sbt_utils.networks import MLP
+    >>> from sbt_utils.training.networks import MLP
     >>> member_settings(MLP(), range(2), None, [0.0, 0.1], 1e-3, 0.0, 20)["dropout"]
     array([0. , 0.1])
     """
@@ -208,7 +208,7 @@ def check_data(network: nn.Sequential, images: Tensor, labels: Tensor) -> int:
 
     Examples
     --------
-    >>> from sbt_utils.networks import MLP
+    >>> from sbt_utils.training.networks import MLP
     >>> check_data(MLP(width=120), torch.rand(8, 100), torch.arange(8))
     120
     """
@@ -262,7 +262,7 @@ def check_batch_sizes(network: nn.Sequential, count: int, batch_sizes: np.ndarra
 
     Examples
     --------
-    >>> from sbt_utils.networks import MLP
+    >>> from sbt_utils.training.networks import MLP
     >>> check_batch_sizes(MLP(), 8, np.array([4]))
     """
     normalised = any(isinstance(layer, nn.BatchNorm1d) for layer in network.modules())

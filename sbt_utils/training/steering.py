@@ -8,14 +8,14 @@ import numpy as np
 import xarray as xr
 from torch import Tensor, nn
 
-from sbt_utils.controllers import Controller
-from sbt_utils.ensemble import State, member_network
-from sbt_utils.evaluation import accuracy, separation_or_nan
-from sbt_utils.layer_choice import Layers
-from sbt_utils.readings import Readings
-from sbt_utils.separation import curve_statistics
-from sbt_utils.settings import Members, check_range
-from sbt_utils.training import Training, train
+from sbt_utils.ensembles.ensemble import State, member_network
+from sbt_utils.measuring.evaluation import accuracy, separation_or_nan
+from sbt_utils.measuring.layer_choice import Layers
+from sbt_utils.measuring.separation import curve_statistics
+from sbt_utils.training.controllers import Controller
+from sbt_utils.training.readings import Readings
+from sbt_utils.training.settings import Members, check_range
+from sbt_utils.training.trainer import Training, train
 
 _LONG_NAMES = {
     "dropout": "dropout p",
@@ -30,13 +30,13 @@ class Steering:
 
     Attributes
     ----------
-    training : sbt_utils.training.Training
+    training : sbt_utils.training.trainer.Training
         The trained networks.
     history : xarray.Dataset
         ``dropout`` (member, reading), trained with up to a reading; ``convexity`` (member,
         reading), of the probe images there, nan where the curve does not fall;
         ``accuracy_unseen`` (member, reading), a fraction, if there are unseen images; ``loss``
-        and ``accuracy`` (member, epoch) as in `sbt_utils.training.Training`. The coordinate
+        and ``accuracy`` (member, epoch) as in `sbt_utils.training.trainer.Training`. The coordinate
         ``reading`` is the epoch after which it was taken.
     """
 
@@ -64,7 +64,7 @@ def steer(
     Parameters
     ----------
     network, images, labels
-        As in `sbt_utils.training.train`. The network needs dropout layers.
+        As in `sbt_utils.training.trainer.train`. The network needs dropout layers.
     controllers : Controller or sequence of them
         Such as `DropoutController` or `Schedule`: one for all members (each follows a copy of its
         own), or one for each.
@@ -80,12 +80,12 @@ def steer(
         Images and labels that are not trained on, whose accuracy to record at each reading. It
         steers nothing.
     layers : optional
-        What to measure, as in `sbt_utils.probe.load_curve`; ``torch.nn.MaxPool2d`` for
-        `sbt_utils.networks.CNN`.
+        What to measure, as in `sbt_utils.measuring.probe.load_curve`; ``torch.nn.MaxPool2d`` for
+        `sbt_utils.training.networks.CNN`.
     progress : bool
         Show a progress bar.
     **settings
-        The other settings of `sbt_utils.training.train`: learning rate, batch size, ...
+        The other settings of `sbt_utils.training.trainer.train`: learning rate, batch size, ...
 
     Returns
     -------
@@ -103,9 +103,9 @@ def steer(
 
     Examples
     --------
-    >>> from sbt_utils.controllers import DropoutController
-    >>> from sbt_utils.datasets import load
-    >>> from sbt_utils.networks import MLP
+    >>> from sbt_utils.training.controllers import DropoutController
+    >>> from sbt_utils.data.datasets import load
+    >>> from sbt_utils.training.networks import MLP
     >>> digits = load("mnist", train=300)
     >>> steered = steer(MLP(width=20), digits.train_images, digits.train_labels, seeds=range(3),
     ...                 controllers=DropoutController(), epochs=4, every=2, progress=False)

@@ -17,13 +17,13 @@ from numpy.typing import ArrayLike
 from torch import Tensor, nn
 from tqdm.auto import tqdm
 
-from sbt_utils.descent import OPTIMIZERS, Job, concatenate, select, train_chunk
-from sbt_utils.ensemble import initial_state, member_network
-from sbt_utils.evaluation import single_threads
-from sbt_utils.layer_choice import Layers
-from sbt_utils.noise import seed_words
-from sbt_utils.readings import Readings, SeparationRecord
-from sbt_utils.settings import check_batch_sizes, check_data, check_device, member_settings
+from sbt_utils.ensembles.ensemble import initial_state, member_network
+from sbt_utils.ensembles.noise import seed_words
+from sbt_utils.measuring.evaluation import single_threads
+from sbt_utils.measuring.layer_choice import Layers
+from sbt_utils.training.descent import OPTIMIZERS, Job, concatenate, select, train_chunk
+from sbt_utils.training.readings import Readings, SeparationRecord
+from sbt_utils.training.settings import check_batch_sizes, check_data, check_device, member_settings
 
 # Elements of one layer's activations, all members of a chunk together: large enough that PyTorch
 # calls cost little, small enough that a step's working set stays near the processor's cache.
@@ -102,12 +102,12 @@ def train(
     """Train an ensemble of networks; the defaults are the published protocol.
 
     Cross-entropy; full batch unless `batch_size` is given. A member stops before `epochs` when
-    its epoch loss is below 1e-4 or changes by less than 1e-10 (`sbt_utils.descent`).
+    its epoch loss is below 1e-4 or changes by less than 1e-10 (`sbt_utils.training.descent`).
 
     Parameters
     ----------
     network : torch.nn.Sequential
-        The architecture, made of the stock layers in `sbt_utils.ensemble.LAYERS`. Left as it
+        The architecture, made of the stock layers in `sbt_utils.ensembles.ensemble.LAYERS`. Left as it
         is: each member starts from the default initialisation drawn from its own seed.
     images : Tensor, shape (N, ...), floating point
         Training images.
@@ -132,10 +132,10 @@ def train(
     separation_every : int, optional
         Measure the data separation D_l of the training images every so many epochs.
     layers : optional
-        What to measure, as in `sbt_utils.evaluation.evaluate`.
+        What to measure, as in `sbt_utils.measuring.evaluation.evaluate`.
     readings : Readings, optional
         What else to read of the networks, which may change how they train on, as
-        `sbt_utils.steering.steer` does; instead of `separation_every`.
+        `sbt_utils.training.steering.steer` does; instead of `separation_every`.
     device : str
         ``"cpu"`` (chunks of members on as many threads as PyTorch uses) or ``"cuda"``.
     resume : dict, optional
@@ -164,8 +164,8 @@ def train(
 
     Examples
     --------
-    >>> from sbt_utils.datasets import load
-    >>> from sbt_utils.networks import MLP
+    >>> from sbt_utils.data.datasets import load
+    >>> from sbt_utils.training.networks import MLP
     >>> digits = load("mnist", train=100)
     >>> trained = train(MLP(hidden_layers=2), digits.train_images, digits.train_labels,
     ...                 seeds=range(3), dropout=[0.0, 0.1, 0.2], epochs=2, progress=False)

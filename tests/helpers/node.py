@@ -7,7 +7,7 @@ import subprocess
 import numpy as np
 import pytest
 
-from sbt_utils.explorables import joined
+from sbt_book.live.explorable import joined
 
 
 def run(main, expression, **data):

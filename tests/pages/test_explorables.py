@@ -5,10 +5,10 @@ import re
 import pytest
 from serving import DESKTOP, HTML, PHONE, VENDORED, expect, visit, watched
 
-from sbt_utils.folding_ruler import FoldingRuler
-from sbt_utils.hand import slow_and_steady
-from sbt_utils.mechanical_explorables import ChainExplorable
-from sbt_utils.network_explorables import PhaseDiagramExplorable
+from sbt_book.live.chain import ChainExplorable
+from sbt_book.live.phase_diagram import PhaseDiagramExplorable
+from sbt_utils.mechanics.hand import slow_and_steady
+from sbt_utils.mechanics.ruler import FoldingRuler
 
 if not VENDORED:
     pytest.skip("npm is missing: the widgets come from a CDN", allow_module_level=True)

@@ -13,14 +13,12 @@ import pytest
 from serving import expect, watched
 
 CHAIN = (
-    "from sbt_utils.mechanical_explorables import ChainExplorable\n"
-    "chain = ChainExplorable()\n"
-    "chain",
+    "from sbt_book.live.chain import ChainExplorable\nchain = ChainExplorable()\nchain",
     "chain.friction_right = 0.01\nchain.noise = 0.0",
     "print('Python reads', chain.friction_right, chain.load_curve.regime, len(chain.positions))",
 )
 LABORATORY = (
-    "from sbt_utils.laboratory import Laboratory\n"
+    "from sbt_book.live.laboratory import Laboratory\n"
     "laboratory = Laboratory(epochs=2_000, networks=1)\n"
     "laboratory",
     "print('runs:', laboratory.dataset.sizes['run'], laboratory.training)",

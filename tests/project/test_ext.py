@@ -10,7 +10,7 @@ import pytest
 
 pytest.importorskip("myst_nb")
 
-ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).parents[2]
 ENTRY = re.compile(r"^(?!\s|`|#)(\S.*)\n((?:  \S.*\n?)+)", re.MULTILINE)
 
 PAGE = """

@@ -10,11 +10,11 @@ from packaging.requirements import Requirement
 from packaging.specifiers import SpecifierSet
 from packaging.utils import canonicalize_name
 
-from sbt_utils.experiments import PHASE_DIAGRAMS
-from sbt_utils.published import agreement_table, compare, published_diagram
+from sbt_book.phase_diagram.published import agreement_table, compare, published_diagram
 from sbt_utils.results import RESULTS, load
+from sbt_utils.sweeping.experiments import PHASE_DIAGRAMS
 
-ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).parents[2]
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
 EXTRAS = PROJECT["optional-dependencies"]
 CONDA_NAMES = {"torch": "pytorch-cpu", "matplotlib": "matplotlib-base"}

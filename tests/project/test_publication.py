@@ -13,7 +13,7 @@ import pytest
 import yaml
 from packaging.requirements import Requirement
 
-ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).parents[2]
 WORKFLOWS = sorted((ROOT / ".github/workflows").glob("*.yml"))
 COLAB = "https://colab.research.google.com/github/"
 NOT_OURS = (".*", "_build", "node_modules", "*.egg-info", "__pycache__", "results")

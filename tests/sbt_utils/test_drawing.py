@@ -8,7 +8,7 @@ import xarray as xr
 from drawing import band, drawn, legend_of
 from matplotlib.colors import to_rgb
 
-from sbt_utils.figures import (
+from sbt_utils.drawing import (
     COLOURS,
     convexity_in_time,
     curves_in_time,
@@ -16,7 +16,7 @@ from sbt_utils.figures import (
     feature_clouds,
     load_curves,
 )
-from sbt_utils.separation import LoadCurve
+from sbt_utils.measuring.separation import LoadCurve
 
 pytestmark = pytest.mark.usefixtures("matplotlib_untouched")
 

@@ -12,14 +12,14 @@ import pytest
 import torch
 
 from sbt_utils.__main__ import main
-from sbt_utils.datasets import load
-from sbt_utils.evaluation import evaluate
-from sbt_utils.experiments import published
-from sbt_utils.model_files import load_images, load_model
-from sbt_utils.networks import MLP
-from sbt_utils.report import report
+from sbt_utils.data.datasets import load
+from sbt_utils.measuring.evaluation import evaluate
+from sbt_utils.reporting.model_files import load_images, load_model
+from sbt_utils.reporting.stress_map import report
 from sbt_utils.results import load as load_results
-from sbt_utils.training import train
+from sbt_utils.sweeping.experiments import published
+from sbt_utils.training.networks import MLP
+from sbt_utils.training.trainer import train
 
 TINY = ["load-curve", "--epochs", "1", "--train", "100", "--test", "50"]
 TINY += ["--hidden-layers", "2", "--width", "10"]
@@ -390,12 +390,12 @@ def model_folder(tmp_path, monkeypatch):
     return tmp_path
 
 
-REPORT = ["report", "sbt_utils.networks:MLP", "model.pt", "--arguments", json.dumps(SMALL)]
+REPORT = ["report", "sbt_utils.training.networks:MLP", "model.pt", "--arguments", json.dumps(SMALL)]
 FILES = ["--train", "train.npz", "--test", "test.npz"]
 
 
 def expected_report(**options):
-    model = load_model("sbt_utils.networks:MLP", "model.pt", SMALL)
+    model = load_model("sbt_utils.training.networks:MLP", "model.pt", SMALL)
     return report(model, load_images("train.npz"), load_images("test.npz"), **options)
 
 
@@ -429,7 +429,7 @@ def test_a_report_on_a_data_set_of_the_package(model_folder, capsys):
 
 def test_a_report_on_a_model_in_the_folder_it_is_called_from(model_folder):
     (model_folder / "mine.py").write_text(
-        "from sbt_utils.networks import MLP\n\ndef network(width):\n    return MLP(100, width, 3)\n"
+        "from sbt_utils.training.networks import MLP\n\ndef network(width):\n    return MLP(100, width, 3)\n"
     )
     arguments = ["report", "mine:network", "model.pt", "--arguments", "[20]", *FILES]
     done = run(*arguments, folder=model_folder)
@@ -453,11 +453,17 @@ def test_a_report_on_a_model_in_the_folder_it_is_called_from(model_folder):
         (["report", "MLP", "model.pt", *FILES], "model=MLP: give package.module:ClassOrFunction"),
         (["report", "nowhere:MLP", "model.pt", *FILES], "model=nowhere:MLP: cannot be imported"),
         (
-            ["report", "sbt_utils.networks:MLP", "model.pt", *FILES],
+            ["report", "sbt_utils.training.networks:MLP", "model.pt", *FILES],
             "does not fit MLP, lacks linear",
         ),
-        (["report", "sbt_utils.networks:MLP", "train.npz", *FILES], "not a whole checkpoint"),
-        (["report", "sbt_utils.networks:MLP", "none.pt", *FILES], "No such file .* 'none.pt'"),
+        (
+            ["report", "sbt_utils.training.networks:MLP", "train.npz", *FILES],
+            "not a whole checkpoint",
+        ),
+        (
+            ["report", "sbt_utils.training.networks:MLP", "none.pt", *FILES],
+            "No such file .* 'none.pt'",
+        ),
         ([*REPORT[:4], "{", *FILES], "arguments='{': not JSON"),
         ([*REPORT[:4], "3", *FILES], "arguments='3': give an object or a list"),
         ([*REPORT, *FILES, "--layers", "conv"], "layers: the model has no layer 'conv'; its layer"),

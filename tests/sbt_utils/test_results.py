@@ -14,7 +14,7 @@ import xarray as xr
 
 from sbt_utils.results import RESULTS_VERSION, load, save
 
-ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).parents[2]
 
 
 @pytest.fixture

@@ -7,11 +7,11 @@ import pytest
 from drawing import band, drawn
 from matplotlib.patches import Rectangle
 
-from sbt_utils.chain_figures import chains_and_curves, drift_curves, mechanical_diagrams
-from sbt_utils.chain_theory import drift
-from sbt_utils.diagrams import convexity
-from sbt_utils.mechanical_diagram import SECOND_ORDER, relaxed_curve, theory_diagram
-from sbt_utils.spring_block import SpringBlockChain
+from sbt_book.chain.figures import chains_and_curves, drift_curves, mechanical_diagrams
+from sbt_book.common.diagrams import convexity
+from sbt_utils.mechanics.chain import SpringBlockChain
+from sbt_utils.mechanics.chain_theory import drift
+from sbt_utils.mechanics.mechanical_diagram import SECOND_ORDER, relaxed_curve, theory_diagram
 
 pytestmark = pytest.mark.usefixtures("matplotlib_untouched")
 

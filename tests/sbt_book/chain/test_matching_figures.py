@@ -6,7 +6,7 @@ import xarray as xr
 from drawing import drawn
 from matplotlib.patches import Rectangle
 
-from sbt_utils.matching_figures import in_time, matched_forces, side_by_side
+from sbt_book.chain.matching_figures import in_time, matched_forces, side_by_side
 
 pytestmark = pytest.mark.usefixtures("matplotlib_untouched")
 

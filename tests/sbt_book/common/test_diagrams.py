@@ -5,7 +5,7 @@ import pytest
 import xarray as xr
 from diagram_data import diagram
 
-from sbt_utils.diagrams import (
+from sbt_book.common.diagrams import (
     cell_summary,
     convexity,
     failed,
@@ -15,7 +15,7 @@ from sbt_utils.diagrams import (
     universality_table,
     whole_curves,
 )
-from sbt_utils.separation import LoadCurve
+from sbt_utils.measuring.separation import LoadCurve
 
 
 @pytest.fixture

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 from diagram_data import diagram
 
-from sbt_utils.experiments import published
-from sbt_utils.noise_axes import NOISES, in_order, level_name
+from sbt_book.common.noise_axes import NOISES, in_order, level_name
+from sbt_utils.sweeping.experiments import published
 
 
 @pytest.mark.parametrize("name", NOISES)

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from sbt_utils.sentences import grammar, sentences
+from sbt_book.gallery.sentences import grammar, sentences
 
 
 def parsed(sentence, rules):

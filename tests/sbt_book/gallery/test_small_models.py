@@ -4,9 +4,7 @@ import pytest
 import torch
 from torch import nn
 
-from sbt_utils.probe import load_curve
-from sbt_utils.separation import data_separation
-from sbt_utils.small_models import (
+from sbt_book.gallery.small_models import (
     ResidualBlock,
     ResNet,
     SequenceBlock,
@@ -16,6 +14,8 @@ from sbt_utils.small_models import (
     fit,
     mean_token,
 )
+from sbt_utils.measuring.probe import load_curve
+from sbt_utils.measuring.separation import data_separation
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 IMAGES = torch.rand(20, 1, 10, 10, generator=torch.Generator().manual_seed(0))

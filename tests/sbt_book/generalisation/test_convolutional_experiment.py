@@ -7,13 +7,13 @@ import pytest
 import xarray as xr
 from torch import nn
 
+from sbt_book.generalisation.convolutional_experiment import DROPOUTS, dropout_in_rounds
 from sbt_utils import results
-from sbt_utils.convolutional_experiment import DROPOUTS, dropout_in_rounds
-from sbt_utils.datasets import load
-from sbt_utils.evaluation import evaluate
-from sbt_utils.experiments import network_seed
-from sbt_utils.networks import CNN
-from sbt_utils.training import train
+from sbt_utils.data.datasets import load
+from sbt_utils.measuring.evaluation import evaluate
+from sbt_utils.sweeping.experiments import network_seed
+from sbt_utils.training.networks import CNN
+from sbt_utils.training.trainer import train
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 

@@ -6,19 +6,19 @@ import numpy as np
 import pytest
 import xarray as xr
 
-from sbt_utils.datasets import load
-from sbt_utils.early_prediction import (
+from sbt_book.generalisation.correlations import spearman
+from sbt_book.generalisation.early_prediction import (
     SOURCES,
     early_prediction,
     follow,
     learned_elsewhere,
 )
-from sbt_utils.evaluation import evaluate
-from sbt_utils.generalisation import spearman
-from sbt_utils.networks import MLP
+from sbt_book.generalisation.sharpness import sharpness
+from sbt_utils.data.datasets import load
+from sbt_utils.measuring.evaluation import evaluate
 from sbt_utils.results import load as read
-from sbt_utils.sharpness import sharpness
-from sbt_utils.training import train
+from sbt_utils.training.networks import MLP
+from sbt_utils.training.trainer import train
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 SHORT = {"slopes": [0.0, 0.5], "checkpoints": [2, 4], "validation": 120}
@@ -97,7 +97,7 @@ def test_going_on_after_an_interruption(digits, tmp_path, monkeypatch):
             raise KeyboardInterrupt
         return follow(data, source, seed, *rest, **settings)
 
-    monkeypatch.setattr("sbt_utils.early_prediction.follow", interrupted)
+    monkeypatch.setattr("sbt_book.generalisation.early_prediction.follow", interrupted)
     with pytest.raises(KeyboardInterrupt):
         early_prediction(digits, [0, 1], out, sources, **options)
     assert not out.exists()

@@ -7,15 +7,15 @@ from diagram_data import diagram
 from drawing import drawn, legend_of
 from scipy.stats import spearmanr
 
-from sbt_utils.generalisation import networks_of
-from sbt_utils.generalisation_figures import (
+from sbt_book.common.noise_axes import NOISES
+from sbt_book.generalisation.correlations import networks_of
+from sbt_book.generalisation.figures import (
     accuracy_and_shape,
     correlations_held_fixed,
     prediction_in_time,
     shape_in_time,
     within_cells,
 )
-from sbt_utils.noise_axes import NOISES
 
 pytestmark = pytest.mark.usefixtures("matplotlib_untouched")
 

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import xarray as xr
 
-from sbt_utils.level_choice import cost_of_choice, straightest_and_best
+from sbt_book.generalisation.level_choice import cost_of_choice, straightest_and_best
 
 NOISE = [0.0, 0.1, 0.3]
 

@@ -6,8 +6,8 @@ import torch
 from torch import nn
 from torch.func import functional_call
 
-from sbt_utils.networks import MLP
-from sbt_utils.sharpness import sharpness, top_eigenvalue
+from sbt_book.generalisation.sharpness import sharpness, top_eigenvalue
+from sbt_utils.training.networks import MLP
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 

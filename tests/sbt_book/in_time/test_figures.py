@@ -11,9 +11,9 @@ from drawing import drawn
 from matplotlib.figure import Figure
 from PIL import Image
 
-from sbt_utils.films import gif
-from sbt_utils.separation import LoadCurve
-from sbt_utils.time_figures import curves_over_epochs, film_over_epochs, switched_on_and_off
+from sbt_book.common.films import gif
+from sbt_book.in_time.figures import curves_over_epochs, film_over_epochs, switched_on_and_off
+from sbt_utils.measuring.separation import LoadCurve
 
 pytestmark = pytest.mark.usefixtures("matplotlib_untouched")
 

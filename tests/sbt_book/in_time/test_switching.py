@@ -6,11 +6,11 @@ import numpy as np
 import pytest
 import xarray as xr
 
-from sbt_utils.datasets import load
-from sbt_utils.networks import MLP
-from sbt_utils.spring_block import SpringBlockChain
-from sbt_utils.switching import course, drawn_on, in_turn
-from sbt_utils.training import train
+from sbt_book.in_time.switching import course, drawn_on, in_turn
+from sbt_utils.data.datasets import load
+from sbt_utils.mechanics.chain import SpringBlockChain
+from sbt_utils.training.networks import MLP
+from sbt_utils.training.trainer import train
 
 SHAKEN = SpringBlockChain(blocks=4, friction_left=0.015, noise=0.006, noise_decay=0.0)
 QUIET = replace(SHAKEN, noise=0.0)

@@ -7,9 +7,7 @@ import pytest
 import torch
 import xarray as xr
 
-from sbt_utils.datasets import load
-from sbt_utils.evaluation import evaluate
-from sbt_utils.law import (
+from sbt_book.law.experiment import (
     LEARNING_RATES,
     Kind,
     linearity,
@@ -17,9 +15,11 @@ from sbt_utils.law import (
     linearity_table,
     uneven_classes,
 )
-from sbt_utils.networks import MLP
-from sbt_utils.separation import LoadCurve
-from sbt_utils.training import train
+from sbt_utils.data.datasets import load
+from sbt_utils.measuring.evaluation import evaluate
+from sbt_utils.measuring.separation import LoadCurve
+from sbt_utils.training.networks import MLP
+from sbt_utils.training.trainer import train
 
 NAMES = ["linearity_trace", "linearity_fuzziness", "accuracy_test"]
 

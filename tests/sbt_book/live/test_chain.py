@@ -5,9 +5,9 @@ import pytest
 import traitlets
 from node import run
 
-from sbt_utils.mechanical_explorables import ChainExplorable
-from sbt_utils.spring_block import SpringBlockChain
-from sbt_utils.trajectories import curve_of
+from sbt_book.live.chain import ChainExplorable
+from sbt_utils.mechanics.chain import SpringBlockChain
+from sbt_utils.mechanics.trajectories import curve_of
 
 CHAINS = {
     "published": {},
@@ -28,7 +28,7 @@ def test_javascript_follows_the_same_noise(settings):
     columns = 1 if chain.common_noise else chain.blocks
     normals = np.random.default_rng(3).standard_normal(14_000 * columns)
     kept = run(
-        "chain.js",
+        "chain/chain.js",
         "pullChain(chain, new Float64Array(normals)).map(each => Array.from(each))",
         chain=traits_of(settings),
         normals=normals,
@@ -42,7 +42,7 @@ def test_javascript_follows_the_same_noise(settings):
 @pytest.mark.parametrize("settings", CHAINS.values(), ids=CHAINS)
 def test_closed_forms_agree(settings):
     static, mean_field = run(
-        "chain.js", "[staticCurve(chain), meanFieldCurve(chain)]", chain=traits_of(settings)
+        "chain/chain.js", "[staticCurve(chain), meanFieldCurve(chain)]", chain=traits_of(settings)
     )
     chain = SpringBlockChain(**settings)
     np.testing.assert_allclose(static, curve_of(chain.static_loads()).mean, atol=1e-12)
@@ -55,7 +55,7 @@ def test_shape_is_that_of_the_load_curve():
         for chain in map(lambda settings: SpringBlockChain(**settings), CHAINS.values())
     ]
     found = run(
-        "chain.js",
+        "chain/chain.js",
         "curves.map(each => [convexity(each), regime(each), verdict(each)])",
         curves=[curve.mean for curve in curves],
     )
@@ -68,13 +68,13 @@ def test_shape_is_that_of_the_load_curve():
 
 
 def test_normal_numbers_are_normal():
-    normals = np.array(run("chain.js", "Array.from(standardNormal(seed, 40001))", seed=5))
+    normals = np.array(run("chain/chain.js", "Array.from(standardNormal(seed, 40001))", seed=5))
     assert len(normals) == 40_001
     assert abs(normals.mean()) < 4 / 200
     assert abs(normals.var() - 1) < 4 * np.sqrt(2) / 200
     assert abs((normals**4).mean() - 3) < 4 * np.sqrt(96) / 200
     assert abs(np.corrcoef(normals[1:], normals[:-1])[0, 1]) < 4 / 200
-    other = np.array(run("chain.js", "Array.from(standardNormal(seed, 40001))", seed=6))
+    other = np.array(run("chain/chain.js", "Array.from(standardNormal(seed, 40001))", seed=6))
     assert abs(np.corrcoef(normals, other)[0, 1]) < 4 / 200
 
 

@@ -5,18 +5,18 @@ import json
 import numpy as np
 import pytest
 
-from sbt_utils.diagram_cells import (
+from sbt_book.chain.diagram_matching import fit_diagram
+from sbt_book.common.noise_axes import NOISES
+from sbt_book.live.diagram_cells import (
     GOOD_MATCH,
     cell_chain,
     cell_curve,
     matched_cells,
     packed_diagram,
 )
-from sbt_utils.diagram_matching import fit_diagram
-from sbt_utils.mechanical_diagram import SECOND_ORDER
-from sbt_utils.noise_axes import NOISES
+from sbt_utils.measuring.separation import scaled
+from sbt_utils.mechanics.mechanical_diagram import SECOND_ORDER
 from sbt_utils.results import RESULTS, load
-from sbt_utils.separation import scaled
 
 
 @pytest.mark.parametrize("source", NOISES)

@@ -7,11 +7,11 @@ import pytest
 import traitlets
 from node import run
 
-from sbt_utils.datasets import load
-from sbt_utils.evaluation import evaluate
-from sbt_utils.laboratory import Laboratory
-from sbt_utils.networks import MLP
-from sbt_utils.training import train
+from sbt_book.live.laboratory import Laboratory
+from sbt_utils.data.datasets import load
+from sbt_utils.measuring.evaluation import evaluate
+from sbt_utils.training.networks import MLP
+from sbt_utils.training.trainer import train
 
 
 @pytest.fixture(scope="module")
@@ -87,7 +87,7 @@ def test_what_goes_wrong_is_said(digits):
 
 def test_the_page_shows_mean_and_spread():
     curves = np.random.default_rng(0).normal(size=(4, 8))
-    shown = run("laboratory.js", "spread(curves)", curves=curves)
+    shown = run("laboratory/laboratory.js", "spread(curves)", curves=curves)
     np.testing.assert_allclose(shown["values"], curves.mean(0), atol=1e-12)
     np.testing.assert_allclose(shown["high"], curves.mean(0) + curves.std(0), atol=1e-12)
     np.testing.assert_allclose(shown["low"], curves.mean(0) - curves.std(0), atol=1e-12)

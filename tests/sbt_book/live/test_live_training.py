@@ -7,10 +7,10 @@ import traitlets
 from node import run
 from torch import nn
 
-from sbt_utils.network_explorables import TRAINING_PRESETS, TrainingExplorable
-from sbt_utils.networks import MLP
-from sbt_utils.probe import load_curve
-from sbt_utils.separation import LoadCurve, data_separation
+from sbt_book.live.phase_diagram import TRAINING_PRESETS, TrainingExplorable
+from sbt_utils.measuring.probe import load_curve
+from sbt_utils.measuring.separation import LoadCurve, data_separation
+from sbt_utils.training.networks import MLP
 
 # Odd sizes: neither the width nor the rows fill the blocks of the matrix product.
 SHAPE = {"inputs": 11, "width": 7, "hidden_layers": 3, "classes": 5}
@@ -65,7 +65,7 @@ class Case:
     def node(self, body, **data):
         masks = "masks.forEach((mask, layer) => network.hidden[layer].mask.set(mask.flat()));"
         return run(
-            "training_worker.js",
+            "training/training_worker.js",
             f"(() => {{ {NETWORK} {masks} {body} }})()",
             shape=self.shape,
             rows=ROWS,
@@ -188,7 +188,7 @@ def test_adam_is_that_of_pytorch():
 def test_dropout_keeps_the_mean():
     values = np.array(
         run(
-            "training_worker.js",
+            "training/training_worker.js",
             """(() => {
               const network = new Network({ ...shape, rows });
               network.drawMasks(0.3, rows, uniform(1));
@@ -212,7 +212,7 @@ def test_data_separation_is_that_of_the_package(offset):
     labels = draw.integers(9, size=300)  # the tenth class is missing
     features = draw.normal(size=(9, 20))[labels] + draw.normal(size=(300, 20)) + offset
     found = run(
-        "training_worker.js",
+        "training/training_worker.js",
         "dataSeparation(new Float64Array(features.flat()), labels, 300, 20, 10)",
         features=features,
         labels=labels,
@@ -222,8 +222,8 @@ def test_data_separation_is_that_of_the_package(offset):
 
 def test_data_separation_without_scatter_is_undefined():
     none = "Number.isNaN(dataSeparation(new Float64Array(x), [0, 0, 1, 1], 4, 1, 2))"
-    assert run("training_worker.js", none, x=[1, 1, 1, 1])
-    assert run("training_worker.js", none, x=[1, 1, 2, 2])
+    assert run("training/training_worker.js", none, x=[1, 1, 1, 1])
+    assert run("training/training_worker.js", none, x=[1, 1, 2, 2])
 
 
 TRAINER = """
@@ -254,7 +254,7 @@ def trained(body, **settings):
     train, test = digits()
     settings = {**SETTINGS, **settings}
     code = f"(() => {{ {TRAINER} {body} }})()"
-    return run("training_worker.js", code, train=train, test=test, settings=settings)
+    return run("training/training_worker.js", code, train=train, test=test, settings=settings)
 
 
 def test_a_trained_network_is_measured_as_the_probe_does():
@@ -414,7 +414,7 @@ def test_the_regimes_of_the_presets():
       return trainer.measure().separation;
     })"""
     presets = [{**SETTINGS, **preset} for preset in TRAINING_PRESETS.values()]
-    curves = run("training_worker.js", code, train=train, test=test, presets=presets)
+    curves = run("training/training_worker.js", code, train=train, test=test, presets=presets)
     explorable = TrainingExplorable()
     convexities = []
     for curve in curves:

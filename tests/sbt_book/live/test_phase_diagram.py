@@ -7,12 +7,12 @@ import pytest
 import traitlets
 from node import run
 
-from sbt_utils.diagram_cells import packed_diagram
-from sbt_utils.mechanical_diagram import SECOND_ORDER, in_units
-from sbt_utils.network_explorables import PhaseDiagramExplorable
-from sbt_utils.noise_axes import NOISES
+from sbt_book.common.noise_axes import NOISES
+from sbt_book.live.diagram_cells import packed_diagram
+from sbt_book.live.phase_diagram import PhaseDiagramExplorable
+from sbt_utils.measuring.separation import LoadCurve
+from sbt_utils.mechanics.mechanical_diagram import SECOND_ORDER, in_units
 from sbt_utils.results import RESULTS, load
-from sbt_utils.separation import LoadCurve
 
 
 def cells_of(source):
@@ -24,7 +24,7 @@ def test_the_page_names_the_regime_that_python_finds(source):
     networks = load(RESULTS / f"{source}.nc")
     packed = packed_diagram(source)
     found = run(
-        "phase_diagram.js",
+        "phase_diagram/phase_diagram.js",
         """cells.map(([r, c]) => {
           const curve = packed.separation[r][c];
           return [regime(curve), convexity(curve), cellVerdict(packed, r, c)];
@@ -49,7 +49,7 @@ def test_the_page_has_the_chain_of_the_fit():
     for source in NOISES:
         places = cells_of(source)[::5]
         found = run(
-            "phase_diagram.js",
+            "phase_diagram/phase_diagram.js",
             "cells.map(([r, c]) => chainInUnits(chain, packed.chain_friction[r],"
             " packed.chain_noise[r][c]))",
             packed=sent["diagrams"][source],
@@ -66,7 +66,7 @@ def test_the_page_has_the_chain_of_the_fit():
             assert chain == pytest.approx(expected, rel=2e-3, abs=1e-6)
     assert in_units(SECOND_ORDER, 0.02, 0.1).friction_right == pytest.approx(
         run(
-            "phase_diagram.js", "chainInUnits(chain, 0.02, 0.1).friction_right", chain=sent["chain"]
+            "phase_diagram/phase_diagram.js", "chainInUnits(chain, 0.02, 0.1).friction_right", chain=sent["chain"]
         )
     )
 
@@ -76,7 +76,7 @@ def test_the_live_chain_ends_where_the_fit_says():
     packed = sent["diagrams"]["data_noise"]
     places = cells_of("data_noise")
     curves = run(
-        "phase_diagram.js",
+        "phase_diagram/phase_diagram.js",
         """cells.map(([r, c]) => {
           const own = chainInUnits(chain, packed.chain_friction[r], packed.chain_noise[r][c]);
           const states = pullChain(own, standardNormal(0, 14000));
@@ -99,14 +99,14 @@ def test_the_live_chain_ends_where_the_fit_says():
 
 
 def test_a_chain_at_the_start_has_separated_nothing():
-    start = run("phase_diagram.js", "toScale([2, 1, -1], [1, 0.6, 0.2])([1, 1, 1])")
+    start = run("phase_diagram/phase_diagram.js", "toScale([2, 1, -1], [1, 0.6, 0.2])([1, 1, 1])")
     assert start == pytest.approx([2, 2, 2])
 
 
 def test_the_border_lies_between_convex_and_concave():
     convex, concave, rising = [1, 0.2, 0], [1, 0.8, 0], [0, 0.5, 1]
     separation = [[convex, concave, rising], [convex, convex, concave]]
-    border = run("phase_diagram.js", "regimeBorder(separation)", separation=separation)
+    border = run("phase_diagram/phase_diagram.js", "regimeBorder(separation)", separation=separation)
     assert border == "M1 0v1M1 1h1M2 1v1"
 
 
@@ -114,7 +114,7 @@ def test_the_words_hide_nothing():
     packed = packed_diagram("learning_rate")
     cells = cells_of("learning_rate")
     found = run(
-        "phase_diagram.js",
+        "phase_diagram/phase_diagram.js",
         "cells.map(([r, c]) => [networkWords(packed, r, c), chainWords(packed, r, c, 0.03)])",
         packed=packed,
         cells=cells,
@@ -130,7 +130,7 @@ def test_the_words_hide_nothing():
 
     for c, level in enumerate(packed_diagram("dropout")["noise"]):
         verdict = PhaseDiagramExplorable(noise=level).load_curve.verdict
-        words = run("phase_diagram.js", "networkWords(packed, 0, c)",
+        words = run("phase_diagram/phase_diagram.js", "networkWords(packed, 0, c)",
                     packed=packed_diagram("dropout"), c=c)  # fmt: skip
         assert ("at the edge" in words) == ("at the edge" in verdict), level
 

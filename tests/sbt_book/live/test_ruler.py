@@ -7,10 +7,10 @@ import pytest
 import traitlets
 from node import run
 
-from sbt_utils.dry_friction import step
-from sbt_utils.folding_ruler import FoldingRuler, ImpossiblePull
-from sbt_utils.hand import Hand, quick_and_jerky, slow_and_steady, tremble_phases
-from sbt_utils.mechanical_explorables import RulerExplorable
+from sbt_book.live.chain import RulerExplorable
+from sbt_utils.mechanics.dry_friction import step
+from sbt_utils.mechanics.hand import Hand, quick_and_jerky, slow_and_steady, tremble_phases
+from sbt_utils.mechanics.ruler import FoldingRuler, ImpossiblePull
 
 # Pulls shaken by 10 to 15 mm are left out: they are chaotic, and amplify the last digit.
 PULLS = {
@@ -59,7 +59,7 @@ function record({ times, positions, linkage, resting, highest, separation }, mor
 
 def lead(expression, **data):
     """Evaluate an expression that may call the functions above."""
-    return run("ruler_pull.js", f"(() => {{{LEAD}\nreturn {expression}}})()", **data)
+    return run("ruler/ruler_pull.js", f"(() => {{{LEAD}\nreturn {expression}}})()", **data)
 
 
 def hand_of(found):
@@ -72,7 +72,7 @@ def test_javascript_makes_the_same_hands_and_the_same_pulls(settings):
     pull = {"reach": 0.55, "seed": 0} | settings[1]
     hand = quick_and_jerky(ruler, **pull)
     found = run(
-        "hand.js",
+        "ruler/hand.js",
         """(() => {
           const made = quickAndJerky(ruler, pull, phases);
           const after = pullRuler(ruler, hand, 1e-3);
@@ -116,7 +116,7 @@ def test_single_steps_agree_under_all_kinds_of_friction():
         count = step(*first, *numbers, omega, p, q, s)
         expected.append([count, *(each.ravel() / scale for each in (omega, p, q, s))])
     found = run(
-        "dry_friction.js",
+        "ruler/dry_friction.js",
         """problems.map((each) => {
           const array = (name) => Float64Array.from(each[name]);
           const out = ["omega", "p", "q", "s"].map(array);
@@ -169,7 +169,7 @@ def test_slow_hands_are_slow_and_steady_and_quick_ones_quick_and_jerky():
         played = {"times": hand.times, "positions": hand.positions.ravel()}
         highest = lead("replay(ruler, hand)", ruler=asdict(ruler), hand=played)["highest"]
         kinds.append(
-            run("ruler_meter.js", "kindOfPull(ruler, most)", ruler=asdict(ruler), most=highest)
+            run("ruler/ruler_meter.js", "kindOfPull(ruler, most)", ruler=asdict(ruler), most=highest)
         )
     assert kinds == ["slow and steady", "quick and jerky"]
 

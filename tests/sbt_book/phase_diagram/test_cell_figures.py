@@ -6,14 +6,14 @@ import xarray as xr
 from diagram_data import diagram, published_cells
 from drawing import band, drawn, legend_of
 
-from sbt_utils.cell_figures import (
+from sbt_book.phase_diagram.cell_figures import (
     cells_compared,
     diagram_excerpt,
     seeds_apart,
     train_and_test,
     worst_cells,
 )
-from sbt_utils.published import compare
+from sbt_book.phase_diagram.published import compare
 
 pytestmark = pytest.mark.usefixtures("matplotlib_untouched")
 

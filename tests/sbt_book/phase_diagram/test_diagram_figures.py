@@ -6,11 +6,11 @@ import xarray as xr
 from diagram_data import diagram, published_cells
 from drawing import drawn
 
-from sbt_utils.diagram_figures import cell_values, phase_diagram, shape_and_accuracy
-from sbt_utils.diagrams import cell_summary, scaled_curves
-from sbt_utils.experiments import SLOPES
-from sbt_utils.experiments import published as experiment
-from sbt_utils.noise_axes import NOISES
+from sbt_book.common.diagrams import cell_summary, scaled_curves
+from sbt_book.common.noise_axes import NOISES
+from sbt_book.phase_diagram.diagram_figures import cell_values, phase_diagram, shape_and_accuracy
+from sbt_utils.sweeping.experiments import SLOPES
+from sbt_utils.sweeping.experiments import published as experiment
 
 pytestmark = pytest.mark.usefixtures("matplotlib_untouched")
 

@@ -6,9 +6,9 @@ import xarray as xr
 from diagram_data import diagram
 from drawing import drawn, legend_of
 
-from sbt_utils.diagrams import cell_summary
-from sbt_utils.noise_axes import NOISES
-from sbt_utils.noise_figures import (
+from sbt_book.common.diagrams import cell_summary
+from sbt_book.common.noise_axes import NOISES
+from sbt_book.phase_diagram.noise_figures import (
     accuracy_against_convexity,
     convexity_against_noise,
     shape_family,

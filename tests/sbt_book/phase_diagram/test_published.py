@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import xarray as xr
 
-from sbt_utils.published import (
+from sbt_book.phase_diagram.published import (
     agreement_table,
     compare,
     deviation_by_chance,
@@ -15,7 +15,7 @@ from sbt_utils.published import (
     rank_correlation,
 )
 
-ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).parents[3]
 REFERENCE = ROOT / "results/reference/published_phase_diagrams.json"
 PANELS = json.loads(REFERENCE.read_text())["panels"]
 

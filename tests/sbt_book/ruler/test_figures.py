@@ -7,11 +7,11 @@ import pytest
 from drawing import drawn, legend_of
 from PIL import Image
 
-from sbt_utils.folding_ruler import FoldingRuler
-from sbt_utils.hand import quick_and_jerky, slow_and_steady
-from sbt_utils.ruler_diagram import ruler_diagram
-from sbt_utils.ruler_figures import convexity_of_pulls, pulls, stills
-from sbt_utils.ruler_film import film
+from sbt_book.ruler.diagram import ruler_diagram
+from sbt_book.ruler.figures import convexity_of_pulls, pulls, stills
+from sbt_book.ruler.film import film
+from sbt_utils.mechanics.hand import quick_and_jerky, slow_and_steady
+from sbt_utils.mechanics.ruler import FoldingRuler
 
 pytestmark = pytest.mark.usefixtures("matplotlib_untouched")
 RULER = FoldingRuler(sections=6)

@@ -7,23 +7,23 @@ import numpy as np
 import pytest
 import xarray as xr
 
-from sbt_utils import reproduction
-from sbt_utils.findings import (
-    convolutional_findings,
-    law_findings,
-    published_findings,
-    statement_findings,
-)
-from sbt_utils.mechanical_diagram import DURATION, SECOND_ORDER
-from sbt_utils.mechanical_findings import (
+from sbt_book.common.noise_axes import NOISES
+from sbt_book.in_time.switching import in_turn
+from sbt_book.phase_diagram.published import published_diagram
+from sbt_book.status import verdicts as reproduction
+from sbt_book.status.mechanical_findings import (
     chain_findings,
     mechanical_findings,
     ruler_findings,
     time_findings,
 )
-from sbt_utils.noise_axes import NOISES
-from sbt_utils.published import published_diagram
-from sbt_utils.reproduction import (
+from sbt_book.status.network_findings import (
+    convolutional_findings,
+    law_findings,
+    published_findings,
+    statement_findings,
+)
+from sbt_book.status.verdicts import (
     DEVIATIONS,
     LIMITS,
     MARKS,
@@ -33,8 +33,8 @@ from sbt_utils.reproduction import (
     provenance,
     status_table,
 )
+from sbt_utils.mechanics.mechanical_diagram import DURATION, SECOND_ORDER
 from sbt_utils.results import RESULTS, load, save
-from sbt_utils.switching import in_turn
 
 ABOVE, BELOW = np.inf, -np.inf
 

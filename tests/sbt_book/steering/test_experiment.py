@@ -8,23 +8,23 @@ import torch
 import xarray as xr
 from scipy import stats
 
-from sbt_utils import steering_experiment
-from sbt_utils.controllers import DropoutController, Schedule
-from sbt_utils.datasets import load
-from sbt_utils.evaluation import evaluate
-from sbt_utils.networks import CNN, MLP
-from sbt_utils.probe import load_curve
-from sbt_utils.results import RESULTS
-from sbt_utils.results import load as load_results
-from sbt_utils.steering_experiment import Problem, compare, problem, run
-from sbt_utils.steering_tables import (
+from sbt_book.steering import experiment as steering_experiment
+from sbt_book.steering.experiment import Problem, compare, problem, run
+from sbt_book.steering.tables import (
     comparison_table,
     join,
     paired_difference,
     select,
     variations_table,
 )
-from sbt_utils.training import train
+from sbt_utils.data.datasets import load
+from sbt_utils.measuring.evaluation import evaluate
+from sbt_utils.measuring.probe import load_curve
+from sbt_utils.results import RESULTS
+from sbt_utils.results import load as load_results
+from sbt_utils.training.controllers import DropoutController, Schedule
+from sbt_utils.training.networks import CNN, MLP
+from sbt_utils.training.trainer import train
 
 
 @pytest.fixture(autouse=True, scope="module")

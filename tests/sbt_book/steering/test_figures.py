@@ -5,7 +5,7 @@ import pytest
 import xarray as xr
 from drawing import drawn, legend_of
 
-from sbt_utils.steering_figures import accuracy_against_dropout, steering_in_time
+from sbt_book.steering.figures import accuracy_against_dropout, steering_in_time
 
 pytestmark = pytest.mark.usefixtures("matplotlib_untouched")
 ARMS = ["fixed 0", "fixed 0.1", "fixed 0.2", "steered", "replayed"]

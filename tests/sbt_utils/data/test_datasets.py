@@ -15,10 +15,10 @@ import pytest
 import torch
 from PIL import Image
 
-from sbt_utils import datasets, downloads
-from sbt_utils.datasets import DatasetError, load
+from sbt_utils.data import datasets, downloads
+from sbt_utils.data.datasets import DatasetError, load
 
-ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).parents[3]
 DEBIAN = Path("/usr/share/datasets/fashion-mnist")  # package dataset-fashion-mnist
 IDX_NAMES = ("train-images-idx3", "train-labels-idx1", "t10k-images-idx3", "t10k-labels-idx1")
 

@@ -11,11 +11,11 @@ import torch
 from torch import nn
 from torch.nn.functional import cross_entropy
 
-from sbt_utils.evaluation import evaluate
-from sbt_utils.networks import CNN
-from sbt_utils.noise import seed_words
-from sbt_utils.probe import load_curve
-from sbt_utils.training import train
+from sbt_utils.ensembles.noise import seed_words
+from sbt_utils.measuring.evaluation import evaluate
+from sbt_utils.measuring.probe import load_curve
+from sbt_utils.training.networks import CNN
+from sbt_utils.training.trainer import train
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 

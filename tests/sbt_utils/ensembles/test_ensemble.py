@@ -9,10 +9,10 @@ import torch
 from torch import nn
 from torch.nn.functional import cross_entropy
 
-import sbt_utils.ensemble
-from sbt_utils.ensemble import Ensemble, initial_state, member_network, stock_layers
-from sbt_utils.networks import CNN, MLP
-from sbt_utils.noise import draw_keys, dropout_limits, keep_mask, seed_words
+import sbt_utils.ensembles.ensemble
+from sbt_utils.ensembles.ensemble import Ensemble, initial_state, member_network, stock_layers
+from sbt_utils.ensembles.noise import draw_keys, dropout_limits, keep_mask, seed_words
+from sbt_utils.training.networks import CNN, MLP
 
 CLASSES = 4
 SLOPES = torch.tensor([0.0, 0.3, 1.0], dtype=torch.float64)
@@ -237,7 +237,7 @@ def close(actual, expected):
 def layers(request, monkeypatch):
     """Try the layers of a CPU and those of a GPU, both on this CPU."""
     if request.param == "stacked":
-        monkeypatch.setattr(sbt_utils.ensemble, "fuse", list)
+        monkeypatch.setattr(sbt_utils.ensembles.ensemble, "fuse", list)
 
 
 @pytest.mark.usefixtures("layers")

@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 import torch
 
-from sbt_utils.noise import (
+from sbt_utils.ensembles.noise import (
     draw_keys,
     dropout_limits,
     fill_keep_mask,

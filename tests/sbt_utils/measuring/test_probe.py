@@ -10,9 +10,9 @@ import torch
 from torch import nn
 from torch.utils.data import DataLoader, TensorDataset
 
-from sbt_utils.layer_choice import choose
-from sbt_utils.probe import load_curve
-from sbt_utils.separation import MEASURES, data_separation
+from sbt_utils.measuring.layer_choice import choose
+from sbt_utils.measuring.probe import load_curve
+from sbt_utils.measuring.separation import MEASURES, data_separation
 
 
 @pytest.fixture

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from sbt_utils.scatter_passes import (
+from sbt_utils.measuring.scatter_passes import (
     fold,
     in_loops,
     residuals,

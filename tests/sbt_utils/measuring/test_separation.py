@@ -9,9 +9,9 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from sbt_utils import scatter
-from sbt_utils.scatter import ProjectedScatter, ScatterStatistics
-from sbt_utils.separation import (
+from sbt_utils.measuring import scatter
+from sbt_utils.measuring.scatter import ProjectedScatter, ScatterStatistics
+from sbt_utils.measuring.separation import (
     MEASURES,
     REGIME_TOLERANCE,
     LoadCurve,

@@ -12,9 +12,9 @@ from hypothesis import strategies as st
 from scipy.integrate import quad
 from scipy.optimize import brentq
 
-from sbt_utils.chain_theory import stiffness
-from sbt_utils.spring_block import SpringBlockChain
-from sbt_utils.trajectories import Trajectory, end_at, largest_step
+from sbt_utils.mechanics.chain import SpringBlockChain
+from sbt_utils.mechanics.chain_theory import stiffness
+from sbt_utils.mechanics.trajectories import Trajectory, end_at, largest_step
 
 QUIET = SpringBlockChain(noise=0.0)
 LAST = 10**9  # every: keep the first state and the last

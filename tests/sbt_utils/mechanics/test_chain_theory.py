@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 from scipy.integrate import quad, solve_ivp
 from scipy.linalg import solve_continuous_lyapunov, solve_discrete_lyapunov
 
-from sbt_utils.chain_theory import drift, relaxation, stationary_covariance, stiffness
-from sbt_utils.spring_block import SpringBlockChain
+from sbt_utils.mechanics.chain import SpringBlockChain
+from sbt_utils.mechanics.chain_theory import drift, relaxation, stationary_covariance, stiffness
 
 LAST = 10**9  # every: keep the first state and the last
 FREE = {"friction_right": 0.0, "friction_left": 0.0, "noise_decay": 0.0}

@@ -7,9 +7,10 @@ import numpy as np
 import pytest
 import xarray as xr
 
-from sbt_utils.chain_theory import relaxation
-from sbt_utils.diagrams import convexity
-from sbt_utils.mechanical_diagram import (
+from sbt_book.common.diagrams import convexity
+from sbt_utils.mechanics.chain import SpringBlockChain
+from sbt_utils.mechanics.chain_theory import relaxation
+from sbt_utils.mechanics.mechanical_diagram import (
     DURATION,
     DURATION_OVERDAMPED,
     FIRST_ORDER,
@@ -20,7 +21,6 @@ from sbt_utils.mechanical_diagram import (
     relaxed_curve,
     theory_diagram,
 )
-from sbt_utils.spring_block import SpringBlockChain
 
 SMALL = replace(SECOND_ORDER, blocks=4, spring_constant=0.3, end=2.0)  # k y = 0.6
 SHORT = {"trajectories": 3, "duration": 20.0, "progress": False}

@@ -6,10 +6,10 @@ import math
 import numpy as np
 import pytest
 
-from sbt_utils.dry_friction import step
-from sbt_utils.folding_ruler import GRAVITY, LONGEST, FoldingRuler, ImpossiblePull
-from sbt_utils.hand import Hand, quick_and_jerky, slow_and_steady
-from sbt_utils.ruler_diagram import ruler_diagram
+from sbt_book.ruler.diagram import ruler_diagram
+from sbt_utils.mechanics.dry_friction import step
+from sbt_utils.mechanics.hand import Hand, quick_and_jerky, slow_and_steady
+from sbt_utils.mechanics.ruler import GRAVITY, LONGEST, FoldingRuler, ImpossiblePull
 
 RULER = FoldingRuler()
 # The unit of friction torque: as much as table friction exerts at the end of a section.

@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 from scipy.linalg import expm
 
-from sbt_utils import trajectories
-from sbt_utils.chain_steps import langevin_steps
-from sbt_utils.spring_block import SpringBlockChain
-from sbt_utils.trajectories import Trajectory, curve_of
+from sbt_utils.mechanics import trajectories
+from sbt_utils.mechanics.chain import SpringBlockChain
+from sbt_utils.mechanics.chain_steps import langevin_steps
+from sbt_utils.mechanics.trajectories import Trajectory, curve_of
 
 STIFF = SpringBlockChain(
     5, 1.0, friction_right=0.05, friction_left=0.08, noise=0.1, noise_decay=0.02

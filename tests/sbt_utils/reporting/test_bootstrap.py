@@ -7,9 +7,9 @@ import pytest
 import torch
 from torch import nn
 
-from sbt_utils import bootstrap as bootstrap_file
-from sbt_utils.bootstrap import SKETCH, SampledScatter, bootstrap
-from sbt_utils.separation import data_separation
+from sbt_utils.measuring.separation import data_separation
+from sbt_utils.reporting import bootstrap as bootstrap_file
+from sbt_utils.reporting.bootstrap import SKETCH, SampledScatter, bootstrap
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 

@@ -9,10 +9,10 @@ import pytest
 import torch
 from torch import nn
 
-from sbt_utils.model_files import load_images, load_model, load_state
-from sbt_utils.networks import MLP
+from sbt_utils.reporting.model_files import load_images, load_model, load_state
+from sbt_utils.training.networks import MLP
 
-NETWORK = "sbt_utils.networks:MLP"
+NETWORK = "sbt_utils.training.networks:MLP"
 SMALL = {"inputs": 4, "width": 5, "hidden_layers": 2, "classes": 3}
 
 
@@ -71,10 +71,14 @@ def test_half_precision_weights_fit_a_full_model(network, tmp_path):
     [
         ("MLP", None, "^model=MLP: give package.module:ClassOrFunction$"),
         (":MLP", None, "give package.module:ClassOrFunction$"),
-        ("sbt_utils.networks:", None, "give package.module:ClassOrFunction$"),
+        ("sbt_utils.training.networks:", None, "give package.module:ClassOrFunction$"),
         ("no_such_package:MLP", None, r"cannot be imported \(ModuleNotFoundError: No module named"),
-        ("sbt_utils.networks:MPL", None, r"cannot be imported \(AttributeError: .*'MPL'"),
-        ("sbt_utils.separation:MEASURES", None, "tuple given; name a class or a function"),
+        ("sbt_utils.training.networks:MPL", None, r"cannot be imported \(AttributeError: .*'MPL'"),
+        (
+            "sbt_utils.measuring.separation:MEASURES",
+            None,
+            "tuple given; name a class or a function",
+        ),
         ("builtins:dict", None, "gives a dict; name a torch.nn.Module"),
         (NETWORK, {"depth": 3}, r"arguments \{'depth': 3\} fails \(TypeError: .*'depth'"),
         (NETWORK, {"width": 0}, r"fails \(ValueError: width=0: give at least 1\); give those it"),

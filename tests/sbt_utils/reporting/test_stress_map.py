@@ -11,12 +11,12 @@ from test_probe import fingerprint
 from torch import nn
 from torch.utils.data import DataLoader, TensorDataset
 
-from sbt_utils.datasets import load
-from sbt_utils.networks import MLP
-from sbt_utils.probe import load_curve
-from sbt_utils.report import StressMap, report
-from sbt_utils.separation import LoadCurve, data_separation
-from sbt_utils.training import train
+from sbt_utils.data.datasets import load
+from sbt_utils.measuring.probe import load_curve
+from sbt_utils.measuring.separation import LoadCurve, data_separation
+from sbt_utils.reporting.stress_map import StressMap, report
+from sbt_utils.training.networks import MLP
+from sbt_utils.training.trainer import train
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 

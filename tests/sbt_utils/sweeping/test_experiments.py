@@ -6,8 +6,8 @@ import pickle
 import numpy as np
 import pytest
 
-from sbt_utils.experiments import PHASE_DIAGRAMS, SLOPES, Experiment, published
-from sbt_utils.published import published_diagram
+from sbt_book.phase_diagram.published import published_diagram
+from sbt_utils.sweeping.experiments import PHASE_DIAGRAMS, SLOPES, Experiment, published
 
 AXES = {"dropout": [0.0, 0.1], "negative_slope": [0.0, 0.5, 1.0]}
 

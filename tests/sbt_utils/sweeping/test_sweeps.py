@@ -15,16 +15,16 @@ import torch
 import xarray as xr
 from torch.utils.flop_counter import FlopCounterMode
 
-import sbt_utils.sweep
+import sbt_utils.sweeping.sweeps
 from sbt_utils import results
-from sbt_utils.datasets import load
-from sbt_utils.evaluation import evaluate
-from sbt_utils.experiments import Experiment, published
-from sbt_utils.networks import MLP
-from sbt_utils.shards import cut, measure, plan
-from sbt_utils.sweep import SweepError, sweep
-from sbt_utils.training import train
-from sbt_utils.workers import LocalProcesses
+from sbt_utils.data.datasets import load
+from sbt_utils.measuring.evaluation import evaluate
+from sbt_utils.sweeping.experiments import Experiment, published
+from sbt_utils.sweeping.shards import cut, measure, plan
+from sbt_utils.sweeping.sweeps import SweepError, sweep
+from sbt_utils.sweeping.workers import LocalProcesses
+from sbt_utils.training.networks import MLP
+from sbt_utils.training.trainer import train
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 
@@ -151,7 +151,7 @@ def test_any_shard_size_and_order(uninterrupted, shard_size, monkeypatch):
         random.Random(0).shuffle(shards)
         return shards
 
-    monkeypatch.setattr(sbt_utils.sweep, "cut", shuffled)
+    monkeypatch.setattr(sbt_utils.sweeping.sweeps, "cut", shuffled)
     assert_same(sweep(GRID, shard_size=shard_size, progress=False), uninterrupted)
 
 
@@ -188,7 +188,7 @@ def test_a_gpu_is_within_the_spread_between_seeds(uninterrupted):
 
 def test_killed_twenty_times_it_ends_with_the_same_file(uninterrupted, tmp_path):
     spawn = multiprocessing.get_context("forkserver")
-    spawn.set_forkserver_preload(["sbt_utils.sweep"])
+    spawn.set_forkserver_preload(["sbt_utils.sweeping.sweeps"])
     out, rng, kills = tmp_path / "killed.nc", random.Random(0), 0
     settings = {"out": out, "shard_size": 1, "progress": False}
     folder = out.with_suffix(".shards")

@@ -9,7 +9,7 @@ from concurrent.futures.process import BrokenProcessPool
 
 import pytest
 
-from sbt_utils.workers import LocalProcesses
+from sbt_utils.sweeping.workers import LocalProcesses
 
 
 def test_calls_run_in_other_processes_and_give_their_results():
@@ -39,7 +39,7 @@ def test_a_worker_that_dies_takes_its_own_task_only():
 def test_workers_end_when_their_parent_is_killed():
     script = (
         "import os, time\n"
-        "from sbt_utils.workers import LocalProcesses\n"
+        "from sbt_utils.sweeping.workers import LocalProcesses\n"
         "if __name__ == '__main__':\n"
         "    executor = LocalProcesses(1)\n"
         "    print(executor.submit(os.getpid).result(), flush=True)\n"

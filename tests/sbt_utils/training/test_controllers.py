@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from torch import nn
 
-from sbt_utils.controllers import DropoutController, Schedule, set_dropout
+from sbt_utils.training.controllers import DropoutController, Schedule, set_dropout
 
 ALWAYS = 1e9  # a limit that no error reaches
 

@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import nn
 
-from sbt_utils.networks import CNN, MLP
+from sbt_utils.training.networks import CNN, MLP
 
 
 def test_the_published_architecture():

@@ -7,13 +7,13 @@ import pytest
 import torch
 from torch import nn
 
-from sbt_utils.controllers import DropoutController, Schedule
-from sbt_utils.datasets import load
-from sbt_utils.evaluation import evaluate
-from sbt_utils.networks import CNN, MLP
-from sbt_utils.probe import load_curve
-from sbt_utils.steering import steer
-from sbt_utils.training import train
+from sbt_utils.data.datasets import load
+from sbt_utils.measuring.evaluation import evaluate
+from sbt_utils.measuring.probe import load_curve
+from sbt_utils.training.controllers import DropoutController, Schedule
+from sbt_utils.training.networks import CNN, MLP
+from sbt_utils.training.steering import steer
+from sbt_utils.training.trainer import train
 
 NETWORK = MLP(width=16, hidden_layers=3)
 

@@ -16,18 +16,18 @@ import torch
 from torch import nn
 from torch.nn.functional import cross_entropy
 
-import sbt_utils.descent
-import sbt_utils.training
-from sbt_utils.datasets import load
-from sbt_utils.ensemble import Ensemble
-from sbt_utils.evaluation import evaluate
-from sbt_utils.networks import MLP
-from sbt_utils.noise import seed_words
-from sbt_utils.probe import load_curve
-from sbt_utils.settings import check_range, member_settings
-from sbt_utils.training import train
+import sbt_utils.training.descent
+import sbt_utils.training.trainer
+from sbt_utils.data.datasets import load
+from sbt_utils.ensembles.ensemble import Ensemble
+from sbt_utils.ensembles.noise import seed_words
+from sbt_utils.measuring.evaluation import evaluate
+from sbt_utils.measuring.probe import load_curve
+from sbt_utils.training.networks import MLP
+from sbt_utils.training.settings import check_range, member_settings
+from sbt_utils.training.trainer import train
 
-REFERENCE = Path(__file__).parents[1] / "results/reference/published_phase_diagrams.json"
+REFERENCE = Path(__file__).parents[3] / "results/reference/published_phase_diagrams.json"
 
 
 @pytest.fixture(autouse=True)
@@ -45,7 +45,7 @@ def threads():
 @pytest.fixture
 def chunk_elements(monkeypatch):
     def set_elements(count):
-        monkeypatch.setitem(sbt_utils.training._CHUNK_ELEMENTS, "cpu", count)
+        monkeypatch.setitem(sbt_utils.training.trainer._CHUNK_ELEMENTS, "cpu", count)
 
     return set_elements
 
@@ -326,7 +326,7 @@ def test_small_batches_equal_a_plain_loop_over_the_same_batches(monkeypatch):
 def captured(monkeypatch):
     """Record the images and labels (M, batch, ...) of every step, in order."""
     seen, images = [], []
-    forward, loss = Ensemble.forward, sbt_utils.descent._cross_entropy
+    forward, loss = Ensemble.forward, sbt_utils.training.descent._cross_entropy
 
     def recording_forward(self, inputs, *others):
         images.append(inputs.clone())
@@ -337,7 +337,7 @@ def captured(monkeypatch):
         return loss(logits, labels)
 
     monkeypatch.setattr(Ensemble, "forward", recording_forward)
-    monkeypatch.setattr(sbt_utils.descent, "_cross_entropy", recording_loss)
+    monkeypatch.setattr(sbt_utils.training.descent, "_cross_entropy", recording_loss)
     return seen
 
 
@@ -689,7 +689,7 @@ def test_a_failing_chunk_cancels_the_others(monkeypatch, threads, failing):
     images, labels = problem()
     epochs, rates = 3000, [1e-3, 2e-3]
     started, done = threading.Event(), []
-    train_epoch = sbt_utils.descent._train_epoch
+    train_epoch = sbt_utils.training.descent._train_epoch
 
     def failing_epoch(job, ensemble, optimizer, members, epoch):
         if members["learning_rate"][0] == rates[failing]:
@@ -699,7 +699,7 @@ def test_a_failing_chunk_cancels_the_others(monkeypatch, threads, failing):
         started.set()
         return train_epoch(job, ensemble, optimizer, members, epoch)
 
-    monkeypatch.setattr(sbt_utils.descent, "_train_epoch", failing_epoch)
+    monkeypatch.setattr(sbt_utils.training.descent, "_train_epoch", failing_epoch)
     with pytest.raises(RuntimeError, match="boom"):
         fit(network(), images, labels, seeds=[0, 1], learning_rate=rates, epochs=epochs)
     assert len(done) < epochs / 2

@@ -1,14 +1,14 @@
 /** The chain explorable: pull a spring-block chain, shake it, watch its load curve. */
 
-import { animation, bind, button, checkbox, element, panel } from "./controls.js";
-import { prefersReducedMotion, readout, saveSoon, slider } from "./controls.js";
+import { animation, bind, button, checkbox, element, panel } from "../shared/controls.js";
+import { prefersReducedMotion, readout, saveSoon, slider } from "../shared/controls.js";
 import { chainPicture } from "./chain_picture.js";
 import { DT, DURATION, EVERY, atRest, pullChain } from "./chain_steps.js";
 import { chainKicks, chainSeparation, langevinSteps } from "./chain_steps.js";
 import { meanFieldCurve, staticCurve } from "./chain_steps.js";
-import { loadCurveChart } from "./load_curve_chart.js";
-import { standardNormal } from "./random.js";
-import { verdict } from "./shape.js";
+import { loadCurveChart } from "../shared/load_curve_chart.js";
+import { standardNormal } from "../shared/random.js";
+import { verdict } from "../shared/shape.js";
 
 const CHAIN_PACE = 90; // units of time in a second of the reader's
 const SHAKE = { noise: 0.02, duration: 60, calm: 140 };

@@ -1,6 +1,6 @@
 /** A spring-block chain as a picture: a wall, springs, blocks on a rough table, a hand. */
 
-import { element, svg } from "./controls.js";
+import { element, svg } from "../shared/controls.js";
 
 const HEIGHT_OF_CHAIN = 92;
 const TABLE = 68;

@@ -1,8 +1,8 @@
 /** The laboratory: knobs for the trainer of a live kernel, and the curves that come back. */
 
-import { bind, button, element, panel, readout, slider } from "./controls.js";
-import { loadCurveChart } from "./load_curve_chart.js";
-import { convexity, regime, signed } from "./shape.js";
+import { bind, button, element, panel, readout, slider } from "../shared/controls.js";
+import { loadCurveChart } from "../shared/load_curve_chart.js";
+import { convexity, regime, signed } from "../shared/shape.js";
 
 const PATIENCE = 2000; // milliseconds in which a kernel answers, if there is one
 const KINDS = ["own", "other", "third", "fourth", "fifth"];

@@ -1,7 +1,7 @@
 /** The phase diagram as a grid of cells, each with its load curve on a ground of its accuracy. */
 
-import { element, svg } from "./controls.js";
-import { convexity, regime } from "./shape.js";
+import { element, svg } from "../shared/controls.js";
+import { convexity, regime } from "../shared/shape.js";
 
 const MOVES = {
   ArrowLeft: ([row, column]) => [row, column - 1],

@@ -1,6 +1,6 @@
 /** A cell of a phase diagram in words. */
 
-import { REGIME_TOLERANCE, signed, verdict } from "./shape.js";
+import { REGIME_TOLERANCE, signed, verdict } from "../shared/shape.js";
 
 /** Return which cell it is, and the regime of its load curve. */
 export function cellVerdict(diagram, row, column) {

@@ -1,13 +1,13 @@
 /** The phase diagram explorable: choose a cell, see its networks and the chain that matches it. */
 
-import { animation, button, choice, element, panel } from "./controls.js";
-import { nearest, prefersReducedMotion, readout, saveSoon, slider } from "./controls.js";
-import { chainPicture } from "./chain_picture.js";
-import { DT, DURATION, EVERY, chainAmplitude, chainSeparation, pullChain } from "./chain_steps.js";
+import { animation, button, choice, element, panel } from "../shared/controls.js";
+import { nearest, prefersReducedMotion, readout, saveSoon, slider } from "../shared/controls.js";
+import { chainPicture } from "../chain/chain_picture.js";
+import { DT, DURATION, EVERY, chainAmplitude, chainSeparation, pullChain } from "../chain/chain_steps.js";
 import { diagramPicture } from "./diagram_picture.js";
 import { cellVerdict, chainWords, networkWords, slopeName } from "./diagram_words.js";
-import { loadCurveChart } from "./load_curve_chart.js";
-import { standardNormal } from "./random.js";
+import { loadCurveChart } from "../shared/load_curve_chart.js";
+import { standardNormal } from "../shared/random.js";
 
 const PACE = 200; // units of time in a second of the reader's
 const CALM = 0.4; // seconds after the last choice before the chain is pulled

@@ -1,13 +1,13 @@
 /** The ruler explorable: pull a folding ruler by hand, and see which sections open. */
 
-import { animation, bind, button, element, panel } from "./controls.js";
-import { prefersReducedMotion, readout, saveSoon, slider } from "./controls.js";
+import { animation, bind, button, element, panel } from "../shared/controls.js";
+import { prefersReducedMotion, readout, saveSoon, slider } from "../shared/controls.js";
 import { quickAndJerky } from "./hand.js";
-import { loadCurveChart } from "./load_curve_chart.js";
+import { loadCurveChart } from "../shared/load_curve_chart.js";
 import { kindOfPull, rulerMeter } from "./ruler_meter.js";
 import { rulerPicture } from "./ruler_picture.js";
 import { RulerPull } from "./ruler_pull.js";
-import { verdict } from "./shape.js";
+import { verdict } from "../shared/shape.js";
 
 const RULER_FIELDS = [
   "sections",

@@ -1,6 +1,6 @@
 /** Two gauges that tell how fast and how jerkily the hand moves, in words and as bars. */
 
-import { element } from "./controls.js";
+import { element } from "../shared/controls.js";
 
 /**
  * What a speed and an acceleration mean to a ruler: slow below sqrt(mu g a), at which a hinge

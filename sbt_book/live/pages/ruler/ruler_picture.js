@@ -1,6 +1,6 @@
 /** A folding ruler on a table, seen from above: wooden sections, the pin, the hand as a ring. */
 
-import { element, svg } from "./controls.js";
+import { element, svg } from "../shared/controls.js";
 
 const RING = 11; // radius, px
 const TOUCH = 26; // radius of what takes the pointer, px

@@ -1,8 +1,8 @@
-import { Adam } from "./adam.js";
-import { accuracy, crossEntropy } from "./cross_entropy.js";
-import { dataSeparation } from "./data_separation.js";
-import { Network } from "./network.js";
-import { uniform } from "./random.js";
+import { Adam } from "../network/adam.js";
+import { accuracy, crossEntropy } from "../network/cross_entropy.js";
+import { dataSeparation } from "../network/data_separation.js";
+import { Network } from "../network/network.js";
+import { uniform } from "../shared/random.js";
 
 /** A network in training: one call of `step` is one optimisation step. Every setting may change
  *  between two steps. */

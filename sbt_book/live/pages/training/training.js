@@ -1,9 +1,9 @@
 /** The training explorable: train a network in the page and turn its knobs meanwhile. */
 
-import { animation, bind, button, element, panel } from "./controls.js";
-import { prefersReducedMotion, readout, saveSoon, slider } from "./controls.js";
-import { loadCurveChart } from "./load_curve_chart.js";
-import { REGIME_TOLERANCE, convexity, signed, verdict } from "./shape.js";
+import { animation, bind, button, element, panel } from "../shared/controls.js";
+import { prefersReducedMotion, readout, saveSoon, slider } from "../shared/controls.js";
+import { loadCurveChart } from "../shared/load_curve_chart.js";
+import { REGIME_TOLERANCE, convexity, signed, verdict } from "../shared/shape.js";
 import { trainingHistory } from "./training_history.js";
 import { trainingHost } from "./training_host.js";
 

@@ -1,6 +1,6 @@
 /** What a training was like so far: small charts over its steps. */
 
-import { element, svg } from "./controls.js";
+import { element, svg } from "../shared/controls.js";
 
 const STRIP = { width: 240, height: 110, left: 40, right: 6, top: 6, bottom: 20 };
 const MOST = 400; // points kept; when there are more, every second one goes
