@@ -5,7 +5,7 @@ Prints a table: sections down, the hand across, dt = 1 ms, the ruler always 1 m 
 
 import time
 
-from sbt_utils.mechanics.hand import quick_and_jerky, slow_and_steady
+from sbt_utils.mechanics.pulls import quick_and_jerky, slow_and_steady
 from sbt_utils.mechanics.ruler import FoldingRuler
 
 SECTIONS = (5, 10, 20, 40)

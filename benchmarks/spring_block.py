@@ -27,9 +27,10 @@ from typing import Any
 
 import numpy as np
 
+from sbt_book.chain.simulated_diagrams import mechanical_diagram
 from sbt_utils.mechanics.chain import SpringBlockChain
 from sbt_utils.mechanics.chain_theory import stiffness
-from sbt_utils.mechanics.mechanical_diagram import SECOND_ORDER, mechanical_diagram
+from sbt_utils.mechanics.published_chains import SECOND_ORDER
 from sbt_utils.mechanics.trajectories import Trajectory
 
 try:

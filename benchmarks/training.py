@@ -18,13 +18,13 @@ from collections.abc import Callable
 import torch
 from torch import nn
 
-from sbt_utils.data.datasets import load
+from sbt_utils.data.datasets import load_data
 from sbt_utils.training.networks import MLP
 from sbt_utils.training.trainer import train
 
 REPEATS = 3
 BATCH_SIZES = (5, 10, 20, 40, 80, 320)
-DIGITS = load("mnist")
+DIGITS = load_data("mnist")
 IMAGES, LABELS = DIGITS.train_images, DIGITS.train_labels
 MULTIPLY_ADDS = sum(
     layer.weight.numel() for layer in MLP().modules() if isinstance(layer, nn.Linear)

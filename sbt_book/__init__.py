@@ -1,1 +1,1 @@
-""""""
+"""The companion: what only the book needs, a folder for each chapter."""

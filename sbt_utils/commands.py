@@ -14,13 +14,12 @@ import torch
 from matplotlib.figure import Figure
 
 from sbt_utils.data import datasets
-from sbt_utils.drawing import load_curves
+from sbt_utils.drawing import load_curves, stress_map
+from sbt_utils.measuring.curves import LoadCurve
 from sbt_utils.measuring.evaluation import evaluate
-from sbt_utils.measuring.separation import LoadCurve
 from sbt_utils.reporting.model_files import load_images, load_model
 from sbt_utils.reporting.stress_map import report
 from sbt_utils.results import whole_file
-from sbt_utils.stress_figures import stress_map
 from sbt_utils.sweeping.experiments import COUNTS, Experiment, published
 from sbt_utils.sweeping.shards import plan
 from sbt_utils.sweeping.sweeps import sweep
@@ -48,7 +47,7 @@ def run_load_curves(options: Namespace) -> None:
     _check_dataset(options.dataset)
     _check_outputs(options)
     options.device = _device(options.device)
-    data = datasets.load(options.dataset, options.train, options.test, options.size)
+    data = datasets.load_data(options.dataset, options.train, options.test, options.size)
     inputs = data.train_images[0].numel()
     trained = train(
         MLP(inputs, options.width, options.hidden_layers, data.classes),
@@ -142,7 +141,7 @@ def run_report(options: Namespace) -> None:
         raise ValueError("test: --dataset brings its own test images; leave --test out")
     if options.dataset:
         _check_dataset(options.dataset)
-        data = datasets.load(options.dataset)
+        data = datasets.load_data(options.dataset)
         parts: list[Any] = [(data.train_images, data.train_labels)]
         parts.append((data.test_images, data.test_labels))
     else:

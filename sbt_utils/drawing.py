@@ -1,18 +1,21 @@
 """The figures of the book: each function takes results and returns a matplotlib Figure."""
 
-from collections.abc import Callable, Mapping, Sequence
+from __future__ import annotations
+
+from collections.abc import Mapping
 from typing import Any
 
 import matplotlib as mpl
 import numpy as np
-import xarray as xr
 from cycler import cycler
 from matplotlib.axes import Axes
+from matplotlib.colors import LinearSegmentedColormap, Normalize
 from matplotlib.figure import Figure
-from numpy.typing import ArrayLike
+from matplotlib.patches import Patch, Rectangle
 
-from sbt_book.common.diagrams import convexity
-from sbt_utils.measuring.separation import REGIME_TOLERANCE, LoadCurve
+from sbt_utils.measuring.curves import LoadCurve, interval, load_draws, shares
+from sbt_utils.reporting.advice import OVERLOADED, percent
+from sbt_utils.reporting.stress_map import StressMap
 
 # Okabe & Ito's colours, told apart by colour-blind readers, in an order of falling contrast.
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
@@ -27,87 +30,6 @@ STYLE: Any = {
     "lines.linewidth": 1.8,
     "lines.markersize": 4.5,
 }
-
-
-def digits(images: ArrayLike, labels: ArrayLike, per_class: int = 12) -> Figure:
-    """Show the first images of every class, a row for each.
-
-    Parameters
-    ----------
-    images : array_like, shape (N, 1, size, size)
-        Grey levels in [0, 1].
-    labels : array_like of int, shape (N,)
-    per_class : int
-        Images in a row.
-
-    Returns
-    -------
-    matplotlib.figure.Figure
-
-    Examples
-    --------
-    >>> figure = digits(np.zeros((4, 1, 3, 3)), [0, 0, 1, 1], per_class=2)
-    >>> len(figure.axes)
-    1
-    """
-    images, labels = np.asarray(images)[:, 0], np.asarray(labels)
-    framed = np.pad(images, ((0, 0), (1, 1), (1, 1)))
-    rows = []
-    for label in np.unique(labels):
-        own = framed[labels == label][:per_class]
-        row = np.pad(own, ((0, per_class - len(own)), (0, 0), (0, 0)))
-        rows.append(row.transpose(1, 0, 2).reshape(row.shape[1], -1))
-    with mpl.rc_context(STYLE):
-        figure = Figure(figsize=(6.4, 6.4 * len(rows) / per_class))
-        axes = figure.add_subplot()
-        axes.imshow(np.vstack(rows), cmap="gray_r", interpolation="nearest")
-        axes.set_axis_off()
-    return figure
-
-
-def feature_clouds(
-    features: Sequence[ArrayLike], labels: ArrayLike, curve: LoadCurve, layers: Sequence[int]
-) -> Figure:
-    """Show the features of some layers as points in the plane that holds most of their variance.
-
-    Parameters
-    ----------
-    features : sequence of array_like, shapes (N, d_l)
-        Of the layers l = 0..L.
-    labels : array_like of int, shape (N,)
-        Classes, each in its own colour and by its numeral.
-    curve : LoadCurve
-        Of the same network: its D_l stand in the titles.
-    layers : sequence of int
-        Which l to show.
-
-    Returns
-    -------
-    matplotlib.figure.Figure
-
-    Examples
-    --------
-    >>> points = np.random.default_rng(0).normal(size=(8, 3))
-    >>> figure = feature_clouds([points, points], [0, 1] * 4, LoadCurve([1.0, 0.0]), [0, 1])
-    >>> [axes.get_title() for axes in figure.axes]
-    ['l = 0,  D = 1.00', 'l = 1,  D = 0.00']
-    """
-    labels = np.asarray(labels)
-    with mpl.rc_context(STYLE):
-        figure = Figure(figsize=(2.6 * len(layers), 2.9))
-        for place, layer in enumerate(layers, start=1):
-            axes = figure.add_subplot(1, len(layers), place)
-            points = _principal_plane(np.asarray(features[layer], np.float64))
-            classes = np.unique(labels)
-            colours = mpl.colormaps["viridis"](np.linspace(0, 0.85, len(classes)))
-            for colour, label in zip(colours, classes, strict=True):
-                own = points[labels == label]
-                axes.plot(
-                    *own.T, linestyle="none", marker=f"${label}$", ms=5, mew=0.3, color=colour
-                )
-            axes.set(xticks=[], yticks=[], title=f"l = {layer},  D = {curve.mean[layer]:.2f}")
-            axes.spines[:].set_visible(False)
-    return figure
 
 
 def load_curves(curves: Mapping[str, LoadCurve], xlabel: str = "layer l") -> Figure:
@@ -145,80 +67,6 @@ def load_curves(curves: Mapping[str, LoadCurve], xlabel: str = "layer l") -> Fig
     return figure
 
 
-def curves_in_time(history: xr.Dataset) -> Figure:
-    """Draw a network's load curve before, during and after training, and its loss.
-
-    Parameters
-    ----------
-    history : xarray.Dataset
-        One member of `sbt_utils.training.trainer.Training.history`, with ``separation``.
-
-    Returns
-    -------
-    matplotlib.figure.Figure
-
-    Examples
-    --------
-    >>> history = xr.Dataset(
-    ...     {"separation": (("probe_epoch", "layer"), [[1, 1], [1, 0]]), "loss": ("epoch", [2, 1])},
-    ...     {"probe_epoch": [0, 2], "epoch": [1, 2]})
-    >>> len(curves_in_time(history).axes)
-    2
-    """
-    probes = history.probe_epoch.values
-    colours = mpl.colormaps["viridis"](np.linspace(0, 0.85, len(probes)))
-    with mpl.rc_context(STYLE):
-        figure = Figure(figsize=(8.4, 3.4))
-        left, right = figure.subplots(1, 2)
-        right.plot(history.epoch, history.loss, color="0.3")
-        for epoch, colour in zip(probes, colours, strict=True):
-            curve = history.separation.sel(probe_epoch=epoch)
-            left.plot(curve, "o-", color=colour, label=f"epoch {epoch}")
-            if epoch:
-                right.plot(epoch, history.loss.sel(epoch=epoch), "o", color=colour)
-        left.set(xlabel="layer l", ylabel="data separation D")
-        left.legend(loc="lower left")
-        right.set(xlabel="epoch", ylabel="training loss", yscale="log")
-    return figure
-
-
-def convexity_in_time(histories: Mapping[str, xr.Dataset]) -> Figure:
-    """Draw how the convexity of networks changes while they train.
-
-    Parameters
-    ----------
-    histories : mapping of str to xarray.Dataset
-        `sbt_utils.training.trainer.Training.history`, with ``separation``, by label.
-
-    Returns
-    -------
-    matplotlib.figure.Figure
-        Mean and standard deviation over the members; epochs at which a curve does not fall yet
-        are left out.
-
-    Examples
-    --------
-    >>> curves = [[[2.0, 1.8, 0.0], [2.0, 0.5, 0.0]]]
-    >>> history = xr.Dataset({"separation": (("member", "probe_epoch", "layer"), curves)},
-    ...                      {"probe_epoch": [1, 2]})
-    >>> convexity_in_time({"one network": history}).axes[0].lines[0].get_ydata()
-    array([-0.4 ,  0.25])
-    """
-    with mpl.rc_context(STYLE):
-        figure = Figure(figsize=(7.0, 3.4))
-        axes = figure.add_subplot()
-        shade_equiseparated(axes.axhspan)
-        for marker, (label, history) in zip("osD^vP*", histories.items(), strict=False):
-            values = convexity(history.separation).dropna("probe_epoch")
-            mean, spread = values.mean("member"), values.std("member")
-            (line,) = axes.plot(values.probe_epoch, mean, marker=marker, label=label)
-            style: Any = {"color": line.get_color(), "alpha": 0.25, "lw": 0}
-            axes.fill_between(values.probe_epoch, mean - spread, mean + spread, **style)
-        axes.set(xlabel="epoch", ylabel="convexity", ylim=(-0.5, 0.5))
-        axes.legend()
-    return figure
-
-
 def draw_curve(
     axes: Axes, mean: np.ndarray, spread: np.ndarray | None = None, **style: Any
 ) -> None:
@@ -248,55 +96,105 @@ def draw_curve(
         axes.fill_between(range(len(mean)), low, high, color=line.get_color(), alpha=0.25, lw=0)
 
 
-def shade_equiseparated(span: Callable[..., Any]) -> None:
-    """Shade the convexities of the equiseparated regime.
+# Blue carries less than an even share, red more; told apart by colour-blind readers.
+_COLOURS = LinearSegmentedColormap.from_list(
+    "stress", mpl.colormaps["RdBu_r"](np.linspace(0.12, 0.88, 65))
+)
+
+
+_HATCHES = {"overloaded": "////", "barely used": "....", "reversed": "xxxx", "unclear": "\\\\"}
+
+
+_LOOKS = {"training": (COLOURS[0], "o"), "unseen": (COLOURS[1], "s")}
+
+
+def stress_map(stress: StressMap) -> Figure:
+    """Draw a network as a chain of members, one a layer, coloured by its share of the load.
 
     Parameters
     ----------
-    span : callable
-        ``axhspan`` or ``axvspan`` of the axes, whichever way the convexity runs.
-
-    Examples
-    --------
-    >>> axes = Figure().add_subplot()
-    >>> shade_equiseparated(axes.axhspan)
-    >>> len(axes.patches)
-    1
-    """
-    span(-REGIME_TOLERANCE, REGIME_TOLERANCE, color="0.9", lw=0, zorder=0)
-
-
-def panels(count: int, width: float, height: float) -> tuple[Figure, list[Axes]]:
-    """Return a figure of panels, two in a row.
-
-    Parameters
-    ----------
-    count : int
-        How many.
-    width, height : float
-        Of a panel, in inches.
+    stress : StressMap
+        From `sbt_utils.reporting.stress_map.report`.
 
     Returns
     -------
-    figure : matplotlib.figure.Figure
-    panels : list of matplotlib.axes.Axes
+    matplotlib.figure.Figure
+        Above, the chain on training images and, where given, on unseen ones: a wall at the input,
+        the loss pulling at the other end, each member with its share in per cent, hatched where
+        its state stands out. Below, the loads with their 95 % intervals, and an even load.
 
     Examples
     --------
-    >>> figure, three = panels(3, width=4, height=3)
-    >>> len(three), len(figure.axes)
-    (3, 3)
+    >>> curve = LoadCurve([[3.0, 2.0, 1.0, 0.0], [3.2, 2.1, 1.1, 0.0]])
+    >>> [axes.get_ylabel() for axes in stress_map(StressMap(curve)).axes]
+    ['', 'load; dashed: an even one', 'share of the fall, in even shares']
     """
-    rows, columns = -(-count // 2), min(count, 2)
-    figure = Figure(figsize=(width * columns, height * rows))
-    grid = figure.subplots(rows, columns, squeeze=False).ravel()
-    for axes in grid[count:]:
-        axes.remove()
-    return figure, list(grid[:count])
+    curves = {"training": stress.train, "unseen": stress.test}
+    rows = {kind: curve for kind, curve in curves.items() if curve is not None}
+    table = stress.table
+    count = len(table)
+    names = [f"{layer} {_end(name)}".strip() for layer, name in table.layer.items()]
+    upright = max(map(len, names)) > 50 / count
+    height = 2.9 + 0.7 * len(rows) + (0.09 * max(map(len, names)) if upright else 0)
+    norm = Normalize(0, OVERLOADED)
+    with mpl.rc_context(STYLE):
+        figure = Figure(figsize=(float(np.clip(0.62 * count + 2, 6.4, 14)), height))
+        chain, loads = figure.subplots(2, 1, sharex=True, height_ratios=[0.75 * len(rows), 2.2])
+        for row, (kind, curve) in enumerate(rows.items()):
+            states = table.state.tolist() if kind == "training" else [""] * count
+            _draw_chain(chain, -row, shares(curve), states, norm)
+            _draw_loads(loads, curve, kind, shift=0.12 * (2 * row - 1) if len(rows) > 1 else 0)
+        chain.set_ylim(0.5 - len(rows), 0.5)
+        chain.set_yticks([-row for row in range(len(rows))], rows)
+        chain.tick_params(length=0, labelbottom=False)
+        chain.spines[:].set_visible(False)
+        loads.axhline(0, color="0.3", lw=0.8, zorder=0)
+        loads.set_xticks(table.index, names, rotation=90 if upright else 0)
+        loads.set(ylabel="load; dashed: an even one", xlim=(0.2, count + 1.1))
+        colours = mpl.cm.ScalarMappable(norm, _COLOURS)
+        bar = figure.colorbar(colours, ax=[chain, loads], extend="both", aspect=25, pad=0.01)
+        bar.set_label("share of the fall, in even shares")
+        handles, labels = loads.get_legend_handles_labels()
+        for state in [state for state in _HATCHES if state in set(table.state)]:
+            handles.append(Patch(facecolor="w", edgecolor="0.3", hatch=_HATCHES[state]))
+            labels.append(state)
+        figure.legend(handles, labels, loc="outside lower center", ncols=3)
+    return figure
 
 
-def _principal_plane(points: np.ndarray) -> np.ndarray:
-    """Project points (N, d) on their first two principal axes."""
-    centred = np.pad(points - points.mean(0), ((0, 0), (0, max(0, 2 - points.shape[1]))))
-    _, _, axes = np.linalg.svd(centred, full_matrices=False)
-    return centred @ axes[:2].T
+def _draw_chain(
+    axes: Axes, height: float, parts: np.ndarray, states: list[str], norm: Normalize
+) -> None:
+    """Draw a wall, the members between their joints, and the pull."""
+    ends: Any = {"color": "0.3", "solid_capstyle": "butt"}
+    axes.plot([0.42, 0.42], [height - 0.36, height + 0.36], lw=5, **ends)
+    axes.plot([0.45, len(parts) + 0.55], [height, height], lw=3, zorder=0, **ends)
+    for layer, (part, state) in enumerate(zip(parts, states, strict=True), start=1):
+        known = np.isfinite(part)
+        face = _COLOURS(norm(part * len(parts))) if known else "0.9"
+        frame: Any = {"facecolor": face, "edgecolor": "0.15", "hatch": _HATCHES.get(state)}
+        axes.add_patch(Rectangle((layer - 0.42, height - 0.3), 0.84, 0.6, lw=0.8, **frame))
+        text = percent(part) if known else "?"
+        # A ground of its own keeps the number legible on a hatch.
+        ground = {"boxstyle": "round,pad=0.1", "facecolor": "w", "alpha": 0.8, "linewidth": 0}
+        axes.text(layer, height, text, ha="center", va="center", fontsize=8.5, bbox=ground)
+    joints = np.arange(len(parts) + 1) + 0.5
+    axes.plot(joints[1:], np.full(len(parts), height), "o", color="0.3", ms=4)
+    pull = {"arrowstyle": "-|>", "color": "0.3", "lw": 1.6}
+    axes.annotate("", (len(parts) + 1.05, height), (len(parts) + 0.5, height), arrowprops=pull)
+
+
+def _draw_loads(axes: Axes, curve: LoadCurve, kind: str, shift: float) -> None:
+    colour, marker = _LOOKS[kind]
+    layers = np.arange(1, len(curve.mean)) + shift
+    low, high = interval(load_draws(curve))
+    style: Any = {"fmt": marker, "color": colour, "capsize": 2.5, "elinewidth": 1.2}
+    # An interval of no width may miss its middle by rounding.
+    reach = np.stack([curve.loads - low, high - curve.loads]).clip(min=0)
+    axes.errorbar(layers, curve.loads, yerr=reach, label=f"{kind} images", **style)
+    axes.axhline(curve.loads.mean(), color=colour, lw=1, ls="--")
+
+
+def _end(name: str, length: int = 14) -> str:
+    """Return the end of a layer's name."""
+    return name if len(name) <= length else "…" + name[1 - length :]

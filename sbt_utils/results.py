@@ -12,10 +12,6 @@ from typing import Any
 
 import xarray as xr
 
-RESULTS = Path(__file__).parent.parent / "results"
-"""The committed results of a checkout."""
-
-
 RESULTS_VERSION = 1
 """Of the layout and meaning of results; `load` refuses others."""
 
@@ -90,8 +86,11 @@ def load(path: str | os.PathLike[str]) -> xr.Dataset:
 
     Examples
     --------
-    >>> load(RESULTS / "law.nc").sizes["kind"]
-    8
+    >>> import tempfile
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     path = save(xr.Dataset({"D": ("layer", [1.0, 0.0])}), f"{folder}/chain.nc", {}, 0.1)
+    ...     load(path).D.values
+    array([1., 0.])
     """
     try:
         dataset = xr.load_dataset(path, engine="h5netcdf")
@@ -158,7 +157,15 @@ def whole_file(path: Path) -> Iterator[Path]:
 
 def _commit() -> str:
     """Return the checkout's commit, with a mark if files differ from it."""
-    command = ["git", "-C", str(RESULTS.parent), "describe", "--always", "--dirty", "--abbrev=12"]
+    command = [
+        "git",
+        "-C",
+        str(Path(__file__).parent),
+        "describe",
+        "--always",
+        "--dirty",
+        "--abbrev=12",
+    ]
     try:
         return subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
     except (OSError, subprocess.CalledProcessError):

@@ -2,9 +2,10 @@
 
 from pathlib import Path
 
+from sbt_book.common.committed import RESULTS
 from sbt_book.phase_diagram.cell_figures import diagram_excerpt
 from sbt_book.phase_diagram.published import published_diagram
-from sbt_utils.results import RESULTS, load
+from sbt_utils.results import load
 
 published = published_diagram("dropout")
 rows = {"slope": [0.0, 0.2, 0.6, 1.0], "noise": published.noise}

@@ -16,12 +16,13 @@ from matplotlib.figure import Figure
 from sbt_book.chain import figures as chain_figures
 from sbt_book.chain import matching_figures
 from sbt_book.chain.diagram_matching import fit_diagram
-from sbt_book.common.diagrams import cell_summary
+from sbt_book.common.committed import RESULTS
 from sbt_book.common.noise_axes import NOISES
 from sbt_book.phase_diagram import cell_figures, diagram_figures, noise_figures
 from sbt_book.phase_diagram.published import compare, published_diagram
-from sbt_utils.mechanics.mechanical_diagram import SECOND_ORDER, theory_diagram
-from sbt_utils.results import RESULTS, load
+from sbt_book.phase_diagram.summaries import cell_summary
+from sbt_utils.mechanics.published_chains import SECOND_ORDER, theory_diagram
+from sbt_utils.results import load
 
 CORNERS = [{"noise": noise, "slope": slope} for slope in (0.0, 0.8) for noise in (0.28, 0.0)]
 LIMITS = {"dropout": 0.03, "learning_rate": 0.04}

@@ -4,9 +4,10 @@ from pathlib import Path
 
 from sbt_book.chain.diagram_matching import fit_diagram
 from sbt_book.chain.matching_figures import side_by_side
+from sbt_book.common.committed import RESULTS
 from sbt_utils.drawing import load_curves
-from sbt_utils.measuring.separation import LoadCurve
-from sbt_utils.results import RESULTS, load
+from sbt_utils.measuring.curves import LoadCurve
+from sbt_utils.results import load
 
 images = Path(__file__).parents[1] / "book" / "images"
 networks = load(RESULTS / "dropout.nc")

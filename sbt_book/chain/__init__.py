@@ -1,1 +1,13 @@
-""""""
+"""Chapter 3: the spring-block chain's own phase diagram, and the chains that match networks."""
+
+from sbt_utils.lazily import exports
+
+__getattr__, __dir__, __all__ = exports(
+    __name__,
+    {
+        "simulated_diagrams": "all_diagrams mechanical_diagram",
+        "diagram_matching": "fit_cells fit_diagram",
+        "figures": "chains_and_curves drift_curves mechanical_diagrams",
+        "matching_figures": "in_time matched_forces side_by_side",
+    },
+)

@@ -4,8 +4,8 @@ import numpy as np
 import xarray as xr
 from tqdm.auto import tqdm
 
-from sbt_book.common.diagrams import scaled_curves, whole_curves
-from sbt_utils.measuring.separation import LoadCurve, scaled
+from sbt_book.common.selections import scaled_curves, whole_curves
+from sbt_utils.measuring.curves import LoadCurve, scaled
 from sbt_utils.mechanics.matching import fit_chain
 
 

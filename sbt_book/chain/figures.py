@@ -13,10 +13,10 @@ from matplotlib.collections import LineCollection
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 
-from sbt_book.common.diagrams import convexity
-from sbt_book.phase_diagram.diagram_figures import REGIME_LINES
-from sbt_utils.drawing import COLOURS, STYLE, draw_curve, panels
-from sbt_utils.measuring.separation import LoadCurve, scaled
+from sbt_book.common.panels import REGIME_LINES, panels
+from sbt_book.common.selections import convexity
+from sbt_utils.drawing import COLOURS, STYLE, draw_curve
+from sbt_utils.measuring.curves import LoadCurve, scaled
 from sbt_utils.mechanics.chain import SpringBlockChain
 from sbt_utils.mechanics.chain_theory import drift
 from sbt_utils.mechanics.trajectories import Trajectory

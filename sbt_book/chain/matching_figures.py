@@ -10,9 +10,9 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 
 from sbt_book.chain.figures import EXTREME
-from sbt_book.common.diagrams import convexity
 from sbt_book.common.noise_axes import NOISES, in_order
-from sbt_book.phase_diagram.diagram_figures import add_curves, cell_image
+from sbt_book.common.panels import add_curves, cell_image
+from sbt_book.common.selections import convexity
 from sbt_utils.drawing import COLOURS, STYLE
 
 

@@ -1,1 +1,15 @@
-""""""
+"""What chapters share: committed results, selections, statistics, panels, films, profiles."""
+
+from sbt_utils.lazily import exports
+
+__getattr__, __dir__, __all__ = exports(
+    __name__,
+    {
+        "committed": "RESULTS",
+        "profiles": "at_profile",
+        "films": "player",
+        "noise_axes": "NOISES in_order level_name",
+        "selections": "convexity failed scaled_curves whole_curves",
+        "statistics": "rank_correlation spearman",
+    },
+)

@@ -91,3 +91,6 @@ def level_name(level: float) -> str:
     """
     small = 0 < level < 0.005
     return f"{level:.0e}".replace("e-0", "e-") if small else f"{level:g}"
+
+
+MARKERS = "osD^vP"

@@ -94,7 +94,7 @@ def data_of(kind: str) -> datasets.Dataset:
     """
     if KINDS[kind].data == "sentences":
         return sentences(train=1000, test=1000)
-    return datasets.load("mnist", train=1000, test=1000)
+    return datasets.load_data("mnist", train=1000, test=1000)
 
 
 def trained(

@@ -7,9 +7,10 @@ import numpy as np
 import xarray as xr
 from matplotlib.figure import Figure
 
-from sbt_book.gallery.shapes import along, shapes
-from sbt_utils.drawing import COLOURS, STYLE, draw_curve, panels, shade_equiseparated
-from sbt_utils.measuring.separation import scaled
+from sbt_book.common.panels import panels, shade_equiseparated
+from sbt_book.gallery.responses import along, shapes
+from sbt_utils.drawing import COLOURS, STYLE, draw_curve
+from sbt_utils.measuring.curves import scaled
 
 MARKERS = "osD^vP"
 
@@ -29,7 +30,8 @@ def curves_by_kind(gallery: xr.Dataset) -> Figure:
 
     Examples
     --------
-    >>> from sbt_utils.results import RESULTS, load
+    >>> from sbt_book.common.committed import RESULTS
+    >>> from sbt_utils.results import load
     >>> len(curves_by_kind(load(RESULTS / "architectures.nc")).axes)
     6
     """
@@ -63,7 +65,8 @@ def convexity_by_kind(gallery: xr.Dataset) -> Figure:
 
     Examples
     --------
-    >>> from sbt_utils.results import RESULTS, load
+    >>> from sbt_book.common.committed import RESULTS
+    >>> from sbt_utils.results import load
     >>> [axes.get_xlabel() for axes in convexity_by_kind(load(RESULTS / "architectures.nc")).axes]
     ['dropout p', 'learning rate, in units of the usual one']
     """

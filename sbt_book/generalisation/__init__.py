@@ -1,1 +1,15 @@
-""""""
+"""Chapter 6: what the shape of a load curve says of test accuracy."""
+
+from sbt_utils.lazily import exports
+
+__getattr__, __dir__, __all__ = exports(
+    __name__,
+    {
+        "correlations": "Estimate correlations_at networks_of rank_correlation_at",
+        "level_choice": "cost_of_choice straightest_and_best",
+        "prediction": "early_prediction learned_elsewhere",
+        "minima": "sharpness",
+        "convolutional_experiment": "dropout_in_rounds",
+        "figures": "accuracy_and_shape correlations_held_fixed prediction_in_time shape_in_time within_cells",
+    },
+)

@@ -85,8 +85,8 @@ def dropout_in_rounds(
     Examples
     --------
     >>> import tempfile
-    >>> from sbt_utils.data.datasets import load
-    >>> digits, small = load("mnist", train=100, test=50), CNN(1, channels=2, hidden_layers=2)
+    >>> from sbt_utils.data.datasets import load_data
+    >>> digits, small = load_data("mnist", train=100, test=50), CNN(1, channels=2, hidden_layers=2)
     >>> with tempfile.TemporaryDirectory() as folder:
     ...     grown = dropout_in_rounds(digits, f"{folder}/cnn.nc", dropouts=[0, 0.1], seeds=1,
     ...                               epochs=4, every=2, network=small, progress=False)

@@ -9,10 +9,10 @@ from dataclasses import dataclass
 
 import numpy as np
 import xarray as xr
-from scipy.stats import rankdata
 
-from sbt_book.common.diagrams import convexity, failed, whole_curves
-from sbt_utils.measuring.separation import curve_statistics
+from sbt_book.common.selections import convexity, failed, whole_curves
+from sbt_book.common.statistics import spearman
+from sbt_utils.measuring.curves import curve_statistics
 
 
 @dataclass(frozen=True)
@@ -54,7 +54,7 @@ def networks_of(diagram: xr.Dataset, least: float = 0.5) -> xr.Dataset:
     xarray.Dataset
         (...): ``convexity``; ``bend``, its magnitude; ``imbalance``; ``accuracy``, of the test
         images, a fraction; ``loss``, if the diagram has ``loss_train``. All nan for networks that
-        failed (`sbt_book.common.diagrams.failed`).
+        failed (`sbt_book.common.selections.failed`).
 
     Examples
     --------
@@ -77,39 +77,6 @@ def networks_of(diagram: xr.Dataset, least: float = 0.5) -> xr.Dataset:
     if "loss_train" in diagram:
         columns["loss"] = diagram.loss_train
     return xr.Dataset(columns).where(~failed(diagram, least) & columns["convexity"].notnull())
-
-
-def spearman(first: np.ndarray, second: np.ndarray) -> np.ndarray:
-    """Return Spearman's rank correlation along the last axis, for many samples at once.
-
-    Parameters
-    ----------
-    first, second : ndarray, shape (..., n)
-        Pairs where either is nan are left out.
-
-    Returns
-    -------
-    ndarray, shape (...)
-        nan where fewer than two pairs are left, or where one of the two is constant.
-
-    Examples
-    --------
-    >>> spearman(np.array([[1.0, 2.0, 3.0], [1.0, 2.0, 3.0]]), np.array([[1, 4, 9], [9, 4, 1]]))
-    array([ 1., -1.])
-    """
-    first, second = np.broadcast_arrays(np.asarray(first, float), np.asarray(second, float))
-    both = np.isfinite(first) & np.isfinite(second)
-    count = np.maximum(both.sum(-1, keepdims=True), 1)
-    deviations = []
-    for values in (first, second):
-        ranks = rankdata(np.where(both, values, np.nan), axis=-1, nan_policy="omit")
-        ranks = np.where(both, ranks, 0.0)
-        deviations.append(np.where(both, ranks - ranks.sum(-1, keepdims=True) / count, 0.0))
-    one, other = deviations
-    scale = np.sqrt((one**2).sum(-1) * (other**2).sum(-1))
-    return np.divide(
-        (one * other).sum(-1), scale, out=np.full(scale.shape, np.nan), where=scale > 0
-    )
 
 
 def rank_correlation_at(

@@ -9,11 +9,11 @@ import numpy as np
 import xarray as xr
 from matplotlib.figure import Figure
 
-from sbt_book.common.noise_axes import NOISES, level_name
-from sbt_book.generalisation.correlations import spearman
-from sbt_book.phase_diagram.noise_figures import MARKERS
-from sbt_utils.drawing import COLOURS, STYLE, panels, shade_equiseparated
-from sbt_utils.measuring.separation import REGIME_TOLERANCE
+from sbt_book.common.noise_axes import MARKERS, NOISES, level_name
+from sbt_book.common.panels import panels, shade_equiseparated
+from sbt_book.common.statistics import spearman
+from sbt_utils.drawing import COLOURS, STYLE
+from sbt_utils.measuring.curves import REGIME_TOLERANCE
 
 
 def correlations_held_fixed(correlations: Mapping[str, xr.Dataset]) -> Figure:

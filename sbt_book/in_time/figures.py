@@ -9,9 +9,10 @@ import xarray as xr
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from sbt_book.common.diagrams import convexity
 from sbt_book.common.films import gif
-from sbt_utils.drawing import STYLE, shade_equiseparated
+from sbt_book.common.panels import shade_equiseparated
+from sbt_book.common.selections import convexity
+from sbt_utils.drawing import STYLE
 
 _EPOCHS = mpl.colormaps["viridis"]
 _LIGHTEST = 0.85  # of the colour map: its yellow end is too faint on white
@@ -188,3 +189,40 @@ def _panels(courses: Mapping[str, xr.DataArray], **size: Any) -> tuple[Figure, l
         axes.set_xlim(-0.3, course.sizes["layer"] - 0.7)
     panels[0].set_ylabel("data separation D")
     return figure, panels
+
+
+def convexity_in_time(histories: Mapping[str, xr.Dataset]) -> Figure:
+    """Draw how the convexity of networks changes while they train.
+
+    Parameters
+    ----------
+    histories : mapping of str to xarray.Dataset
+        `sbt_utils.training.trainer.Training.history`, with ``separation``, by label.
+
+    Returns
+    -------
+    matplotlib.figure.Figure
+        Mean and standard deviation over the members; epochs at which a curve does not fall yet
+        are left out.
+
+    Examples
+    --------
+    >>> curves = [[[2.0, 1.8, 0.0], [2.0, 0.5, 0.0]]]
+    >>> history = xr.Dataset({"separation": (("member", "probe_epoch", "layer"), curves)},
+    ...                      {"probe_epoch": [1, 2]})
+    >>> convexity_in_time({"one network": history}).axes[0].lines[0].get_ydata()
+    array([-0.4 ,  0.25])
+    """
+    with mpl.rc_context(STYLE):
+        figure = Figure(figsize=(7.0, 3.4))
+        axes = figure.add_subplot()
+        shade_equiseparated(axes.axhspan)
+        for marker, (label, history) in zip("osD^vP*", histories.items(), strict=False):
+            values = convexity(history.separation).dropna("probe_epoch")
+            mean, spread = values.mean("member"), values.std("member")
+            (line,) = axes.plot(values.probe_epoch, mean, marker=marker, label=label)
+            style: Any = {"color": line.get_color(), "alpha": 0.25, "lw": 0}
+            axes.fill_between(values.probe_epoch, mean - spread, mean + spread, **style)
+        axes.set(xlabel="epoch", ylabel="convexity", ylim=(-0.5, 0.5))
+        axes.legend()
+    return figure

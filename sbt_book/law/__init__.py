@@ -1,1 +1,11 @@
-""""""
+"""Chapter 1: where the law of data separation holds, and where it fails."""
+
+from sbt_utils.lazily import exports
+
+__getattr__, __dir__, __all__ = exports(
+    __name__,
+    {
+        "experiment": "Kind linearity linearity_of linearity_table",
+        "figures": "curves_in_time digits feature_clouds",
+    },
+)

@@ -9,9 +9,10 @@ import torch
 import xarray as xr
 from torch import nn
 
-from sbt_utils.data.datasets import Dataset, load
+from sbt_utils.data.datasets import Dataset, load_data
+from sbt_utils.measuring.curves import curve_statistics
 from sbt_utils.measuring.evaluation import evaluate
-from sbt_utils.measuring.separation import MEASURES, curve_statistics
+from sbt_utils.measuring.separation import MEASURES
 from sbt_utils.training.networks import MLP
 from sbt_utils.training.trainer import train
 
@@ -34,7 +35,7 @@ class Kind:
     optimizer : {"sgd", "momentum", "adam"}
         See `sbt_utils.training.trainer.train`.
     data : str
-        A name that `sbt_utils.data.datasets.load` knows.
+        A name that `sbt_utils.data.datasets.load_data` knows.
     images : int
         To train on.
     class_ratio : float, optional
@@ -64,7 +65,7 @@ def linearity_of(
     kind: Kind,
     seeds: Sequence[int],
     device: str = "cpu",
-    loader: Callable[[str, int], Dataset] = load,
+    loader: Callable[[str, int], Dataset] = load_data,
 ) -> xr.Dataset:
     """Train networks of one kind and measure their linearity.
 
@@ -138,7 +139,7 @@ def uneven_classes(data: Dataset, ratio: float, images: int) -> Dataset:
 
     Examples
     --------
-    >>> torch.bincount(uneven_classes(load(train=5000), ratio=10, images=1900).train_labels)
+    >>> torch.bincount(uneven_classes(load_data(train=5000), ratio=10, images=1900).train_labels)
     tensor([465, 360, 279, 215, 167, 130, 100,  77,  61,  46])
     """
     if not ratio >= 1:
@@ -209,9 +210,9 @@ def linearity(
 
     Examples
     --------
-    >>> from sbt_utils.data.datasets import load
+    >>> from sbt_utils.data.datasets import load_data
     >>> from sbt_utils.training.networks import MLP
-    >>> result = linearity(MLP(width=20), load("mnist", train=200, test=100), "sgd", [0], epochs=1)
+    >>> result = linearity(MLP(width=20), load_data("mnist", train=200, test=100), "sgd", [0], epochs=1)
     >>> dict(result.sizes)
     {'learning_rate': 3, 'seed': 1}
     """

@@ -7,13 +7,14 @@ import numpy as np
 import xarray as xr
 
 from sbt_book.chain.diagram_matching import fit_diagram
-from sbt_book.common.diagrams import failed, whole_curves
+from sbt_book.common.committed import RESULTS
 from sbt_book.common.noise_axes import NOISES, in_order, level_name
+from sbt_book.common.selections import failed, whole_curves
 from sbt_book.phase_diagram.published import published_diagram
-from sbt_utils.measuring.separation import LoadCurve
+from sbt_utils.measuring.curves import LoadCurve
 from sbt_utils.mechanics.chain import SpringBlockChain
-from sbt_utils.mechanics.mechanical_diagram import SECOND_ORDER, in_units
-from sbt_utils.results import RESULTS, load
+from sbt_utils.mechanics.published_chains import SECOND_ORDER, in_units
+from sbt_utils.results import load
 
 GOOD_MATCH = 0.03
 """Residual above which a chain's load curve is another than the networks'."""

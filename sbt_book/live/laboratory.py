@@ -10,10 +10,10 @@ import xarray as xr
 from matplotlib.figure import Figure
 
 from sbt_book.live.explorable import Explorable, joined, styles
-from sbt_utils.data.datasets import Dataset, load
+from sbt_utils.data.datasets import Dataset, load_data
 from sbt_utils.drawing import STYLE
+from sbt_utils.measuring.curves import LoadCurve
 from sbt_utils.measuring.evaluation import evaluate
-from sbt_utils.measuring.separation import LoadCurve
 from sbt_utils.training.networks import MLP
 from sbt_utils.training.settings import check_device
 from sbt_utils.training.trainer import train
@@ -47,8 +47,8 @@ class Laboratory(Explorable):
 
     Examples
     --------
-    >>> from sbt_utils.data.datasets import load
-    >>> laboratory = Laboratory(load("mnist", train=100, test=50), epochs=2, networks=2)
+    >>> from sbt_utils.data.datasets import load_data
+    >>> laboratory = Laboratory(load_data("mnist", train=100, test=50), epochs=2, networks=2)
     >>> laboratory.train()
     >>> laboratory.dataset.separation.shape
     (1, 2, 8)
@@ -75,7 +75,7 @@ class Laboratory(Explorable):
     def __init__(self, data: Dataset | None = None, **traits: Any) -> None:
         super().__init__(**traits)
         check_device(self.device)
-        self._data = load() if data is None else data
+        self._data = load_data() if data is None else data
         self._stopped = threading.Event()
         self.on_msg(self._told)
 

@@ -1,12 +1,9 @@
 """Explorables of networks: their phase diagrams, and one that trains in the page."""
 
-import functools
 import json
 from typing import Any
 
-import matplotlib as mpl
 import numpy as np
-import torch
 import traitlets
 import xarray as xr
 from matplotlib.figure import Figure
@@ -21,25 +18,9 @@ from sbt_book.live.diagram_cells import (
 )
 from sbt_book.live.explorable import Explorable, joined, styles
 from sbt_book.phase_diagram.diagram_figures import phase_diagram
-from sbt_utils.data.datasets import Dataset, load
-from sbt_utils.drawing import STYLE
-from sbt_utils.measuring.evaluation import evaluate
-from sbt_utils.measuring.separation import LoadCurve
+from sbt_utils.measuring.curves import LoadCurve
 from sbt_utils.mechanics.chain import SpringBlockChain
-from sbt_utils.mechanics.mechanical_diagram import SECOND_ORDER
-from sbt_utils.training.networks import MLP
-from sbt_utils.training.trainer import train
-
-LEARNING_RATES = [1e-4, 2e-4, 5e-4, 1e-3, 2e-3, 5e-3, 1e-2, 2e-2, 5e-2, 1e-1]
-BATCH_SIZES = [8, 16, 32, 64, 128, 256, 512]
-"""What the sliders of `TrainingExplorable` can take."""
-_KNOBS = {"negative_slope": 0.0, "learning_rate": 1e-3, "batch_size": 256, "label_noise": 0.0}
-TRAINING_PRESETS: dict[str, dict[str, float]] = {
-    "Lazy": {**_KNOBS, "dropout": 0.0},
-    "Equiseparated": {**_KNOBS, "dropout": 0.06},
-    "Active": {**_KNOBS, "dropout": 0.3},
-}
-"""Settings with which the network of `TrainingExplorable` comes into each of the regimes."""
+from sbt_utils.mechanics.published_chains import SECOND_ORDER
 
 
 class PhaseDiagramExplorable(Explorable):
@@ -134,120 +115,3 @@ class PhaseDiagramExplorable(Explorable):
         """
         source = self.noise_axis
         return phase_diagram({source: matched_cells(source)})
-
-
-class TrainingExplorable(Explorable):
-    """A network in training, whose knobs turn while its load curve bends.
-
-    The network of `sbt_utils.training.networks.MLP`, trained with Adam in the page on the embedded digits.
-    ``negative_slope``, ``dropout``, ``learning_rate`` and ``batch_size`` are the settings of
-    `sbt_utils.training.trainer.train`; ``label_noise`` is the part of its ``data_noise`` that falls on the
-    labels: this fraction is redrawn at every step. ``width``, ``hidden_layers`` and ``seed`` make a
-    new network. ``separation`` (D_0..D_L of the training images), ``steps``, ``loss`` (of the
-    latest batches, as trained), ``accuracy_train`` and ``accuracy_test`` are what the page shows.
-
-    Parameters
-    ----------
-    **traits : Any
-        Initial values of the traits.
-
-    Raises
-    ------
-    traitlets.TraitError
-        A value that is out of range.
-
-    References
-    ----------
-    Shi, Pan & Dokmanić, Spring-block theory of feature learning in deep neural networks,
-    Phys. Rev. Lett. (2025), arXiv:2407.19353.
-
-    Examples
-    --------
-    >>> explorable = TrainingExplorable(dropout=0.1)
-    >>> explorable.load_curve is None  # no page has shown it yet
-    True
-    """
-
-    _esm = joined("training/training.js")
-    _css = styles("training/training.css")
-
-    negative_slope = traitlets.Float(0.0, min=0.0, max=1.0).tag(sync=True)
-    dropout = traitlets.Float(0.0, min=0.0, max=0.5).tag(sync=True)
-    learning_rate = traitlets.Enum(LEARNING_RATES, 1e-3).tag(sync=True)
-    batch_size = traitlets.Enum(BATCH_SIZES, 256).tag(sync=True)
-    label_noise = traitlets.Float(0.0, min=0.0, max=1.0).tag(sync=True)
-    width = traitlets.Int(32, min=1, max=200).tag(sync=True)
-    hidden_layers = traitlets.Int(7, min=1, max=20).tag(sync=True)
-    seed = traitlets.Int(0, min=0).tag(sync=True)
-    separation = traitlets.List(traitlets.Float()).tag(sync=True)
-    steps = traitlets.Int(0, min=0).tag(sync=True)
-    loss = traitlets.Float(None, allow_none=True).tag(sync=True)
-    accuracy_train = traitlets.Float(None, allow_none=True).tag(sync=True)
-    accuracy_test = traitlets.Float(None, allow_none=True).tag(sync=True)
-
-    _worker = traitlets.Unicode(joined("training/training_worker.js")).tag(sync=True)
-    _images = traitlets.Bytes().tag(sync=True)
-    _labels = traitlets.Bytes().tag(sync=True)
-    _training_images = traitlets.Int(512).tag(sync=True)
-    # Pairs: a notebook sorts the names of what it saves.
-    _presets = traitlets.List(list(TRAINING_PRESETS.items())).tag(sync=True)
-    _learning_rates = traitlets.List(LEARNING_RATES).tag(sync=True)
-    _batch_sizes = traitlets.List(BATCH_SIZES).tag(sync=True)
-
-    words = "Load curves of three networks: lazy without dropout, equiseparated with a little, "
-    words += "active with much."
-
-    def __init__(self, **traits: Any) -> None:
-        super().__init__(**traits)
-        digits = _digits()
-        images = torch.cat([digits.train_images, digits.test_images])
-        labels = torch.cat([digits.train_labels, digits.test_labels])
-        self._images = (images * 255).round().to(torch.uint8).numpy().tobytes()
-        self._labels = labels.to(torch.uint8).numpy().tobytes()
-
-    @property
-    def load_curve(self) -> LoadCurve | None:
-        """Load curve of the network in the page; None before it is seen, or if D is undefined."""
-        return LoadCurve(np.array(self.separation)) if self.separation else None
-
-    def still(self) -> Figure:
-        """Return the load curves of three networks, each trained with one of the presets.
-
-        Returns
-        -------
-        matplotlib.figure.Figure
-        """
-        with mpl.rc_context(STYLE):
-            figure = Figure(figsize=(5.0, 3.4))
-            axes = figure.add_subplot()
-            for name, curve in _preset_curves().items():
-                dropout = TRAINING_PRESETS[name]["dropout"]
-                axes.plot(curve.mean, "o-", label=f"{name.lower()}: dropout {dropout}")
-            axes.set(xlabel="layer l", ylabel="data separation D")
-            axes.legend()
-        return figure
-
-
-@functools.cache
-def _digits() -> Dataset:
-    return load("mnist", train=512, test=480)
-
-
-@functools.cache
-def _preset_curves() -> dict[str, LoadCurve]:
-    """Train the network of the page for 400 steps with each of the presets."""
-    digits = _digits()
-    trained = train(
-        MLP(width=32),
-        digits.train_images,
-        digits.train_labels,
-        seeds=[0] * len(TRAINING_PRESETS),
-        dropout=[preset["dropout"] for preset in TRAINING_PRESETS.values()],
-        batch_size=256,
-        epochs=200,
-        progress=False,
-    )
-    curves = evaluate(trained.networks, digits.train_images, digits.train_labels).separation
-    return {
-        name: LoadCurve(curve) for name, curve in zip(TRAINING_PRESETS, curves.values, strict=True)
-    }

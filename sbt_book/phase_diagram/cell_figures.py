@@ -8,10 +8,11 @@ import xarray as xr
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from sbt_book.common.diagrams import failed, whole_curves
 from sbt_book.common.noise_axes import NOISES, in_order, level_name
-from sbt_utils.drawing import COLOURS, STYLE, draw_curve, panels
-from sbt_utils.measuring.separation import LoadCurve
+from sbt_book.common.panels import panels
+from sbt_book.common.selections import failed, whole_curves
+from sbt_utils.drawing import COLOURS, STYLE, draw_curve
+from sbt_utils.measuring.curves import LoadCurve
 
 Cell = Mapping[str, float]
 """The ``noise`` and ``slope`` of a cell."""
@@ -187,7 +188,7 @@ def seeds_apart(name: str, diagram: xr.Dataset) -> Figure:
     Returns
     -------
     matplotlib.figure.Figure
-        A panel for each slope. Crosses are networks that failed (`sbt_book.common.diagrams.failed`), with
+        A panel for each slope. Crosses are networks that failed (`sbt_book.common.selections.failed`), with
         their number, if any, written above.
 
     Examples

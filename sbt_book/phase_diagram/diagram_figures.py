@@ -7,23 +7,19 @@ import matplotlib as mpl
 import numpy as np
 import xarray as xr
 from matplotlib.axes import Axes
-from matplotlib.collections import LineCollection
 from matplotlib.colors import LinearSegmentedColormap
 from matplotlib.figure import Figure
 from matplotlib.image import AxesImage
 
-from sbt_book.common.diagrams import scaled_curves
-from sbt_book.common.noise_axes import NOISES, in_order, level_name
-from sbt_utils.drawing import STYLE, panels
-from sbt_utils.measuring.separation import REGIME_TOLERANCE
+from sbt_book.common.noise_axes import NOISES, in_order
+from sbt_book.common.panels import _add_contours, add_curves, cell_image, panels
+from sbt_book.common.selections import scaled_curves
+from sbt_utils.drawing import STYLE
 
 GROUND = LinearSegmentedColormap.from_list("ground", ["0.66", "1.0"])
 """Greys light enough for a curve to show on them."""
 
 RED = "#B3200E"
-
-REGIME_LINES = ((-REGIME_TOLERANCE, ":"), (0.0, "-"), (REGIME_TOLERANCE, ":"))
-"""Convexity and line style of the straight load curve and of the edges of its regime."""
 
 
 def phase_diagram(
@@ -77,7 +73,7 @@ def shape_and_accuracy(summaries: Mapping[str, xr.Dataset]) -> Figure:
     Parameters
     ----------
     summaries : mapping of str to xarray.Dataset
-        From `sbt_book.common.diagrams.cell_summary`, by source of noise, a key of `NOISES`.
+        From `sbt_book.phase_diagram.summaries.cell_summary`, by source of noise, a key of `NOISES`.
 
     Returns
     -------
@@ -162,82 +158,6 @@ def cell_values(
                     )
         figure.colorbar(image, ax=panels, label=label, aspect=30)
     return figure
-
-
-def cell_image(axes: Axes, name: str, cells: xr.DataArray, **style: Any) -> AxesImage:
-    """Draw cells as an image with its axes named.
-
-    Parameters
-    ----------
-    axes : matplotlib.axes.Axes
-        Where.
-    name : str
-        Source of noise, a key of `NOISES`.
-    cells : xarray.DataArray
-        (slope, noise), from `sbt_book.common.noise_axes.in_order`.
-    **style
-        Of the image.
-
-    Returns
-    -------
-    matplotlib.image.AxesImage
-
-    Examples
-    --------
-    >>> cells = xr.DataArray([[0.9]], {"slope": [0.0], "noise": [0.1]}, ("slope", "noise"))
-    >>> cell_image(Figure().add_subplot(), "dropout", cells).get_array().shape
-    (1, 1)
-    """
-    axes.set_facecolor("white")
-    image = axes.imshow(cells.values, aspect="auto", interpolation="nearest", **style)
-    levels = cells.noise.values
-    step = 1 if len(levels) <= 8 else 2
-    axes.set_xticks(range(0, len(levels), step), [level_name(level) for level in levels[::step]])
-    axes.set_yticks(range(len(cells.slope)), [f"{slope:g}" for slope in cells.slope.values])
-    axes.tick_params(length=0)
-    axes.spines[:].set_visible(False)
-    axes.set(xlabel=NOISES[name].label, ylabel="negative slope α")
-    return image
-
-
-def add_curves(axes: Axes, curves: xr.DataArray, **style: Any) -> None:
-    """Draw curves, each within its cell of a `cell_image`.
-
-    Parameters
-    ----------
-    axes : matplotlib.axes.Axes
-        Where.
-    curves : xarray.DataArray
-        Scaled, (slope, noise, layer), from `sbt_book.common.noise_axes.in_order`; undefined ones are left
-        out.
-    **style
-        Of the lines.
-
-    Examples
-    --------
-    >>> axes = Figure().add_subplot()
-    >>> add_curves(axes, xr.DataArray([[[1, 0.4, 0]]], dims=("slope", "noise", "layer")))
-    >>> len(axes.collections)
-    1
-    """
-    curves = curves.transpose("slope", "noise", "layer")
-    across = np.linspace(-0.38, 0.38, curves.sizes["layer"])
-    lines = [
-        np.column_stack([column + across, row + 0.36 - 0.72 * curve])
-        for row, cells in enumerate(curves.values)
-        for column, curve in enumerate(cells)
-        if np.isfinite(curve).all()
-    ]
-    axes.add_collection(LineCollection(lines, **style), autolim=False)
-
-
-def _add_contours(axes: Axes, convexity: np.ndarray, colour: str) -> None:
-    """Draw the equiseparated line and the edges of its regime, where they cross the diagram."""
-    if min(convexity.shape) < 2:
-        return
-    for level, style in REGIME_LINES:
-        if np.nanmin(convexity) < level < np.nanmax(convexity):
-            axes.contour(convexity, [level], colors=colour, linestyles=style, linewidths=1.6)
 
 
 def _floor(accuracy: xr.DataArray, reach: float = 12) -> float:

@@ -8,10 +8,9 @@ import numpy as np
 import xarray as xr
 from matplotlib.figure import Figure
 
-from sbt_book.common.noise_axes import NOISES, in_order
-from sbt_utils.drawing import COLOURS, STYLE, panels, shade_equiseparated
-
-MARKERS = "osD^vP"
+from sbt_book.common.noise_axes import MARKERS, NOISES, in_order
+from sbt_book.common.panels import panels, shade_equiseparated
+from sbt_utils.drawing import COLOURS, STYLE
 
 
 def convexity_against_noise(summaries: Mapping[str, xr.Dataset]) -> Figure:
@@ -20,7 +19,7 @@ def convexity_against_noise(summaries: Mapping[str, xr.Dataset]) -> Figure:
     Parameters
     ----------
     summaries : mapping of str to xarray.Dataset
-        From `sbt_book.common.diagrams.cell_summary`, by source of noise, a key of
+        From `sbt_book.phase_diagram.summaries.cell_summary`, by source of noise, a key of
         `sbt_book.common.noise_axes.NOISES`.
 
     Returns
@@ -64,7 +63,7 @@ def shape_family(summaries: Mapping[str, xr.Dataset], layers: tuple[int, int] = 
     Parameters
     ----------
     summaries : mapping of str to xarray.Dataset
-        From `sbt_book.common.diagrams.cell_summary`, by source of noise, a key of
+        From `sbt_book.phase_diagram.summaries.cell_summary`, by source of noise, a key of
         `sbt_book.common.noise_axes.NOISES`.
     layers : tuple of int
         Two inner layers.
@@ -105,7 +104,7 @@ def accuracy_against_convexity(summaries: Mapping[str, xr.Dataset], reach: float
     Parameters
     ----------
     summaries : mapping of str to xarray.Dataset
-        From `sbt_book.common.diagrams.cell_summary`, by source of noise, a key of
+        From `sbt_book.phase_diagram.summaries.cell_summary`, by source of noise, a key of
         `sbt_book.common.noise_axes.NOISES`.
     reach : float
         Percentage points shown below the best cell.

@@ -7,8 +7,9 @@ import numpy as np
 import pandas as pd
 import xarray as xr
 
-from sbt_book.common.diagrams import scaled_curves
-from sbt_utils.results import RESULTS
+from sbt_book.common.committed import RESULTS
+from sbt_book.common.selections import scaled_curves
+from sbt_book.common.statistics import rank_correlation
 
 
 def published_diagram(axis: str) -> xr.Dataset:
@@ -194,32 +195,3 @@ def agreement_table(
             "rank correlation": rank_correlation(cells.accuracy, cells.accuracy_published),
         }
     return pd.DataFrame(rows).T
-
-
-def rank_correlation(first: xr.DataArray, second: xr.DataArray) -> float:
-    """Return Spearman's rank correlation of two quantities over the same cells.
-
-    Parameters
-    ----------
-    first, second : xarray.DataArray
-        Of the same dimensions, in any order; cells where either is nan are left out.
-
-    Returns
-    -------
-    float
-        Pearson's correlation of the ranks, equal values sharing their mean rank: 1 if both put the
-        cells in the same order, nan if one of them is the same everywhere.
-
-    Examples
-    --------
-    >>> accuracy = xr.DataArray([89.0, 93.0, 92.0], dims="noise")
-    >>> rank_correlation(accuracy, accuracy**2)
-    1.0
-    """
-    first, second = xr.broadcast(*xr.align(first, second, join="inner"))
-    second = second.transpose(*first.dims)
-    both = pd.DataFrame({"first": first.values.ravel(), "second": second.values.ravel()}).dropna()
-    ranks = both.rank()
-    if (ranks.nunique() < 2).any():
-        return float("nan")
-    return float(ranks["first"].corr(ranks["second"]))

@@ -7,8 +7,8 @@ from dataclasses import asdict
 import numpy as np
 import xarray as xr
 
-from sbt_utils.measuring.separation import curve_statistics
-from sbt_utils.mechanics.hand import quick_and_jerky
+from sbt_utils.measuring.curves import curve_statistics
+from sbt_utils.mechanics.pulls import quick_and_jerky
 from sbt_utils.mechanics.ruler import FoldingRuler, ImpossiblePull
 
 

@@ -8,8 +8,9 @@ import numpy as np
 import xarray as xr
 from matplotlib.figure import Figure
 
-from sbt_book.ruler.film import RulerPicture, bounding_box, frame_at_rest
-from sbt_utils.drawing import COLOURS, STYLE, draw_curve, panels, shade_equiseparated
+from sbt_book.common.panels import panels, shade_equiseparated
+from sbt_book.ruler.pull_film import RulerPicture, bounding_box, frame_at_rest
+from sbt_utils.drawing import COLOURS, STYLE, draw_curve
 from sbt_utils.mechanics.ruler import GRAVITY, Motion
 
 MARKERS = "osD^vP"

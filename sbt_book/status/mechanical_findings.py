@@ -8,14 +8,14 @@ import numpy as np
 import xarray as xr
 
 from sbt_book.chain.diagram_matching import fit_diagram
-from sbt_book.common.diagrams import convexity
+from sbt_book.common.selections import convexity
 from sbt_book.in_time.switching import drawn_on, in_turn
 from sbt_book.status.verdicts import LIMITS, Finding
-from sbt_utils.measuring.separation import REGIME_TOLERANCE, LoadCurve
+from sbt_utils.measuring.curves import REGIME_TOLERANCE, LoadCurve
 from sbt_utils.mechanics.chain import SpringBlockChain
-from sbt_utils.mechanics.hand import quick_and_jerky, slow_and_steady
 from sbt_utils.mechanics.matching import fit_chain
-from sbt_utils.mechanics.mechanical_diagram import DURATION, SECOND_ORDER
+from sbt_utils.mechanics.published_chains import DURATION, SECOND_ORDER
+from sbt_utils.mechanics.pulls import quick_and_jerky, slow_and_steady
 from sbt_utils.mechanics.ruler import FoldingRuler
 
 
@@ -72,7 +72,7 @@ def chain_findings(seeds: Sequence[int]) -> list[Finding]:
     return findings
 
 
-def mechanical_findings(mechanical: xr.DataArray, networks: xr.Dataset) -> list[Finding]:
+def chain_diagram_findings(mechanical: xr.DataArray, networks: xr.Dataset) -> list[Finding]:
     """Test what the paper states of the chain's phase diagram, alone and beside the networks'.
 
     Parameters
@@ -90,10 +90,11 @@ def mechanical_findings(mechanical: xr.DataArray, networks: xr.Dataset) -> list[
 
     Examples
     --------
-    >>> from sbt_utils.results import RESULTS, load
+    >>> from sbt_book.common.committed import RESULTS
+    >>> from sbt_utils.results import load
     >>> cells = load(RESULTS / "spring_block.nc").separation.astype("float64")
     >>> cells = cells.sel(order="second", shaking="common", friction_left=0.15, drop=True)
-    >>> mechanical_findings(cells, load(RESULTS / "dropout.nc"))[2].ours
+    >>> chain_diagram_findings(cells, load(RESULTS / "dropout.nc"))[2].ours
     3
     """
     shape = convexity(mechanical)
@@ -189,7 +190,8 @@ def time_findings(separation: xr.DataArray, seeds: Sequence[int]) -> list[Findin
 
     Examples
     --------
-    >>> from sbt_utils.results import RESULTS, load
+    >>> from sbt_book.common.committed import RESULTS
+    >>> from sbt_utils.results import load
     >>> networks = load(RESULTS / "training_in_time.nc").separation
     >>> [finding.verdict for finding in time_findings(networks, range(2))]
     ['reproduced', 'differs', 'differs']

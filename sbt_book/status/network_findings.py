@@ -5,18 +5,15 @@ from typing import Any
 
 import xarray as xr
 
-from sbt_book.common.diagrams import cell_summary, convexity
 from sbt_book.common.noise_axes import NOISES, in_order, level_name
+from sbt_book.common.selections import convexity
+from sbt_book.common.statistics import rank_correlation
 from sbt_book.generalisation.correlations import networks_of
 from sbt_book.generalisation.level_choice import straightest_and_best
-from sbt_book.phase_diagram.published import (
-    compare,
-    deviation_by_chance,
-    published_diagram,
-    rank_correlation,
-)
+from sbt_book.phase_diagram.published import compare, deviation_by_chance, published_diagram
+from sbt_book.phase_diagram.summaries import cell_summary
 from sbt_book.status.verdicts import DEVIATIONS, LIMITS, Finding
-from sbt_utils.measuring.separation import REGIME_TOLERANCE
+from sbt_utils.measuring.curves import REGIME_TOLERANCE
 
 
 def law_findings(law: xr.Dataset) -> list[Finding]:
@@ -36,7 +33,8 @@ def law_findings(law: xr.Dataset) -> list[Finding]:
 
     Examples
     --------
-    >>> from sbt_utils.results import RESULTS, load
+    >>> from sbt_book.common.committed import RESULTS
+    >>> from sbt_utils.results import load
     >>> law_findings(load(RESULTS / "law.nc"))[0].verdict
     'reproduced'
     """
@@ -76,7 +74,8 @@ def statement_findings(source: str, diagram: xr.Dataset) -> list[Finding]:
 
     Examples
     --------
-    >>> from sbt_utils.results import RESULTS, load
+    >>> from sbt_book.common.committed import RESULTS
+    >>> from sbt_utils.results import load
     >>> findings = statement_findings("data_noise", load(RESULTS / "data_noise.nc"))
     >>> [finding.verdict for finding in findings[2:4]]
     ['reproduced', 'reproduced']
@@ -138,7 +137,8 @@ def convolutional_findings(cnn: xr.Dataset) -> list[Finding]:
 
     Examples
     --------
-    >>> from sbt_utils.results import RESULTS, load
+    >>> from sbt_book.common.committed import RESULTS
+    >>> from sbt_utils.results import load
     >>> len(convolutional_findings(load(RESULTS / "cnn_dropout.nc")))
     2
     """
@@ -185,7 +185,8 @@ def published_findings(source: str, diagram: xr.Dataset) -> list[Finding]:
 
     Examples
     --------
-    >>> from sbt_utils.results import RESULTS, load
+    >>> from sbt_book.common.committed import RESULTS
+    >>> from sbt_utils.results import load
     >>> published_findings("dropout", load(RESULTS / "dropout.nc"))[0].verdict
     'reproduced'
     """

@@ -213,7 +213,7 @@ def provenance(paths: Iterable[Path]) -> pd.DataFrame:
 
     Examples
     --------
-    >>> from sbt_utils.results import RESULTS
+    >>> from sbt_book.common.committed import RESULTS
     >>> provenance([RESULTS / "dropout.nc"])["device"].item()
     'cpu'
     """

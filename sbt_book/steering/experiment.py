@@ -13,9 +13,9 @@ import xarray as xr
 from torch import nn
 from tqdm.auto import tqdm
 
-from sbt_book.common.diagrams import convexity
+from sbt_book.common.selections import convexity
 from sbt_book.steering.tables import join
-from sbt_utils.data.datasets import Dataset, load
+from sbt_utils.data.datasets import Dataset, load_data
 from sbt_utils.measuring.evaluation import accuracy, evaluate
 from sbt_utils.training.controllers import Controller, DropoutController, Schedule
 from sbt_utils.training.networks import CNN, MLP
@@ -108,7 +108,7 @@ def problem(architecture: str, data: str | Dataset) -> Problem:
         or a small CNN (5 hidden layers of 6 channels), 800 images in batches of 50 for 40 epochs
         at 2e-3.
     data : str or Dataset
-        A name for `sbt_utils.data.datasets.load`; or data with `VALIDATION` more training images than
+        A name for `sbt_utils.data.datasets.load_data`; or data with `VALIDATION` more training images than
         the architecture trains on.
 
     Returns
@@ -129,7 +129,7 @@ def problem(architecture: str, data: str | Dataset) -> Problem:
         raise ValueError(f"architecture={architecture!r}: choose one of {', '.join(IMAGES)}")
     images = IMAGES[architecture]
     if isinstance(data, str):
-        data = load(data, train=images + VALIDATION)
+        data = load_data(data, train=images + VALIDATION)
     channels, size, _ = data.train_images.shape[1:]
     if architecture == "MLP":
         return Problem(MLP(channels * size**2), data, images, epochs=100)

@@ -9,8 +9,9 @@ import xarray as xr
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from sbt_book.common.panels import panels, shade_equiseparated
 from sbt_book.steering.tables import best_fixed
-from sbt_utils.drawing import COLOURS, STYLE, panels, shade_equiseparated
+from sbt_utils.drawing import COLOURS, STYLE
 
 MARKERS = "osD^vP"
 

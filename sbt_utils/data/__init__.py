@@ -1,1 +1,11 @@
-""""""
+"""Labelled images: embedded, downloaded or generated."""
+
+from sbt_utils.lazily import exports
+
+__getattr__, __dir__, __all__ = exports(
+    __name__,
+    {
+        "datasets": "NAMES Dataset load_data",
+        "downloads": "DatasetError",
+    },
+)

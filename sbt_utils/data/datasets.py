@@ -28,7 +28,7 @@ import torch
 
 from sbt_utils.data.downloads import REMOTES, DatasetError, Pools, fetch, sha256
 
-__all__ = ["NAMES", "Dataset", "DatasetError", "load"]
+__all__ = ["NAMES", "Dataset", "DatasetError", "load_data"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -58,7 +58,7 @@ class Dataset:
     source: str
 
 
-def load(
+def load_data(
     name: str = "mnist", train: int = 2560, test: int | None = None, size: int = 10, seed: int = 0
 ) -> Dataset:
     r"""Load a data set by name.
@@ -109,10 +109,10 @@ def load(
 
     Examples
     --------
-    >>> data = load("mnist", train=100, test=50)
+    >>> data = load_data("mnist", train=100, test=50)
     >>> data.train_images.shape, data.test_labels.shape
     (torch.Size([100, 1, 10, 10]), torch.Size([50]))
-    >>> load("gaussian_mixture", train=20, test=10, size=4).train_labels[:12]
+    >>> load_data("gaussian_mixture", train=20, test=10, size=4).train_labels[:12]
     tensor([0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 0, 1])
     """
     if name not in _LOADERS:

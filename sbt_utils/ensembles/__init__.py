@@ -1,1 +1,11 @@
-""""""
+"""Many networks as one stack: layers, noise and the compiled step."""
+
+from sbt_utils.lazily import exports
+
+__getattr__, __dir__, __all__ = exports(
+    __name__,
+    {
+        "ensemble": "Ensemble State initial_state member_network",
+        "noise": "draw_keys permutations seed_words standard_normal uniform",
+    },
+)

@@ -18,7 +18,7 @@ import torch
 from numba import njit
 from torch import Tensor, nn
 
-from sbt_utils.ensembles.noise import fill_keep_mask
+from sbt_utils.ensembles.noise import _MIX32
 from sbt_utils.ensembles.stacked_layers import Call, Layer, check_flat, feature_maps, rows, whole
 
 # Rows of activations handled together: few, to stay in the nearest cache beside their mask; even,
@@ -263,3 +263,41 @@ def _draw(noise, m, start, mask):  # type: ignore[no-untyped-def]
     keys, limits, scales = noise
     if len(keys):
         fill_keep_mask(keys[m], limits[m], scales[m], start, mask)
+
+
+@njit(nogil=True, cache=True, error_model="numpy")
+def fill_keep_mask(key, limit, scale, start, out):  # type: ignore[no-untyped-def]
+    """Write a part of one member's `keep_mask`, from within compiled code on a CPU.
+
+    Parameters
+    ----------
+    key, limit, scale : int32, int16, floating point
+        The member's entries of what `keep_mask` takes.
+    start : int
+        Position of the first unit, even.
+    out : ndarray, shape (count,), floating point
+        Written.
+
+    Examples
+    --------
+    >>> keys = draw_keys(seed_words(0)[1:], [0], 1)[:, 0, 0]
+    >>> limits = dropout_limits(torch.tensor([0.0]))
+    >>> out = np.empty(3, np.float32)
+    >>> fill_keep_mask(keys.numpy()[0], *(each.numpy()[0, 0] for each in limits), 4, out)
+    >>> out
+    array([1., 1., 1.], dtype=float32)
+    """
+    words = np.empty((len(out) + 1) // 2, np.uint32)
+    for i in range(len(words)):
+        counter = _mix32_word(np.uint32(start // 2 + i))
+        words[i] = _mix32_word(np.uint32(counter + np.uint32(key)))
+    halves = words.view(np.int16)
+    for i in range(len(out)):
+        out[i] = -scale if (halves[i] >> 1) < limit else np.float32(0)
+
+
+@njit(nogil=True, cache=True, error_model="numpy")
+def _mix32_word(x):  # type: ignore[no-untyped-def]
+    for shift, multiplier in _MIX32:
+        x = np.uint32((x ^ (x >> np.uint32(shift))) * np.uint32(multiplier))
+    return np.uint32(x ^ (x >> np.uint32(16)))

@@ -12,7 +12,6 @@ from collections.abc import Sequence
 
 import numpy as np
 import torch
-from numba import njit
 
 # SplitMix64 (Steele, Lea & Flood 2014) mixes keys; the 32-bit multipliers and shifts of the array
 # hash are Wellons' "lowbias32", found by search to have an avalanche bias near the optimum.
@@ -170,37 +169,6 @@ def keep_mask(
     return out.copy_(halves[:, : out.shape[1]]).mul_(scale)
 
 
-@njit(nogil=True, cache=True, error_model="numpy")
-def fill_keep_mask(key, limit, scale, start, out):  # type: ignore[no-untyped-def]
-    """Write a part of one member's `keep_mask`, from within compiled code on a CPU.
-
-    Parameters
-    ----------
-    key, limit, scale : int32, int16, floating point
-        The member's entries of what `keep_mask` takes.
-    start : int
-        Position of the first unit, even.
-    out : ndarray, shape (count,), floating point
-        Written.
-
-    Examples
-    --------
-    >>> keys = draw_keys(seed_words(0)[1:], [0], 1)[:, 0, 0]
-    >>> limits = dropout_limits(torch.tensor([0.0]))
-    >>> out = np.empty(3, np.float32)
-    >>> fill_keep_mask(keys.numpy()[0], *(each.numpy()[0, 0] for each in limits), 4, out)
-    >>> out
-    array([1., 1., 1.], dtype=float32)
-    """
-    words = np.empty((len(out) + 1) // 2, np.uint32)
-    for i in range(len(words)):
-        counter = _mix32_word(np.uint32(start // 2 + i))
-        words[i] = _mix32_word(np.uint32(counter + np.uint32(key)))
-    halves = words.view(np.int16)
-    for i in range(len(out)):
-        out[i] = -scale if (halves[i] >> 1) < limit else np.float32(0)
-
-
 def standard_normal(keys: torch.Tensor, count: int) -> torch.Tensor:
     """Return `count` standard normal numbers for each pair of keys (Box & Muller 1958).
 
@@ -297,13 +265,6 @@ def _mix32(x: torch.Tensor, scratch: torch.Tensor) -> torch.Tensor:
     torch.bitwise_right_shift(x, 16, out=scratch)
     x ^= scratch.bitwise_and_(0xFFFF)
     return x
-
-
-@njit(nogil=True, cache=True, error_model="numpy")
-def _mix32_word(x):  # type: ignore[no-untyped-def]
-    for shift, multiplier in _MIX32:
-        x = np.uint32((x ^ (x >> np.uint32(shift))) * np.uint32(multiplier))
-    return np.uint32(x ^ (x >> np.uint32(16)))
 
 
 def _mix64(z: np.ndarray) -> np.ndarray:

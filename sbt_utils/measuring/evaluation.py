@@ -43,9 +43,9 @@ def evaluate(
 
     Examples
     --------
-    >>> from sbt_utils.data.datasets import load
+    >>> from sbt_utils.data.datasets import load_data
     >>> from sbt_utils.training.networks import MLP
-    >>> digits = load("mnist", train=100)
+    >>> digits = load_data("mnist", train=100)
     >>> evaluate([MLP()], digits.train_images, digits.train_labels).separation.shape
     (1, 8)
     """

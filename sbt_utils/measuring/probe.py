@@ -18,9 +18,10 @@ from numpy.typing import ArrayLike
 from torch import nn
 
 from sbt_utils.measuring.batches import check_model, in_batches, on_model
+from sbt_utils.measuring.curves import LoadCurve
 from sbt_utils.measuring.layer_choice import Layers, choose
 from sbt_utils.measuring.scatter import Array, ProjectedScatter, ScatterStatistics
-from sbt_utils.measuring.separation import LoadCurve, check_measure
+from sbt_utils.measuring.separation import check_measure
 
 Pool = Callable[[torch.Tensor], torch.Tensor]
 """What to measure of a layer's features, such as ``lambda h: h[:, 0]`` for a class token."""

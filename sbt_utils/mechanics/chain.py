@@ -8,12 +8,13 @@ A wall holds the chain at x_0 = 0; its other end is held at y, or drawn by a for
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 import numpy as np
 
-from sbt_utils.mechanics.chain_steps import Forces
-from sbt_utils.mechanics.trajectories import Seed, Trajectory, simulate
+from sbt_utils.mechanics.chain_steps import Forces, langevin_steps, overdamped_steps
+from sbt_utils.mechanics.trajectories import Trajectory
 
 
 @dataclass(frozen=True)
@@ -253,7 +254,7 @@ class SpringBlockChain:
         ------
         ValueError
             If the mass is zero, the step is not positive or too large to be stable
-            (`sbt_utils.mechanics.trajectories.largest_step`), the duration is shorter than a step, or the
+            (`sbt_utils.mechanics.chain.largest_step`), the duration is shorter than a step, or the
             noise drives the blocks out of all bounds.
 
         Notes
@@ -319,3 +320,173 @@ def _check_number(name: str, value: object, least: float = -np.inf) -> None:
     if not np.isfinite(value) or value < least:
         at_least = f" of at least {least:g}" if np.isfinite(least) else ""
         raise ValueError(f"{name}={value}: give a finite number{at_least}")
+
+
+Seed = int | Sequence[int]
+"""What `numpy.random.default_rng` takes: an integer, or several."""
+
+
+# Random numbers drawn at a time: memory is set by what is kept, not by the number of steps.
+_DRAWN_AT_ONCE = 2**16
+
+
+def end_at(chain: SpringBlockChain, times: np.ndarray) -> np.ndarray:
+    """Return the position of the held end.
+
+    Parameters
+    ----------
+    chain : SpringBlockChain
+        With a held end.
+    times : ndarray
+        When.
+
+    Returns
+    -------
+    ndarray
+        As `times`.
+
+    Examples
+    --------
+    >>> end_at(SpringBlockChain(end=[(0, 0.0), (10, 1.0)]), np.array([5, 20]))
+    array([0.5, 1. ])
+    """
+    if not isinstance(chain.end, tuple):
+        return np.full(np.shape(times), float(chain.end))  # type: ignore[arg-type]
+    return np.interp(times, *np.transpose(chain.end))
+
+
+def largest_step(chain: SpringBlockChain, overdamped: bool = False) -> float:
+    r"""Return the largest stable time step.
+
+    Parameters
+    ----------
+    chain : SpringBlockChain
+        To simulate.
+    overdamped : bool
+        In first order; else in second.
+
+    Returns
+    -------
+    float
+        With κ the largest eigenvalue of the stiffness: 2 / κ in first order, and
+        :math:`(\gamma + \sqrt{\gamma^2 + 4 m \kappa}) / \kappa` in second order, where
+        :math:`\kappa\,dt^2 < 4 m + 2 \gamma\,dt` keeps both roots of
+        :math:`z^2 - (1 + r - r \kappa\,dt^2 / m) z + r`, :math:`r = 1 / (1 + \gamma dt / m)`,
+        within the unit circle.
+
+    Examples
+    --------
+    >>> round(largest_step(SpringBlockChain(blocks=1, spring_constant=1, damping=0)), 6)
+    1.414214
+    """
+    # Of the tridiagonal matrix in closed form.
+    angle = np.pi / (2 * chain.blocks + (2 if chain.force is None else 1))
+    stiffest = 4 * chain.spring_constant * float(np.cos(angle)) ** 2
+    if overdamped:
+        return 2 / stiffest
+    root = np.sqrt(chain.damping**2 + 4 * chain.mass * stiffest)
+    return float((chain.damping + root) / stiffest)
+
+
+def simulate(
+    chain: SpringBlockChain,
+    duration: float,
+    dt: float,
+    seed: Seed,
+    seeds: Iterable[Seed] | None,
+    every: int,
+    start: Trajectory | None,
+    overdamped: bool,
+) -> Trajectory:
+    """Integrate a chain: what `SpringBlockChain.simulate` and `simulate_overdamped` call."""
+    for name, value in (("duration", duration), ("dt", dt)):
+        if isinstance(value, bool) or not isinstance(value, int | float | np.number):
+            raise TypeError(f"{name}={value!r}: give a number")
+    largest = largest_step(chain, overdamped)
+    if not 0 < dt < largest:
+        raise ValueError(f"dt={dt}: give a step above 0 and below {largest:.6g}, the stable ones")
+    if not overdamped and chain.mass == 0:
+        raise ValueError("mass=0: the second order needs a mass; take simulate_overdamped instead")
+    if not 0.5 < duration / dt < 1e15:
+        raise ValueError(f"duration={duration}: give at least one step, dt={dt}, and up to 1e15")
+    if isinstance(every, bool) or not isinstance(every, int | np.integer) or every < 1:
+        raise ValueError(f"every={every!r}: give an integer of at least 1")
+    members = [seed] if seeds is None else list(seeds)
+    if not members:
+        raise ValueError("seeds: there are none; give at least one")
+    states, before = _initial(chain, start, len(members), overdamped)
+    steps, first = round(duration / dt), round(before / dt)
+    if start is not None:  # not the noise of the first steps again
+        members = [[*np.atleast_1d(member).tolist(), first] for member in members]
+
+    def one(member: Seed, state: np.ndarray) -> np.ndarray:
+        return _integrate(chain, state, np.random.default_rng(member), steps, dt, every, before)
+
+    with ThreadPoolExecutor() as pool:
+        kept = np.stack(list(pool.map(one, members, states)))
+    if not np.isfinite(kept).all():
+        raise ValueError(
+            f"noise={chain.noise}: the blocks were driven out of all bounds; give less noise"
+        )
+    if seeds is None:
+        kept = kept[0]
+    done = np.append(np.arange(0, steps, every), steps)
+    times, positions = before + dt * done, kept[..., 0, :, :]
+    if chain.force is None:
+        ends = end_at(chain, times)
+    else:
+        ends = positions[..., -1] + chain.force / chain.spring_constant
+    return Trajectory(times, positions, ends, None if overdamped else kept[..., 1, :, :])
+
+
+def _initial(
+    chain: SpringBlockChain, start: Trajectory | None, count: int, overdamped: bool
+) -> tuple[np.ndarray, float]:
+    """Return the initial positions and velocities, shape (seeds, 1 or 2, L), and the time."""
+    kinds = 1 if overdamped else 2
+    states = np.zeros((count, kinds, chain.blocks))
+    if start is None:
+        return states, 0.0
+    last = start.positions[..., -1, :]
+    if last.shape[-1] != chain.blocks:
+        raise ValueError(f"start: {last.shape[-1]} blocks for a chain of {chain.blocks}")
+    if last.ndim == 2 and len(last) != count:
+        raise ValueError(f"start: {len(last)} trajectories for {count} seeds; give as many seeds")
+    states[:, 0] = last
+    if not overdamped and start.velocities is not None:
+        states[:, 1] = start.velocities[..., -1, :]
+    return states, float(start.times[-1])
+
+
+def _integrate(
+    chain: SpringBlockChain,
+    state: np.ndarray,
+    rng: np.random.Generator,
+    steps: int,
+    dt: float,
+    every: int,
+    before: float,
+) -> np.ndarray:
+    """Return the kept states of one trajectory, shape (1 or 2, kept, L)."""
+    kept = np.empty((len(state), -(-steps // every) + 1, chain.blocks))
+    kept[:, 0] = state
+    forces, spring = chain.acting, chain.spring_constant
+    advance = langevin_steps if len(state) == 2 else overdamped_steps
+    # In second order the noise is white: what it transfers in a step grows as the root of dt.
+    scale = chain.amplitude * (np.sqrt(dt) if len(state) == 2 else 1.0)
+    columns = 1 if chain.common_noise else chain.blocks
+    at_once = max(1, _DRAWN_AT_ONCE // columns)
+    for done in range(0, steps, at_once):
+        count = min(at_once, steps - done)
+        times = before + dt * np.arange(done, done + count)
+        kicks = rng.standard_normal((count, columns))
+        with np.errstate(over="ignore"):  # reported when the trajectory is whole
+            kicks *= scale * np.exp(-chain.noise_decay * times)[:, None]
+        pulls = (
+            np.full(count, chain.force)
+            if chain.force is not None
+            else spring * end_at(chain, times)
+        )
+        advance(state, forces, pulls, kicks, dt, done, every, kept)
+    kept[:, -1] = state
+    return kept

@@ -11,9 +11,9 @@ import numpy as np
 from scipy.optimize import least_squares
 from scipy.stats import f as fisher
 
-from sbt_utils.measuring.separation import LoadCurve, scaled
+from sbt_utils.measuring.curves import LoadCurve, scaled
 from sbt_utils.mechanics.chain import SpringBlockChain
-from sbt_utils.mechanics.mechanical_diagram import (
+from sbt_utils.mechanics.published_chains import (
     DURATION,
     SECOND_ORDER,
     in_units,

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from sbt_utils.measuring.separation import LoadCurve
+from sbt_utils.measuring.curves import LoadCurve
 from sbt_utils.mechanics.hand import Hand
 from sbt_utils.mechanics.linkage import advance
 

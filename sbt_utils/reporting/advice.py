@@ -11,8 +11,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from sbt_utils.measuring.loads import decimal, interval, load_draws, percent, shares
-from sbt_utils.measuring.separation import REGIME_TOLERANCE, LoadCurve
+from sbt_utils.measuring.curves import REGIME_TOLERANCE, LoadCurve, interval, load_draws, shares
 
 OVERLOADED = 2.0
 """A layer is overloaded from this many times an even share of the fall on.
@@ -236,3 +235,43 @@ def _of_layers(
         threshold += f"; {compared}"
     evidence = f"loads {'; '.join(parts)}; an even share is {1 / len(states):.0%} ({threshold})"
     return Advice(state, text.format(", ".join(names)), evidence, basis, tuple(names))
+
+
+def decimal(value: float, digits: int = 2) -> str:
+    """Return a number as text, without a minus before a zero.
+
+    Parameters
+    ----------
+    value : float
+    digits : int
+        After the point.
+
+    Returns
+    -------
+    str
+
+    Examples
+    --------
+    >>> decimal(-1e-9), decimal(-0.125, 3)
+    ('0.00', '-0.125')
+    """
+    return f"{round(value, digits) + 0.0:.{digits}f}"
+
+
+def percent(value: float) -> str:
+    """Return a fraction as text, in whole per cent and without a minus before a zero.
+
+    Parameters
+    ----------
+    value : float
+
+    Returns
+    -------
+    str
+
+    Examples
+    --------
+    >>> percent(-1e-9), percent(0.5)
+    ('0%', '50%')
+    """
+    return f"{round(value, 2) + 0.0:.0%}"

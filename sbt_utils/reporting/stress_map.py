@@ -15,12 +15,11 @@ import pandas as pd
 from torch import nn
 
 from sbt_utils.measuring.batches import arrays_or_loader, check_model
+from sbt_utils.measuring.curves import LoadCurve, interval, load_draws, shares
 from sbt_utils.measuring.layer_choice import Layers, choose
-from sbt_utils.measuring.loads import decimal, interval, load_draws, percent, shares
 from sbt_utils.measuring.probe import Pool, layer_scatter, naming
 from sbt_utils.measuring.scatter import Array
-from sbt_utils.measuring.separation import LoadCurve
-from sbt_utils.reporting.advice import Advice, advise, layer_states
+from sbt_utils.reporting.advice import Advice, advise, decimal, layer_states, percent
 from sbt_utils.reporting.bootstrap import SampledScatter, bootstrap
 
 Images = tuple[Array, Array] | Iterable[tuple[Any, Any]]
@@ -186,7 +185,7 @@ def report(
     -------
     StressMap
         Print it, or take its ``table``, ``advice`` or ``to_json()``;
-        `sbt_utils.stress_figures.stress_map` draws it.
+        `sbt_utils.drawing.stress_map` draws it.
 
     Raises
     ------
@@ -200,9 +199,9 @@ def report(
 
     Examples
     --------
-    >>> from sbt_utils.data.datasets import load
+    >>> from sbt_utils.data.datasets import load_data
     >>> from sbt_utils.training.networks import MLP
-    >>> data = load("mnist", train=500, test=500)
+    >>> data = load_data("mnist", train=500, test=500)
     >>> train, test = (data.train_images, data.train_labels), (data.test_images, data.test_labels)
     >>> report(MLP().eval(), train, test).table.layer.tolist()[:2]
     ['activation1', 'activation2']

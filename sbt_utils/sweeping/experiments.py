@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from sbt_utils.training.descent import OPTIMIZERS
-from sbt_utils.training.settings import RANGES, at_profile, check_range
+from sbt_utils.training.settings import RANGES, check_range
 
 Level = float | int | str
 """A value of one parameter."""
@@ -40,7 +40,7 @@ class Experiment:
     seeds : int
         Networks for each cell.
     dataset : str
-        A name that `sbt_utils.data.datasets.load` knows.
+        A name that `sbt_utils.data.datasets.load_data` knows.
     train : int
         Training images, the same for all networks.
     test : int, optional
@@ -251,12 +251,14 @@ def published(experiment: str, profile: str = "paper", **settings: Any) -> Exper
     levels = _FEW[experiment]
     few = {experiment: levels, "negative_slope": (0.0, 0.4, 1.0)}
     ends = {experiment: (levels[0], levels[-1]), "negative_slope": (0.0, 1.0)}
-    chosen: Experiment = at_profile(
-        profile,
-        smoke=Experiment(ends, seeds=1, epochs=5),
-        quick=Experiment(few, seeds=2),
-        paper=Experiment({experiment: _NOISES[experiment], "negative_slope": SLOPES}),
-    )
+    sizes = {
+        "smoke": Experiment(ends, seeds=1, epochs=5),
+        "quick": Experiment(few, seeds=2),
+        "paper": Experiment({experiment: _NOISES[experiment], "negative_slope": SLOPES}),
+    }
+    if profile not in sizes:
+        raise ValueError(f"profile={profile!r}: choose one of {', '.join(sizes)}")
+    chosen = sizes[profile]
     if experiment == "learning_rate" and profile != "smoke":
         chosen = replace(chosen, epochs=200)
     return replace(chosen, **settings)

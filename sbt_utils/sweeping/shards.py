@@ -203,7 +203,9 @@ def data_of(experiment: Experiment) -> datasets.Dataset:
     if experiment.dataset not in datasets.NAMES:
         choices = ", ".join(datasets.NAMES)
         raise ValueError(f"dataset={experiment.dataset!r}: choose one of {choices}")
-    data = datasets.load(experiment.dataset, experiment.train, experiment.test, experiment.size)
+    data = datasets.load_data(
+        experiment.dataset, experiment.train, experiment.test, experiment.size
+    )
     sizes = experiment.axes.get("batch_size", [experiment.batch_size or experiment.train])
     check_batch_sizes(MLP(), experiment.train, np.array(sizes))
     return data

@@ -105,7 +105,7 @@ class DropoutController:
         Parameters
         ----------
         convexity : float
-            Of a load curve (`sbt_utils.measuring.separation.LoadCurve.convexity`); may be nan.
+            Of a load curve (`sbt_utils.measuring.curves.LoadCurve.convexity`); may be nan.
 
         Returns
         -------

@@ -28,12 +28,12 @@ class Readings:
 
     Examples
     --------
-    >>> from sbt_utils.data.datasets import load
+    >>> from sbt_utils.data.datasets import load_data
     >>> from sbt_utils.training.networks import MLP
     >>> from sbt_utils.training.trainer import train
     >>> def halve(epoch, state, members):
     ...     return members | {"dropout": members["dropout"] / 2}
-    >>> digits = load("mnist", train=100)
+    >>> digits = load_data("mnist", train=100)
     >>> trained = train(MLP(width=10), digits.train_images, digits.train_labels, dropout=0.2,
     ...                 epochs=3, readings=Readings((1, 2), halve), progress=False)
     >>> trained.history.dropout.item()

@@ -9,9 +9,9 @@ import xarray as xr
 from torch import Tensor, nn
 
 from sbt_utils.ensembles.ensemble import State, member_network
+from sbt_utils.measuring.curves import curve_statistics
 from sbt_utils.measuring.evaluation import accuracy, separation_or_nan
 from sbt_utils.measuring.layer_choice import Layers
-from sbt_utils.measuring.separation import curve_statistics
 from sbt_utils.training.controllers import Controller
 from sbt_utils.training.readings import Readings
 from sbt_utils.training.settings import Members, check_range
@@ -104,9 +104,9 @@ def steer(
     Examples
     --------
     >>> from sbt_utils.training.controllers import DropoutController
-    >>> from sbt_utils.data.datasets import load
+    >>> from sbt_utils.data.datasets import load_data
     >>> from sbt_utils.training.networks import MLP
-    >>> digits = load("mnist", train=300)
+    >>> digits = load_data("mnist", train=300)
     >>> steered = steer(MLP(width=20), digits.train_images, digits.train_labels, seeds=range(3),
     ...                 controllers=DropoutController(), epochs=4, every=2, progress=False)
     >>> dict(steered.history.dropout.sizes)

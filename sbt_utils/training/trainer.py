@@ -164,9 +164,9 @@ def train(
 
     Examples
     --------
-    >>> from sbt_utils.data.datasets import load
+    >>> from sbt_utils.data.datasets import load_data
     >>> from sbt_utils.training.networks import MLP
-    >>> digits = load("mnist", train=100)
+    >>> digits = load_data("mnist", train=100)
     >>> trained = train(MLP(hidden_layers=2), digits.train_images, digits.train_labels,
     ...                 seeds=range(3), dropout=[0.0, 0.1, 0.2], epochs=2, progress=False)
     >>> trained.history.loss.shape

@@ -7,7 +7,7 @@ from serving import DESKTOP, HTML, PHONE, VENDORED, expect, visit, watched
 
 from sbt_book.live.chain import ChainExplorable
 from sbt_book.live.phase_diagram import PhaseDiagramExplorable
-from sbt_utils.mechanics.hand import slow_and_steady
+from sbt_utils.mechanics.pulls import slow_and_steady
 from sbt_utils.mechanics.ruler import FoldingRuler
 
 if not VENDORED:

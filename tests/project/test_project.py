@@ -10,8 +10,9 @@ from packaging.requirements import Requirement
 from packaging.specifiers import SpecifierSet
 from packaging.utils import canonicalize_name
 
+from sbt_book.common.committed import RESULTS
 from sbt_book.phase_diagram.published import agreement_table, compare, published_diagram
-from sbt_utils.results import RESULTS, load
+from sbt_utils.results import load
 from sbt_utils.sweeping.experiments import PHASE_DIAGRAMS
 
 ROOT = Path(__file__).parents[2]

@@ -8,15 +8,10 @@ import xarray as xr
 from drawing import band, drawn, legend_of
 from matplotlib.colors import to_rgb
 
-from sbt_utils.drawing import (
-    COLOURS,
-    convexity_in_time,
-    curves_in_time,
-    digits,
-    feature_clouds,
-    load_curves,
-)
-from sbt_utils.measuring.separation import LoadCurve
+from sbt_book.in_time.figures import convexity_in_time
+from sbt_book.law.figures import curves_in_time, digits, feature_clouds
+from sbt_utils.drawing import COLOURS, load_curves
+from sbt_utils.measuring.curves import LoadCurve
 
 pytestmark = pytest.mark.usefixtures("matplotlib_untouched")
 

@@ -12,11 +12,11 @@ import pytest
 import torch
 
 from sbt_utils.__main__ import main
-from sbt_utils.data.datasets import load
+from sbt_utils.data.datasets import load_data
 from sbt_utils.measuring.evaluation import evaluate
 from sbt_utils.reporting.model_files import load_images, load_model
 from sbt_utils.reporting.stress_map import report
-from sbt_utils.results import load as load_results
+from sbt_utils.results import load_data as load_results
 from sbt_utils.sweeping.experiments import published
 from sbt_utils.training.networks import MLP
 from sbt_utils.training.trainer import train
@@ -82,7 +82,7 @@ def test_a_line_for_each_seed(capsys):
     header, *rows = out.splitlines()
     assert header.split() == ["layer", "0", "1", "2"]
     seeds = [row for row in rows if row.startswith("D, seed")]
-    digits = load("mnist", train=100, test=50)
+    digits = load_data("mnist", train=100, test=50)
     trained = train(
         MLP(width=10, hidden_layers=2),
         digits.train_images,
@@ -134,7 +134,7 @@ def test_json_equals_calling_the_library(tmp_path, capsys):
         "size": 6,
         "measure": "fuzziness",
     }
-    data = load("gaussian_mixture", train=100, test=50, size=6)
+    data = load_data("gaussian_mixture", train=100, test=50, size=6)
     for seed in range(2):
         trained = train(
             MLP(36, 10, 2, 10, negative_slope=0.2, dropout=0.12),
@@ -381,7 +381,7 @@ SMALL = {"width": 20, "hidden_layers": 3}
 def model_folder(tmp_path, monkeypatch):
     """Work in a folder with a saved model, training images and unseen ones."""
     monkeypatch.chdir(tmp_path)
-    data = load("mnist", train=300, test=200)
+    data = load_data("mnist", train=300, test=200)
     settings = {"epochs": 20, "learning_rate": 0.01, "progress": False}
     trained = train(MLP(**SMALL), data.train_images, data.train_labels, **settings)
     torch.save(next(iter(trained.networks)).state_dict(), "model.pt")

@@ -6,11 +6,12 @@ import xarray as xr
 from scipy.interpolate import RegularGridInterpolator
 
 from sbt_book.chain.diagram_matching import fit_cells, fit_diagram
-from sbt_book.common.diagrams import convexity
-from sbt_utils.measuring.separation import LoadCurve
+from sbt_book.common.committed import RESULTS
+from sbt_book.common.selections import convexity
+from sbt_utils.measuring.curves import LoadCurve
 from sbt_utils.mechanics.matching import fit_chain
-from sbt_utils.mechanics.mechanical_diagram import SECOND_ORDER, theory_diagram
-from sbt_utils.results import RESULTS, load
+from sbt_utils.mechanics.published_chains import SECOND_ORDER, theory_diagram
+from sbt_utils.results import load
 
 FRICTIONS, NOISES = np.linspace(0.0, 0.12, 11), np.geomspace(0.005, 0.3, 11)
 

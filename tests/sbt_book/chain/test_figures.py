@@ -8,10 +8,10 @@ from drawing import band, drawn
 from matplotlib.patches import Rectangle
 
 from sbt_book.chain.figures import chains_and_curves, drift_curves, mechanical_diagrams
-from sbt_book.common.diagrams import convexity
+from sbt_book.common.selections import convexity
 from sbt_utils.mechanics.chain import SpringBlockChain
 from sbt_utils.mechanics.chain_theory import drift
-from sbt_utils.mechanics.mechanical_diagram import SECOND_ORDER, relaxed_curve, theory_diagram
+from sbt_utils.mechanics.published_chains import SECOND_ORDER, relaxed_curve, theory_diagram
 
 pytestmark = pytest.mark.usefixtures("matplotlib_untouched")
 

@@ -7,14 +7,14 @@ import xarray as xr
 from drawing import drawn, legend_of
 from scipy.stats import spearmanr
 
+from sbt_book.common.committed import RESULTS
 from sbt_book.gallery import experiment as gallery_module
 from sbt_book.gallery.experiment import DROPOUTS, KINDS, RATES, data_of, gallery, measured, trained
 from sbt_book.gallery.figures import convexity_by_kind, curves_by_kind
-from sbt_book.gallery.shapes import along, response_table, shapes
+from sbt_book.gallery.responses import along, response_table, shapes
 from sbt_utils import results
+from sbt_utils.measuring.curves import LoadCurve, scaled
 from sbt_utils.measuring.probe import load_curve
-from sbt_utils.measuring.separation import LoadCurve, scaled
-from sbt_utils.results import RESULTS
 
 pytestmark = pytest.mark.usefixtures("one_thread", "matplotlib_untouched")
 RATED = {"MLP", "sequence classifier"}

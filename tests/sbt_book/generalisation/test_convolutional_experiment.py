@@ -9,7 +9,7 @@ from torch import nn
 
 from sbt_book.generalisation.convolutional_experiment import DROPOUTS, dropout_in_rounds
 from sbt_utils import results
-from sbt_utils.data.datasets import load
+from sbt_utils.data.datasets import load_data
 from sbt_utils.measuring.evaluation import evaluate
 from sbt_utils.sweeping.experiments import network_seed
 from sbt_utils.training.networks import CNN
@@ -22,7 +22,7 @@ SMALL = CNN(1, channels=3, hidden_layers=2)
 
 @pytest.fixture(scope="module")
 def digits():
-    return load("mnist", train=60, test=40)
+    return load_data("mnist", train=60, test=40)
 
 
 def rounds(digits, out, **settings):

@@ -6,14 +6,14 @@ import xarray as xr
 from diagram_data import diagram
 from scipy.stats import spearmanr
 
+from sbt_book.common.statistics import spearman
 from sbt_book.generalisation.correlations import (
     Estimate,
     correlations_at,
     networks_of,
     rank_correlation_at,
-    spearman,
 )
-from sbt_utils.measuring.separation import LoadCurve
+from sbt_utils.measuring.curves import LoadCurve
 
 DIMS = ("noise", "slope", "seed")
 

@@ -13,7 +13,7 @@ from PIL import Image
 
 from sbt_book.common.films import gif
 from sbt_book.in_time.figures import curves_over_epochs, film_over_epochs, switched_on_and_off
-from sbt_utils.measuring.separation import LoadCurve
+from sbt_utils.measuring.curves import LoadCurve
 
 pytestmark = pytest.mark.usefixtures("matplotlib_untouched")
 

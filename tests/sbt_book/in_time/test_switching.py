@@ -7,7 +7,7 @@ import pytest
 import xarray as xr
 
 from sbt_book.in_time.switching import course, drawn_on, in_turn
-from sbt_utils.data.datasets import load
+from sbt_utils.data.datasets import load_data
 from sbt_utils.mechanics.chain import SpringBlockChain
 from sbt_utils.training.networks import MLP
 from sbt_utils.training.trainer import train
@@ -55,7 +55,7 @@ def test_one_chain_is_a_simulation():
 
 
 def test_trainings_that_went_on_from_one_another(one_thread):
-    digits = load(train=100, test=10)
+    digits = load_data(train=100, test=10)
     data = MLP(width=6, hidden_layers=3), digits.train_images, digits.train_labels
     options = {"seeds": [3, 4], "separation_every": 2, "progress": False}
     first = train(*data, dropout=0.2, epochs=4, **options)

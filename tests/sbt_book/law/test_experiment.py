@@ -15,9 +15,9 @@ from sbt_book.law.experiment import (
     linearity_table,
     uneven_classes,
 )
-from sbt_utils.data.datasets import load
+from sbt_utils.data.datasets import load_data
+from sbt_utils.measuring.curves import LoadCurve
 from sbt_utils.measuring.evaluation import evaluate
-from sbt_utils.measuring.separation import LoadCurve
 from sbt_utils.training.networks import MLP
 from sbt_utils.training.trainer import train
 
@@ -26,7 +26,7 @@ NAMES = ["linearity_trace", "linearity_fuzziness", "accuracy_test"]
 
 @pytest.fixture(scope="module")
 def digits():
-    return load("mnist", train=60, test=50)
+    return load_data("mnist", train=60, test=50)
 
 
 pytestmark = pytest.mark.usefixtures("one_thread")
@@ -109,7 +109,7 @@ def test_linearity_of_trains_what_the_kind_says():
     )
     found = linearity_of(kind, [3, 5])
     assert found.learning_rate.values.tolist() == [0.002, 0.01]
-    data = load("mnist", train=60)
+    data = load_data("mnist", train=60)
     assert found.source.item() == data.source
     for rate in kind.learning_rates:
         alone = train(
@@ -132,7 +132,9 @@ def test_a_kind_says_which_data_it_is_measured_on(digits):
 
     def loader(name, images):
         asked.append((name, images))
-        return replace(load("gaussian_mixture", train=images, test=20, size=4), source="a loader")
+        return replace(
+            load_data("gaussian_mixture", train=images, test=20, size=4), source="a loader"
+        )
 
     kind = Kind(layers=2, width=8, data="anything", images=120, epochs=1, learning_rates=(0.01,))
     assert linearity_of(kind, [0], loader=loader).source.item() == "a loader"
@@ -142,7 +144,7 @@ def test_a_kind_says_which_data_it_is_measured_on(digits):
 
 @pytest.mark.parametrize(("ratio", "images"), [(1, 300), (3, 301), (10, 299), (2.5, 400)])
 def test_uneven_classes(ratio, images):
-    data = load("gaussian_mixture", train=1500, test=10, size=3)
+    data = load_data("gaussian_mixture", train=1500, test=10, size=3)
     chosen = uneven_classes(data, ratio, images)
     sizes = np.bincount(chosen.train_labels, minlength=10)
     assert sizes.sum() == images
@@ -168,7 +170,7 @@ def test_uneven_classes(ratio, images):
     ],
 )
 def test_classes_that_cannot_be_so_uneven(ratio, images, message):
-    data = load("gaussian_mixture", train=1000, test=10, size=3)
+    data = load_data("gaussian_mixture", train=1000, test=10, size=3)
     with pytest.raises(ValueError, match=message):
         uneven_classes(data, ratio, images)
 

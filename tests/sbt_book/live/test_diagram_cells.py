@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from sbt_book.chain.diagram_matching import fit_diagram
+from sbt_book.common.committed import RESULTS
 from sbt_book.common.noise_axes import NOISES
 from sbt_book.live.diagram_cells import (
     GOOD_MATCH,
@@ -14,9 +15,9 @@ from sbt_book.live.diagram_cells import (
     matched_cells,
     packed_diagram,
 )
-from sbt_utils.measuring.separation import scaled
-from sbt_utils.mechanics.mechanical_diagram import SECOND_ORDER
-from sbt_utils.results import RESULTS, load
+from sbt_utils.measuring.curves import scaled
+from sbt_utils.mechanics.published_chains import SECOND_ORDER
+from sbt_utils.results import load
 
 
 @pytest.mark.parametrize("source", NOISES)

@@ -8,7 +8,7 @@ import traitlets
 from node import run
 
 from sbt_book.live.laboratory import Laboratory
-from sbt_utils.data.datasets import load
+from sbt_utils.data.datasets import load_data
 from sbt_utils.measuring.evaluation import evaluate
 from sbt_utils.training.networks import MLP
 from sbt_utils.training.trainer import train
@@ -16,7 +16,7 @@ from sbt_utils.training.trainer import train
 
 @pytest.fixture(scope="module")
 def digits():
-    return load("mnist", train=200, test=100)
+    return load_data("mnist", train=200, test=100)
 
 
 def test_a_run_is_the_trainers(digits):

@@ -7,9 +7,10 @@ import traitlets
 from node import run
 from torch import nn
 
-from sbt_book.live.phase_diagram import TRAINING_PRESETS, TrainingExplorable
+from sbt_book.live.training import TRAINING_PRESETS, TrainingExplorable
+from sbt_utils.measuring.curves import LoadCurve
 from sbt_utils.measuring.probe import load_curve
-from sbt_utils.measuring.separation import LoadCurve, data_separation
+from sbt_utils.measuring.separation import data_separation
 from sbt_utils.training.networks import MLP
 
 # Odd sizes: neither the width nor the rows fill the blocks of the matrix product.

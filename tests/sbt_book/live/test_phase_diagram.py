@@ -7,12 +7,13 @@ import pytest
 import traitlets
 from node import run
 
+from sbt_book.common.committed import RESULTS
 from sbt_book.common.noise_axes import NOISES
 from sbt_book.live.diagram_cells import packed_diagram
 from sbt_book.live.phase_diagram import PhaseDiagramExplorable
-from sbt_utils.measuring.separation import LoadCurve
-from sbt_utils.mechanics.mechanical_diagram import SECOND_ORDER, in_units
-from sbt_utils.results import RESULTS, load
+from sbt_utils.measuring.curves import LoadCurve
+from sbt_utils.mechanics.published_chains import SECOND_ORDER, in_units
+from sbt_utils.results import load
 
 
 def cells_of(source):
@@ -66,7 +67,9 @@ def test_the_page_has_the_chain_of_the_fit():
             assert chain == pytest.approx(expected, rel=2e-3, abs=1e-6)
     assert in_units(SECOND_ORDER, 0.02, 0.1).friction_right == pytest.approx(
         run(
-            "phase_diagram/phase_diagram.js", "chainInUnits(chain, 0.02, 0.1).friction_right", chain=sent["chain"]
+            "phase_diagram/phase_diagram.js",
+            "chainInUnits(chain, 0.02, 0.1).friction_right",
+            chain=sent["chain"],
         )
     )
 
@@ -106,7 +109,9 @@ def test_a_chain_at_the_start_has_separated_nothing():
 def test_the_border_lies_between_convex_and_concave():
     convex, concave, rising = [1, 0.2, 0], [1, 0.8, 0], [0, 0.5, 1]
     separation = [[convex, concave, rising], [convex, convex, concave]]
-    border = run("phase_diagram/phase_diagram.js", "regimeBorder(separation)", separation=separation)
+    border = run(
+        "phase_diagram/phase_diagram.js", "regimeBorder(separation)", separation=separation
+    )
     assert border == "M1 0v1M1 1h1M2 1v1"
 
 

@@ -7,9 +7,10 @@ import pytest
 import traitlets
 from node import run
 
-from sbt_book.live.chain import RulerExplorable
-from sbt_utils.mechanics.dry_friction import step
-from sbt_utils.mechanics.hand import Hand, quick_and_jerky, slow_and_steady, tremble_phases
+from sbt_book.live.ruler import RulerExplorable
+from sbt_utils.mechanics.hand import Hand
+from sbt_utils.mechanics.linkage import step
+from sbt_utils.mechanics.pulls import quick_and_jerky, slow_and_steady, tremble_phases
 from sbt_utils.mechanics.ruler import FoldingRuler, ImpossiblePull
 
 # Pulls shaken by 10 to 15 mm are left out: they are chaotic, and amplify the last digit.
@@ -169,7 +170,9 @@ def test_slow_hands_are_slow_and_steady_and_quick_ones_quick_and_jerky():
         played = {"times": hand.times, "positions": hand.positions.ravel()}
         highest = lead("replay(ruler, hand)", ruler=asdict(ruler), hand=played)["highest"]
         kinds.append(
-            run("ruler/ruler_meter.js", "kindOfPull(ruler, most)", ruler=asdict(ruler), most=highest)
+            run(
+                "ruler/ruler_meter.js", "kindOfPull(ruler, most)", ruler=asdict(ruler), most=highest
+            )
         )
     assert kinds == ["slow and steady", "quick and jerky"]
 

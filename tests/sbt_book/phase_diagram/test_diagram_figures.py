@@ -6,9 +6,10 @@ import xarray as xr
 from diagram_data import diagram, published_cells
 from drawing import drawn
 
-from sbt_book.common.diagrams import cell_summary, scaled_curves
 from sbt_book.common.noise_axes import NOISES
+from sbt_book.common.selections import scaled_curves
 from sbt_book.phase_diagram.diagram_figures import cell_values, phase_diagram, shape_and_accuracy
+from sbt_book.phase_diagram.summaries import cell_summary
 from sbt_utils.sweeping.experiments import SLOPES
 from sbt_utils.sweeping.experiments import published as experiment
 

@@ -6,13 +6,13 @@ import xarray as xr
 from diagram_data import diagram
 from drawing import drawn, legend_of
 
-from sbt_book.common.diagrams import cell_summary
 from sbt_book.common.noise_axes import NOISES
 from sbt_book.phase_diagram.noise_figures import (
     accuracy_against_convexity,
     convexity_against_noise,
     shape_family,
 )
+from sbt_book.phase_diagram.summaries import cell_summary
 
 pytestmark = pytest.mark.usefixtures("matplotlib_untouched")
 LEVELS = {

@@ -7,12 +7,12 @@ import numpy as np
 import pytest
 import xarray as xr
 
+from sbt_book.common.statistics import rank_correlation
 from sbt_book.phase_diagram.published import (
     agreement_table,
     compare,
     deviation_by_chance,
     published_diagram,
-    rank_correlation,
 )
 
 ROOT = Path(__file__).parents[3]

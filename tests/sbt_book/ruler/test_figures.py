@@ -9,8 +9,8 @@ from PIL import Image
 
 from sbt_book.ruler.diagram import ruler_diagram
 from sbt_book.ruler.figures import convexity_of_pulls, pulls, stills
-from sbt_book.ruler.film import film
-from sbt_utils.mechanics.hand import quick_and_jerky, slow_and_steady
+from sbt_book.ruler.pull_film import film
+from sbt_utils.mechanics.pulls import quick_and_jerky, slow_and_steady
 from sbt_utils.mechanics.ruler import FoldingRuler
 
 pytestmark = pytest.mark.usefixtures("matplotlib_untouched")

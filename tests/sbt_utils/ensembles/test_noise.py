@@ -13,10 +13,10 @@ import numpy as np
 import pytest
 import torch
 
+from sbt_utils.ensembles.fused_layer import fill_keep_mask
 from sbt_utils.ensembles.noise import (
     draw_keys,
     dropout_limits,
-    fill_keep_mask,
     keep_mask,
     permutations,
     random_bits,

@@ -10,14 +10,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from sbt_utils.measuring import scatter
+from sbt_utils.measuring.curves import REGIME_TOLERANCE, LoadCurve, curve_statistics
 from sbt_utils.measuring.scatter import ProjectedScatter, ScatterStatistics
-from sbt_utils.measuring.separation import (
-    MEASURES,
-    REGIME_TOLERANCE,
-    LoadCurve,
-    curve_statistics,
-    data_separation,
-)
+from sbt_utils.measuring.separation import MEASURES, data_separation
 
 
 def problem(seed, samples=40, width=6, classes=4, condition=1.0):

@@ -12,9 +12,9 @@ from hypothesis import strategies as st
 from scipy.integrate import quad
 from scipy.optimize import brentq
 
-from sbt_utils.mechanics.chain import SpringBlockChain
+from sbt_utils.mechanics.chain import SpringBlockChain, end_at, largest_step
 from sbt_utils.mechanics.chain_theory import stiffness
-from sbt_utils.mechanics.trajectories import Trajectory, end_at, largest_step
+from sbt_utils.mechanics.trajectories import Trajectory
 
 QUIET = SpringBlockChain(noise=0.0)
 LAST = 10**9  # every: keep the first state and the last
@@ -139,9 +139,9 @@ def test_static_loads_equal_a_search_over_all_sets_of_moved_blocks(right, spring
     assert chain.static_loads().sum() == pytest.approx(expected.sum(), abs=1e-10)
 
 
-def at_rest(trajectory):
+def at_rest(chain, **settings):
     """Assert that the blocks rest, exactly, where friction holds the springs; return the forces."""
-    chain = trajectory.chain
+    trajectory = chain.simulate(every=50, **settings)
     assert (trajectory.velocities[..., -2:, :] == 0.0).all()
     np.testing.assert_array_equal(trajectory.positions[-1], trajectory.positions[-2])
     force = chain.spring_constant * np.diff(trajectory.loads)
@@ -155,16 +155,16 @@ def at_rest(trajectory):
 
 def test_blocks_at_rest_have_exactly_no_velocity():
     stiff = SpringBlockChain(spring_constant=1.0, friction_right=0.03, friction_left=0.04)
-    at_rest(replace(stiff, noise=0.0).simulate(1000.0, every=50))
-    at_rest(replace(stiff, noise=0.1, noise_decay=0.1).simulate(1500.0, every=50))
+    at_rest(replace(stiff, noise=0.0), duration=1000.0)
+    at_rest(replace(stiff, noise=0.1, noise_decay=0.1), duration=1500.0)
     shaken = replace(stiff, noise=0.1, noise_decay=0.1, common_noise=False)
-    at_rest(shaken.simulate(1500.0, every=50, seed=1))
+    at_rest(shaken, duration=1500.0, seed=1)
 
 
 def test_blocks_stick_at_once_where_friction_beats_the_forces():
     # One block thrown at v = 1 stops in finite time, and stays where it is.
     chain = SpringBlockChain(1, 0.01, friction_right=0.5, friction_left=0.5, noise=0.0, end=0.0)
-    thrown = Trajectory(chain, np.zeros(1), np.zeros((1, 1)), np.ones((1, 1)))
+    thrown = Trajectory(np.zeros(1), np.zeros((1, 1)), np.zeros(1), np.ones((1, 1)))
     trajectory = chain.simulate(3.0, 0.001, start=thrown)
     # m v' = -γ v - μ but for the weak spring: stops at log(1 + γ / μ) = log 3 = 1.0986.
     stopped = (trajectory.velocities[:, 0] == 0.0).argmax()

@@ -5,9 +5,9 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from sbt_utils.measuring.separation import LoadCurve
+from sbt_utils.measuring.curves import LoadCurve
 from sbt_utils.mechanics.matching import fit_chain
-from sbt_utils.mechanics.mechanical_diagram import SECOND_ORDER, in_units
+from sbt_utils.mechanics.published_chains import SECOND_ORDER, in_units
 
 LAST = 10**9  # every: keep the first state and the last
 FALLING = LoadCurve([2.0, 1.5, 1.1, 0.8, 0.6, 0.5])

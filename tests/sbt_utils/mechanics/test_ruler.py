@@ -7,8 +7,9 @@ import numpy as np
 import pytest
 
 from sbt_book.ruler.diagram import ruler_diagram
-from sbt_utils.mechanics.dry_friction import step
-from sbt_utils.mechanics.hand import Hand, quick_and_jerky, slow_and_steady
+from sbt_utils.mechanics.hand import Hand
+from sbt_utils.mechanics.linkage import step
+from sbt_utils.mechanics.pulls import quick_and_jerky, slow_and_steady
 from sbt_utils.mechanics.ruler import GRAVITY, LONGEST, FoldingRuler, ImpossiblePull
 
 RULER = FoldingRuler()

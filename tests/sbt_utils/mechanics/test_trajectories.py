@@ -116,7 +116,7 @@ def test_swapping_the_sides_of_friction_mirrors_the_chain(overdamped):
     x, v = rng.uniform(0, 0.7, 5), rng.normal(size=5)
 
     def start(positions, velocities):
-        return Trajectory(chain, np.zeros(1), positions[None], velocities[None])
+        return Trajectory(np.zeros(1), positions[None], np.zeros(1), velocities[None])
 
     shaken = run(chain, overdamped, 30.0, 0.05, seed=7, start=start(x, v))
     normals = normals_of(chain, [7, 0], 600)
@@ -258,7 +258,7 @@ def test_going_on_without_noise_equals_one_long_run(overdamped, chain):
 def noise_of(trajectory, dt):
     """Return the noise in each step of first order without friction: velocity less springs."""
     x = trajectory.positions[:, 0]
-    return np.diff(x) / dt - (trajectory.chain.end - 2 * x[:-1])
+    return np.diff(x) / dt - (trajectory.ends[:-1] - 2 * x[:-1])
 
 
 def test_going_on_draws_fresh_noise_that_decays_on():

@@ -4,10 +4,10 @@ import numpy as np
 import pytest
 from scipy.stats import spearmanr
 
-from sbt_utils.measuring.loads import interval, load_draws, shares
-from sbt_utils.measuring.separation import REGIME_TOLERANCE, LoadCurve
+from sbt_book.common.committed import RESULTS
+from sbt_utils.measuring.curves import REGIME_TOLERANCE, LoadCurve, interval, load_draws, shares
 from sbt_utils.reporting.advice import BARELY_USED, OVERFITTED, OVERLOADED, advise, layer_states
-from sbt_utils.results import RESULTS, load
+from sbt_utils.results import load
 
 STEP = 2.0**-10  # a difference that is exact in binary
 

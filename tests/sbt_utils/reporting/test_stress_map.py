@@ -11,9 +11,10 @@ from test_probe import fingerprint
 from torch import nn
 from torch.utils.data import DataLoader, TensorDataset
 
-from sbt_utils.data.datasets import load
+from sbt_utils.data.datasets import load_data
+from sbt_utils.measuring.curves import LoadCurve
 from sbt_utils.measuring.probe import load_curve
-from sbt_utils.measuring.separation import LoadCurve, data_separation
+from sbt_utils.measuring.separation import data_separation
 from sbt_utils.reporting.stress_map import StressMap, report
 from sbt_utils.training.networks import MLP
 from sbt_utils.training.trainer import train
@@ -23,7 +24,7 @@ pytestmark = pytest.mark.usefixtures("one_thread")
 
 @pytest.fixture(scope="module")
 def digits():
-    return load("mnist", train=1000, test=1000)
+    return load_data("mnist", train=1000, test=1000)
 
 
 def parts(data, count=None):

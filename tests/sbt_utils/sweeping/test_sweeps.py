@@ -17,7 +17,7 @@ from torch.utils.flop_counter import FlopCounterMode
 
 import sbt_utils.sweeping.sweeps
 from sbt_utils import results
-from sbt_utils.data.datasets import load
+from sbt_utils.data.datasets import load_data
 from sbt_utils.measuring.evaluation import evaluate
 from sbt_utils.sweeping.experiments import Experiment, published
 from sbt_utils.sweeping.shards import cut, measure, plan
@@ -86,7 +86,7 @@ def test_every_cell_holds_the_networks_trained_with_its_levels(axis):
     levels = {"batch_size": [20, 100]}.get(axis, [0.1, 0.3])
     experiment = Experiment({axis: levels, "negative_slope": [0.0, 0.5]}, **SIZE | {"seeds": 1})
     diagram = sweep(experiment, progress=False, shard_size=3)
-    digits = load("mnist", train=100, test=60)
+    digits = load_data("mnist", train=100, test=60)
     training = digits.train_images, digits.train_labels
     for number, network in enumerate(experiment.networks()):
         members = {name: network[name] for name in ("negative_slope", axis)}
@@ -403,7 +403,7 @@ def test_a_worker_runs_on_one_thread():
 
 def test_operations_are_those_that_pytorch_counts():
     experiment = Experiment({"width": [8, 12], "dropout": [0.0]}, **SIZE)
-    images = load("mnist", train=100, test=60).train_images.requires_grad_()
+    images = load_data("mnist", train=100, test=60).train_images.requires_grad_()
     counted = 0
     for width in (8, 12):
         with FlopCounterMode(display=False) as counter:

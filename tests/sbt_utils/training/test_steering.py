@@ -7,7 +7,7 @@ import pytest
 import torch
 from torch import nn
 
-from sbt_utils.data.datasets import load
+from sbt_utils.data.datasets import load_data
 from sbt_utils.measuring.evaluation import evaluate
 from sbt_utils.measuring.probe import load_curve
 from sbt_utils.training.controllers import DropoutController, Schedule
@@ -28,7 +28,7 @@ def one_thread():
 
 @pytest.fixture(scope="module")
 def digits():
-    return load("mnist", train=300, test=50)
+    return load_data("mnist", train=300, test=50)
 
 
 @pytest.fixture(scope="module")
@@ -105,7 +105,7 @@ def test_one_controller_serves_all_and_one_seed_many_controllers(images):
 
 
 def test_more_is_asked_of_a_lazy_network_and_makes_it_less_lazy(digits):
-    data = load("mnist", train=512)
+    data = load_data("mnist", train=512)
     images, seeds = (data.train_images, data.train_labels), [0, 1]
     settings = {"seeds": seeds, "epochs": 40, "every": 4, "learning_rate": 3e-3}
     network, ends = MLP(width=40), []

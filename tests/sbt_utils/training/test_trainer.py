@@ -18,7 +18,7 @@ from torch.nn.functional import cross_entropy
 
 import sbt_utils.training.descent
 import sbt_utils.training.trainer
-from sbt_utils.data.datasets import load
+from sbt_utils.data.datasets import load_data
 from sbt_utils.ensembles.ensemble import Ensemble
 from sbt_utils.ensembles.noise import seed_words
 from sbt_utils.measuring.evaluation import evaluate
@@ -52,7 +52,7 @@ def chunk_elements(monkeypatch):
 
 @pytest.fixture(scope="module")
 def digits():
-    return load("mnist")
+    return load_data("mnist")
 
 
 def problem(images=60, inputs=8, classes=4, seed=0, dtype=torch.float32):

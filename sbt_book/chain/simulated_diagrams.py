@@ -1,9 +1,4 @@
-"""The mechanical phase diagram: load curves of spring-block chains over friction and noise.
-
-Friction to the right stands for nonlinearity: it holds back blocks that the pull would move.
-Friction to the left holds what has been won, and is the same all over a diagram. Frictions and
-noise are in units of k y, the force that stretches one spring by the whole length of the chain.
-"""
+"""The chain's own phase diagram: simulated chains over friction and noise, beside the theory."""
 
 from collections.abc import Sequence
 from dataclasses import replace
@@ -13,86 +8,16 @@ import numpy as np
 import xarray as xr
 from tqdm.auto import tqdm
 
-from sbt_book.common.diagrams import convexity
-from sbt_utils.measuring.separation import LoadCurve
+from sbt_book.common.selections import convexity
 from sbt_utils.mechanics.chain import SpringBlockChain
-from sbt_utils.mechanics.chain_theory import relaxation
-from sbt_utils.mechanics.trajectories import curve_of
-
-SECOND_ORDER = SpringBlockChain(friction_left=0.015)
-"""The published chain, but for a friction to the left of 0.15 k y, with which noise can bend its
-load curve as far as the networks' bend."""
-
-FIRST_ORDER = SpringBlockChain(
-    spring_constant=1.0, friction_left=0.15, noise_decay=0.0, common_noise=False
+from sbt_utils.mechanics.published_chains import (
+    DURATION,
+    DURATION_OVERDAMPED,
+    FIRST_ORDER,
+    SECOND_ORDER,
+    in_units,
+    relaxed_curve,
 )
-"""The published chain of first order, with the same friction to the left."""
-
-DURATION = 700.0
-DURATION_OVERDAMPED = 100.0
-"""How long the published chains were simulated."""
-
-
-def in_units(chain: SpringBlockChain, friction_right: float, noise: float) -> SpringBlockChain:
-    """Return a chain with its friction to the right and its noise given in units of k y.
-
-    Parameters
-    ----------
-    chain : SpringBlockChain
-        With a held end.
-    friction_right : float
-        μ_right / (k y).
-    noise : float
-        Amplitude on each block, over k y (common noise of ε has an amplitude of sqrt(L) ε).
-
-    Returns
-    -------
-    SpringBlockChain
-
-    Raises
-    ------
-    ValueError
-        If the end is not held, or not to the right of the wall.
-
-    Examples
-    --------
-    >>> in_units(SpringBlockChain(blocks=4), 0.05, 0.25).noise
-    0.0125
-    """
-    if chain.force is not None or not chain.pull > 0:
-        raise ValueError("chain: forces in units of k y need a held end; give end > 0 and no force")
-    one = replace(chain, noise=1.0).amplitude
-    return replace(
-        chain, friction_right=friction_right * chain.pull, noise=noise * chain.pull / one
-    )
-
-
-def relaxed_curve(
-    chain: SpringBlockChain, duration: float = DURATION, overdamped: bool = False
-) -> LoadCurve:
-    """Return the load curve of the mean field after some time: the theory of a diagram's cell.
-
-    Parameters
-    ----------
-    chain : SpringBlockChain
-        With a held end.
-    duration : float
-        Since the pull.
-    overdamped : bool
-        In first order; else in second.
-
-    Returns
-    -------
-    LoadCurve
-
-    Examples
-    --------
-    >>> quiet = SpringBlockChain(noise=0.0)
-    >>> relaxed_curve(quiet, duration=1e4).loads.round(3)  # but for the last load
-    array([0.02, 0.05, 0.08, 0.11, 0.14, 0.17, 0.2 ])
-    """
-    (loads,) = relaxation(chain, np.array([duration]), overdamped)
-    return curve_of(loads)
 
 
 def mechanical_diagram(
@@ -182,43 +107,6 @@ def mechanical_diagram(
         {name: ((*dims, "layer"), array) for name, array in curves.items()}
         | {"convexity_spread": (dims, spread)},
         {"friction": ("friction", list(friction), unit), "noise": ("noise", list(noise), unit)},
-    )
-
-
-def theory_diagram(
-    chain: SpringBlockChain,
-    friction: Sequence[float],
-    noise: Sequence[float],
-    duration: float = DURATION,
-    overdamped: bool = False,
-) -> xr.DataArray:
-    """Return the mean field's load curves over friction and noise, without a simulation.
-
-    Parameters
-    ----------
-    chain, friction, noise, duration, overdamped
-        As in `mechanical_diagram`.
-
-    Returns
-    -------
-    xarray.DataArray
-        D_l over (friction, noise, layer).
-
-    Examples
-    --------
-    >>> theory = theory_diagram(SECOND_ORDER, [0.02, 0.1], [0.01, 0.3])
-    >>> convexity(theory).round(2).values
-    array([[-0.03,  0.27],
-           [-0.33,  0.12]])
-    """
-    curves = [
-        [relaxed_curve(in_units(chain, mu, level), duration, overdamped).mean for level in noise]
-        for mu in friction
-    ]
-    return xr.DataArray(
-        np.array(curves),
-        {"friction": list(friction), "noise": list(noise)},
-        ("friction", "noise", "layer"),
     )
 
 

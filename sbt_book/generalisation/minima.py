@@ -1,4 +1,4 @@
-"""Sharpness: how steeply the training loss rises in the steepest direction around the weights."""
+"""How sharp the minimum is in which a network has ended."""
 
 from collections.abc import Callable, Mapping
 
@@ -112,9 +112,9 @@ def sharpness(network: nn.Module, images: Tensor, labels: Tensor, tolerance: flo
 
     Examples
     --------
-    >>> from sbt_utils.data.datasets import load
+    >>> from sbt_utils.data.datasets import load_data
     >>> from sbt_utils.training.networks import MLP
-    >>> digits, _ = load("mnist", train=100), torch.manual_seed(0)
+    >>> digits, _ = load_data("mnist", train=100), torch.manual_seed(0)
     >>> sharpness(MLP(width=20), digits.train_images, digits.train_labels) > 0
     True
     """

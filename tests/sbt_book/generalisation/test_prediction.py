@@ -6,17 +6,12 @@ import numpy as np
 import pytest
 import xarray as xr
 
-from sbt_book.generalisation.correlations import spearman
-from sbt_book.generalisation.early_prediction import (
-    SOURCES,
-    early_prediction,
-    follow,
-    learned_elsewhere,
-)
-from sbt_book.generalisation.sharpness import sharpness
-from sbt_utils.data.datasets import load
+from sbt_book.common.statistics import spearman
+from sbt_book.generalisation.minima import sharpness
+from sbt_book.generalisation.prediction import SOURCES, early_prediction, follow, learned_elsewhere
+from sbt_utils.data.datasets import load_data
 from sbt_utils.measuring.evaluation import evaluate
-from sbt_utils.results import load as read
+from sbt_utils.results import load_data as read
 from sbt_utils.training.networks import MLP
 from sbt_utils.training.trainer import train
 
@@ -27,7 +22,7 @@ LEVELS = [0.0, 0.3]
 
 @pytest.fixture(scope="module")
 def digits():
-    return load("mnist", train=150, test=300)
+    return load_data("mnist", train=150, test=300)
 
 
 @pytest.fixture(scope="module")
@@ -97,7 +92,7 @@ def test_going_on_after_an_interruption(digits, tmp_path, monkeypatch):
             raise KeyboardInterrupt
         return follow(data, source, seed, *rest, **settings)
 
-    monkeypatch.setattr("sbt_book.generalisation.early_prediction.follow", interrupted)
+    monkeypatch.setattr("sbt_book.generalisation.prediction.follow", interrupted)
     with pytest.raises(KeyboardInterrupt):
         early_prediction(digits, [0, 1], out, sources, **options)
     assert not out.exists()

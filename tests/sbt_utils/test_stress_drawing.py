@@ -6,10 +6,10 @@ from drawing import drawn, legend_of
 from matplotlib.colors import to_rgb
 from matplotlib.patches import Rectangle
 
-from sbt_utils.measuring.separation import LoadCurve
+from sbt_utils.drawing import stress_map
+from sbt_utils.measuring.curves import LoadCurve
 from sbt_utils.reporting.advice import OVERLOADED
 from sbt_utils.reporting.stress_map import StressMap
-from sbt_utils.stress_figures import stress_map
 
 pytestmark = pytest.mark.usefixtures("matplotlib_untouched")
 

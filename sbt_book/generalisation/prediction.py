@@ -1,4 +1,4 @@
-"""What can be seen early in training of how well a network will read: shape, loss, sharpness."""
+"""How early in training the shape of a load curve predicts test accuracy."""
 
 import json
 import shutil
@@ -13,8 +13,8 @@ import pandas as pd
 import xarray as xr
 from tqdm.auto import tqdm
 
-from sbt_book.generalisation.correlations import spearman
-from sbt_book.generalisation.sharpness import sharpness
+from sbt_book.common.statistics import spearman
+from sbt_book.generalisation.minima import sharpness
 from sbt_utils import results
 from sbt_utils.data.datasets import Dataset
 from sbt_utils.measuring.evaluation import evaluate
@@ -27,7 +27,10 @@ SOURCES = {
 }
 """Levels of the two sources of noise."""
 
+
 SLOPES = (0.0, 0.4)
+
+
 CHECKPOINTS = (10, 30, 100)
 """Epochs after which networks are measured."""
 
@@ -76,8 +79,8 @@ def follow(
 
     Examples
     --------
-    >>> from sbt_utils.data.datasets import load
-    >>> few = load("mnist", train=100, test=200)
+    >>> from sbt_utils.data.datasets import load_data
+    >>> few = load_data("mnist", train=100, test=200)
     >>> early = follow(few, "dropout", 0, [0.0, 0.1], [0.0], [1, 2], validation=100)
     >>> dict(early.sharpness.sizes)
     {'noise': 2, 'slope': 1, 'checkpoint': 2}
@@ -152,8 +155,8 @@ def early_prediction(
     Examples
     --------
     >>> import tempfile
-    >>> from sbt_utils.data.datasets import load
-    >>> few = load("mnist", train=100, test=200)
+    >>> from sbt_utils.data.datasets import load_data
+    >>> few = load_data("mnist", train=100, test=200)
     >>> short = {"slopes": [0.0], "checkpoints": [1], "validation": 100, "progress": False}
     >>> with tempfile.TemporaryDirectory() as folder:
     ...     early = early_prediction(few, [0, 1], Path(folder) / "e.nc", {"dropout": [0]}, **short)

@@ -1,12 +1,11 @@
-"""The shapes of the gallery's load curves, and which way noise bends them."""
+"""How the load curves of each kind of network respond to noise."""
 
 import numpy as np
 import pandas as pd
 import xarray as xr
 
-from sbt_book.common.diagrams import convexity
-from sbt_book.generalisation.correlations import spearman
-from sbt_book.phase_diagram.published import rank_correlation
+from sbt_book.common.selections import convexity
+from sbt_book.common.statistics import rank_correlation, spearman
 
 NOISES = {"dropout": ("rate", 1.0), "rate": ("dropout", 0.0)}
 """What may be varied, and where the other is held."""

@@ -7,17 +7,16 @@ import numpy as np
 import pytest
 import xarray as xr
 
-from sbt_book.common.diagrams import convexity
+from sbt_book.chain.simulated_diagrams import all_diagrams, mechanical_diagram
+from sbt_book.common.selections import convexity
 from sbt_utils.mechanics.chain import SpringBlockChain
 from sbt_utils.mechanics.chain_theory import relaxation
-from sbt_utils.mechanics.mechanical_diagram import (
+from sbt_utils.mechanics.published_chains import (
     DURATION,
     DURATION_OVERDAMPED,
     FIRST_ORDER,
     SECOND_ORDER,
-    all_diagrams,
     in_units,
-    mechanical_diagram,
     relaxed_curve,
     theory_diagram,
 )

@@ -5,17 +5,14 @@ import pytest
 import xarray as xr
 from diagram_data import diagram
 
-from sbt_book.common.diagrams import (
+from sbt_book.common.selections import convexity, failed, scaled_curves, whole_curves
+from sbt_book.phase_diagram.summaries import (
     cell_summary,
-    convexity,
-    failed,
     one_family,
-    scaled_curves,
     shape_distances,
     universality_table,
-    whole_curves,
 )
-from sbt_utils.measuring.separation import LoadCurve
+from sbt_utils.measuring.curves import LoadCurve
 
 
 @pytest.fixture

@@ -6,7 +6,7 @@ import torch
 from torch import nn
 from torch.func import functional_call
 
-from sbt_book.generalisation.sharpness import sharpness, top_eigenvalue
+from sbt_book.generalisation.minima import sharpness, top_eigenvalue
 from sbt_utils.training.networks import MLP
 
 pytestmark = pytest.mark.usefixtures("one_thread")

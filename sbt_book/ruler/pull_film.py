@@ -1,4 +1,4 @@
-"""The folding ruler in motion: drawn state by state, and as a film."""
+"""A film of a pull."""
 
 from typing import Any
 

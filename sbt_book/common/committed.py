@@ -1,0 +1,5 @@
+"""The committed results of a checkout."""
+
+from pathlib import Path
+
+RESULTS = Path(__file__).parents[2] / "results"

@@ -1,0 +1,33 @@
+"""How much a notebook computes, by its profile."""
+
+from typing import Any
+
+
+def at_profile(profile: str, **choices: Any) -> Any:
+    """Return what a notebook is to compute at a profile.
+
+    Parameters
+    ----------
+    profile : str
+        One of the names in `choices`.
+    **choices
+        By profile: ``smoke`` (seconds), ``quick`` (minutes), ``paper`` (everything).
+
+    Returns
+    -------
+    object
+        ``choices[profile]``.
+
+    Raises
+    ------
+    ValueError
+        If there is no such profile.
+
+    Examples
+    --------
+    >>> at_profile("quick", smoke=1, quick=3, paper=10)
+    3
+    """
+    if profile not in choices:
+        raise ValueError(f"profile={profile!r}: choose one of {', '.join(choices)}")
+    return choices[profile]

@@ -1,0 +1,284 @@
+"""Load curves and their shape: what networks and mechanical chains share. Needs NumPy alone."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+REGIME_TOLERANCE = 0.05
+"""A load curve whose convexity lies within ± this value counts as linear: equiseparated.
+
+A parabola over 7 layers with a convexity of ± 0.05 has a Pearson r of -0.9972.
+"""
+
+
+@dataclass(frozen=True, eq=False)
+class LoadCurve:
+    """A load curve l -> D_l, of a network or of a mechanical chain, and its shape.
+
+    All properties but `spread` and `convexity_interval` describe the mean over the repeats.
+
+    Parameters
+    ----------
+    separation : array_like, shape (L + 1,) or (repeats, L + 1)
+        D_0..D_L: data separation (dimensionless), or the distances y - x_l of the blocks of a
+        chain to its pulled end. A row a repeat: a seed, or a bootstrap draw. Kept as a read-only
+        float64 copy.
+    measure : str
+        What D is.
+    layers : sequence of str
+        Names of l = 0..L where known.
+
+    Raises
+    ------
+    ValueError
+        Another shape, fewer than two points, NaN or infinite values, names that are not L + 1.
+
+    References
+    ----------
+    C. Shi, L. Pan & I. Dokmanić, "Spring-block theory of feature learning in deep neural
+    networks", PRL 2025, arXiv:2407.19353.
+
+    Examples
+    --------
+    >>> curve = LoadCurve([4.0, 1.0, 0.0])
+    >>> curve.loads
+    array([3., 1.])
+    >>> curve.verdict
+    'active (convex, shallow layers do more): convexity 0.250'
+    """
+
+    separation: np.ndarray
+    measure: str = "trace"
+    layers: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        separation = np.array(self.separation, dtype=np.float64)
+        shape = separation.shape
+        if len(shape) not in (1, 2) or shape[-1] < 2 or shape[0] < 1:
+            raise ValueError(
+                f"separation: shape {shape}; give (L + 1,) or (repeats, L + 1) with L >= 1 layers"
+            )
+        if not np.isfinite(separation).all():
+            raise ValueError("separation: NaN or infinite values; leave such curves out")
+        if len(self.layers) not in (0, shape[-1]):
+            raise ValueError(
+                f"layers: {len(self.layers)} names for {shape[-1]} points; name each, or none"
+            )
+        separation.setflags(write=False)
+        object.__setattr__(self, "separation", separation)
+        object.__setattr__(self, "layers", tuple(self.layers))
+
+    @property
+    def mean(self) -> np.ndarray:
+        """Mean over the repeats, shape (L + 1,)."""
+        return np.atleast_2d(self.separation).mean(axis=0)
+
+    @property
+    def spread(self) -> np.ndarray | None:
+        """Sample standard deviation over the repeats, shape (L + 1,); None without repeats."""
+        curves = np.atleast_2d(self.separation)
+        return curves.std(axis=0, ddof=1) if len(curves) > 1 else None
+
+    @property
+    def scaled(self) -> np.ndarray:
+        """Mean curve scaled to [0, 1], shape (L + 1,), as published; NaN for a constant one."""
+        return scaled(self.mean)
+
+    @property
+    def loads(self) -> np.ndarray:
+        """Loads d_l = D_{l-1} - D_l of the layers l = 1..L, shape (L,)."""
+        return -np.diff(self.mean)
+
+    @property
+    def convexity(self) -> float:
+        """Mean over the inner layers of (chord - D) / (D_0 - D_L): positive = convex = active.
+
+        NaN for a curve that does not fall (D_0 <= D_L) or has no inner layer: it has no shape.
+        """
+        return float(_convexity(self.mean))
+
+    @property
+    def convexity_interval(self) -> tuple[float, float] | None:
+        """The 2.5 and 97.5 percentiles of the convexity of each repeat; None without repeats.
+
+        The spread of the repeats, not the standard error of their mean. NaN where one of them
+        does not fall.
+        """
+        curves = np.atleast_2d(self.separation)
+        low, high = np.percentile(_convexity(curves), [2.5, 97.5]).tolist()
+        return (low, high) if len(curves) > 1 else None
+
+    @property
+    def linearity(self) -> float:
+        """Pearson r of (l, D_l): -1 for a falling straight line; NaN for a constant curve.
+
+        He & Su (arXiv:2210.17020) judge their law by this r; compare their figures in magnitude.
+        """
+        if np.ptp(self.mean) == 0:
+            return float("nan")
+        return float(np.corrcoef(np.arange(len(self.mean)), self.mean)[0, 1])
+
+    @property
+    def imbalance(self) -> float:
+        """Standard deviation of the loads over their mean; NaN for a curve that does not fall."""
+        mean = self.loads.mean()
+        return float(self.loads.std() / mean) if mean > 0 else float("nan")
+
+    @property
+    def regime(self) -> str:
+        """``"lazy"``, ``"equiseparated"``, ``"active"``, or ``"unresolved"`` without convexity."""
+        return _regime(self.convexity)
+
+    @property
+    def verdict(self) -> str:
+        """Regime, convexity and interval in words; says so at the edge of a regime."""
+        words = f"{self.regime} ({_SHAPES[self.regime]}): convexity {self.convexity:.3f}"
+        if self.convexity_interval is None:
+            return words
+        low, high = self.convexity_interval
+        if np.isnan(low):
+            return words + "; at the edge: some repeats do not fall"
+        words += f", 95 % of {len(self.separation)} repeats in {low:.3f} to {high:.3f}"
+        if {_regime(low), _regime(high)} != {self.regime}:
+            words += (
+                f"; at the edge: the interval reaches over the tolerance of ± {REGIME_TOLERANCE}"
+            )
+        return words
+
+
+def scaled(curves: np.ndarray) -> np.ndarray:
+    """Scale curves to [0, 1], each by itself.
+
+    Parameters
+    ----------
+    curves : ndarray, shape (..., L + 1)
+        Of any height.
+
+    Returns
+    -------
+    ndarray, shape (..., L + 1)
+        NaN for a constant curve.
+
+    Examples
+    --------
+    >>> scaled(np.array([[6.0, 3.0, 2.0], [1.0, 1.0, 1.0]]))
+    array([[1.  , 0.25, 0.  ],
+           [ nan,  nan,  nan]])
+    """
+    height = np.ptp(curves, axis=-1, keepdims=True)
+    lowest = curves.min(axis=-1, keepdims=True)
+    return (curves - lowest) / np.where(height > 0, height, np.nan)
+
+
+_SHAPES = {
+    "lazy": "concave, deep layers do more",
+    "equiseparated": "linear, all layers do the same",
+    "active": "convex, shallow layers do more",
+    "unresolved": "the curve does not fall, or has no inner layer",
+}
+
+
+def curve_statistics(curves: ArrayLike, name: str) -> np.ndarray:
+    """Return a statistic of each of many load curves, NaN for those that are undefined somewhere.
+
+    Parameters
+    ----------
+    curves : array_like, shape (..., L + 1)
+        D_0, D_1, ..., D_L of each, NaN where a collapsed network leaves D undefined.
+    name : {"convexity", "linearity", "imbalance"}
+        A property of `LoadCurve`.
+
+    Returns
+    -------
+    ndarray, shape (...), float64
+
+    Examples
+    --------
+    >>> curve_statistics([[4.0, 1.0, 0.0], [1.0, np.nan, 0.0]], "convexity")
+    array([0.25,  nan])
+    """
+
+    def of_one(curve: np.ndarray) -> float:
+        return getattr(LoadCurve(curve), name) if np.isfinite(curve).all() else np.nan
+
+    return np.apply_along_axis(of_one, -1, np.asarray(curves, dtype=np.float64))
+
+
+def _convexity(curves: np.ndarray) -> np.ndarray:
+    fall = curves[..., :1] - curves[..., -1:]
+    points = curves.shape[-1]
+    bulge = (curves[..., :1] - fall * np.linspace(0, 1, points) - curves)[..., 1:-1].sum(-1)
+    scale = (points - 2) * fall[..., 0]
+    return np.divide(bulge, scale, out=np.full_like(bulge, np.nan), where=scale > 0)
+
+
+def _regime(convexity: float) -> str:
+    if np.isnan(convexity):
+        return "unresolved"
+    if abs(convexity) <= REGIME_TOLERANCE:
+        return "equiseparated"
+    return "active" if convexity > 0 else "lazy"
+
+
+def interval(draws: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Return the 2.5 and 97.5 percentiles of draws.
+
+    Parameters
+    ----------
+    draws : ndarray, shape (draws, ...)
+
+    Returns
+    -------
+    low, high : ndarray, shape (...)
+
+    Examples
+    --------
+    >>> [float(end) for end in interval(np.arange(41.0))]
+    [1.0, 39.0]
+    """
+    low, high = np.percentile(draws, [2.5, 97.5], axis=0)
+    return low, high
+
+
+def load_draws(curve: LoadCurve) -> np.ndarray:
+    """Return the loads of every repeat of a curve, shape (repeats, L).
+
+    Parameters
+    ----------
+    curve : LoadCurve
+
+    Returns
+    -------
+    ndarray, shape (repeats, L)
+
+    Examples
+    --------
+    >>> load_draws(LoadCurve([[3.0, 2.0, 0.0], [3.0, 1.0, 0.0]]))
+    array([[1., 2.],
+           [2., 1.]])
+    """
+    return -np.diff(np.atleast_2d(curve.separation))
+
+
+def shares(curve: LoadCurve) -> np.ndarray:
+    """Return each layer's share of the whole fall D_0 - D_L.
+
+    Parameters
+    ----------
+    curve : LoadCurve
+
+    Returns
+    -------
+    ndarray, shape (L,)
+        Summing to 1; NaN for a curve that does not fall.
+
+    Examples
+    --------
+    >>> shares(LoadCurve([4.0, 1.0, 0.0]))
+    array([0.75, 0.25])
+    """
+    fall = curve.loads.sum()
+    return curve.loads / (fall if fall > 0 else np.nan)

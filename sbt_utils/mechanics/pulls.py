@@ -1,0 +1,140 @@
+"""Pulls of the folding ruler: slow and steady, or quick and with a shaking hand."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from sbt_utils.mechanics.ruler import FoldingRuler
+from sbt_utils.mechanics.hand import Hand
+
+JERKS = np.arange(2.0, 10.0)
+"""Frequencies of the sinusoids of a jerky hand, in Hz."""
+
+
+SAMPLING = 1e-3
+"""Interval in s at which the made histories are sampled."""
+
+
+REST = 1.0
+"""How long the hand stays at its end, in s, so that the ruler comes to rest."""
+
+
+def slow_and_steady(ruler: FoldingRuler, reach: float = 0.55, speed: float = 0.05) -> Hand:
+    """Pull straight at constant speed, with a soft start and stop, then rest for a second.
+
+    Parameters
+    ----------
+    ruler : FoldingRuler
+        Where to start.
+    reach : float
+        Where to end: extension along the pull as a fraction of the ruler's full length.
+    speed : float
+        In m/s.
+
+    Returns
+    -------
+    Hand
+
+    Raises
+    ------
+    ValueError
+        A reach that is shorter than the folded ruler or beyond its length, a speed that is not
+        positive.
+
+    Examples
+    --------
+    >>> from sbt_utils.mechanics.ruler import FoldingRuler
+    >>> slow_and_steady(FoldingRuler(), reach=0.5).positions[-1].round(9)
+    array([0.5, 0. ])
+    """
+    return quick_and_jerky(ruler, reach, speed, amplitude=0.0)
+
+
+def quick_and_jerky(
+    ruler: FoldingRuler,
+    reach: float = 0.55,
+    speed: float = 2.0,
+    amplitude: float = 0.003,
+    seed: int = 0,
+) -> Hand:
+    """Pull while the hand trembles along and across the pull.
+
+    The tremble is a sum of sinusoids of 2, 3, ..., 9 Hz with random phases in each direction. It
+    fades in and out with the pull.
+
+    Parameters
+    ----------
+    ruler : FoldingRuler
+        Where to start.
+    reach : float
+        Where to end: extension along the pull as a fraction of the ruler's full length.
+    speed : float
+        Of the pull, in m/s.
+    amplitude : float
+        Of each sinusoid, in m.
+    seed : int
+        Of the phases, non-negative.
+
+    Returns
+    -------
+    Hand
+
+    Raises
+    ------
+    ValueError
+        As for `slow_and_steady`; a negative amplitude.
+
+    Examples
+    --------
+    >>> from sbt_utils.mechanics.ruler import FoldingRuler
+    >>> ruler = FoldingRuler()
+    >>> steady, jerky = slow_and_steady(ruler, speed=0.5), quick_and_jerky(ruler, speed=0.5)
+    >>> bool(jerky.speeds.max() > steady.speeds.max())
+    True
+    """
+    start = ruler.end
+    distance = reach * ruler.sections * ruler.section_length - start[0]
+    if not distance > 0 or not np.isfinite(distance):
+        shortest = start[0] / (ruler.sections * ruler.section_length)
+        raise ValueError(f"reach: {reach}; give more than {shortest:.3f}, the folded ruler's")
+    if not 0 < speed < np.inf:
+        raise ValueError(f"speed: {speed}; give a positive number of m/s")
+    if not 0 <= amplitude < np.inf:
+        raise ValueError(f"amplitude: {amplitude}; give metres, 0 for a steady hand")
+    soft = min(0.1, 0.25 * distance / speed)
+    duration = distance / speed + soft
+    pull = np.linspace(0.0, duration, max(2, round(duration / SAMPLING)) + 1)
+    ramp = np.clip(np.minimum(pull, duration - pull) / soft, 0.0, 1.0)
+    ramp = ramp**2 * (3.0 - 2.0 * ramp)
+    path = np.concatenate([[0.0], np.cumsum(ramp[1:] + ramp[:-1])])
+    positions = np.tile(start, (len(pull), 1))
+    positions[:, 0] += distance * path / path[-1]
+    phases = tremble_phases(seed)[:, :, None]
+    waves = np.sin(2.0 * np.pi * JERKS[:, None] * pull + phases).sum(axis=1)
+    positions += amplitude * (ramp * waves).T
+    rest = pull[-1] + REST * np.array([0.5, 1.0])
+    return Hand(np.append(pull, rest), np.append(positions, positions[[-1, -1]], axis=0))
+
+
+def tremble_phases(seed: int) -> np.ndarray:
+    """Draw the phases of the sinusoids of a jerky hand.
+
+    Parameters
+    ----------
+    seed : int
+        Non-negative.
+
+    Returns
+    -------
+    ndarray, shape (2, 8)
+        In radians: along and across the pull, for each of `JERKS`.
+
+    Examples
+    --------
+    >>> tremble_phases(0).shape
+    (2, 8)
+    """
+    return np.random.default_rng(seed).uniform(0.0, 2.0 * np.pi, (2, len(JERKS)))
