@@ -11,7 +11,7 @@ from sbt_utils.measuring.separation import MEASURES
 from sbt_utils.sweeping.experiments import PARAMETERS, PHASE_DIAGRAMS
 from sbt_utils.sweeping.shards import SHARD_SIZE
 from sbt_utils.sweeping.sweeps import SweepError
-from sbt_utils.training.descent import OPTIMIZERS
+from sbt_utils.training.ranges import OPTIMIZERS
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -25,7 +25,8 @@ from sbt_utils.sweeping.shards import plan
 from sbt_utils.sweeping.sweeps import sweep
 from sbt_utils.sweeping.workers import LocalProcesses
 from sbt_utils.training.networks import MLP
-from sbt_utils.training.settings import RANGES, check_device
+from sbt_utils.training.ranges import RANGES
+from sbt_utils.training.settings import check_device
 from sbt_utils.training.trainer import train
 
 

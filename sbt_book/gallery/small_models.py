@@ -5,7 +5,7 @@ from collections.abc import Callable
 import torch
 from torch import Tensor, nn
 
-from sbt_utils.training.settings import check_range
+from sbt_utils.training.ranges import check_range
 
 
 def class_token(tokens: Tensor) -> Tensor:

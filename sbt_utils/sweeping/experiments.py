@@ -13,8 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from sbt_utils.training.descent import OPTIMIZERS
-from sbt_utils.training.settings import RANGES, check_range
+from sbt_utils.training.ranges import OPTIMIZERS, RANGES, check_range
 
 Level = float | int | str
 """A value of one parameter."""

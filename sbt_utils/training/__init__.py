@@ -9,7 +9,6 @@ __getattr__, __dir__, __all__ = exports(
         "trainer": "Training train",
         "steering": "steer",
         "controllers": "Controller DropoutController Schedule set_dropout",
-        "settings": "RANGES",
-        "descent": "OPTIMIZERS",
+        "ranges": "OPTIMIZERS RANGES check_range",
     },
 )

@@ -6,7 +6,7 @@ from typing import Protocol, Self
 import numpy as np
 from torch import nn
 
-from sbt_utils.training.settings import check_range
+from sbt_utils.training.ranges import check_range
 
 
 class Controller(Protocol):

@@ -22,7 +22,7 @@ STOP_LOSS = 1e-4
 STOP_CHANGE = 1e-10
 """A network stops when its epoch loss is below the first or changes by less than the second."""
 
-OPTIMIZERS: dict[str, Callable[..., torch.optim.Optimizer]] = {
+_OPTIMIZERS: dict[str, Callable[..., torch.optim.Optimizer]] = {
     "adam": partial(torch.optim.Adam, betas=(0.9, 0.999), eps=1e-8, fused=True),
     "sgd": partial(torch.optim.SGD, fused=True),
     "momentum": partial(torch.optim.SGD, momentum=0.9, fused=True),
@@ -45,8 +45,8 @@ class Job:
         Training images, on the device to compute on.
     epochs : range
         Which to train.
-    optimizer : callable
-        One of `OPTIMIZERS`.
+    optimizer : str
+        One of `sbt_utils.training.ranges.OPTIMIZERS`.
     readings : Readings
     spread : float
         Standard deviation of the images: the unit of the Gaussian data noise.
@@ -60,7 +60,7 @@ class Job:
     images: Tensor
     labels: Tensor
     epochs: range
-    optimizer: Callable[..., torch.optim.Optimizer]
+    optimizer: str
     readings: Readings
     spread: float
     classes: int
@@ -237,7 +237,9 @@ def _assemble(
     alike: dict[float, list[Tensor]] = {}
     for row, rate in zip(rows, members["learning_rate"].tolist(), strict=True):
         alike.setdefault(rate, []).append(row)
-    optimizer = job.optimizer([{"params": own, "lr": rate} for rate, own in alike.items()])
+    optimizer = _OPTIMIZERS[job.optimizer](
+        [{"params": own, "lr": rate} for rate, own in alike.items()]
+    )
     for place, row in enumerate(rows):
         optimizer.state[row] = {
             name: tensor[place].to(row.device, copy=True)

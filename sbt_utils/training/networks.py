@@ -4,7 +4,7 @@ from collections import OrderedDict
 
 from torch import nn
 
-from sbt_utils.training.settings import check_range
+from sbt_utils.training.ranges import check_range
 
 
 class MLP(nn.Sequential):

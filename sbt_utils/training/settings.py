@@ -1,7 +1,6 @@
 """The members' settings and data, checked once, before anything is trained."""
 
 from collections.abc import Sequence
-from typing import Any
 
 import numpy as np
 import torch
@@ -9,49 +8,10 @@ from numpy.typing import ArrayLike
 from torch import Tensor, nn
 
 from sbt_utils.ensembles.ensemble import stock_layers
+from sbt_utils.training.ranges import check_range
 
 Members = dict[str, np.ndarray]
 """The members' settings: under every name an array with an entry for each member."""
-
-RANGES = {
-    "negative_slope": (0.0, 1.0, "[0, 1]"),
-    "dropout": (0.0, np.nextafter(1.0, 0.0), "[0, 1)"),
-    "learning_rate": (np.nextafter(0.0, 1.0), np.finfo(np.float64).max, "(0, inf)"),
-    "data_noise": (0.0, 1.0, "[0, 1]"),
-}
-"""Where each parameter of a network and of its training must lie: lowest, highest, in words."""
-
-
-def check_range(name: str, values: Any) -> None:
-    """Raise if a parameter lies outside its range in `RANGES`.
-
-    Parameters
-    ----------
-    name : str
-        A key of `RANGES`.
-    values : float or array_like of float
-        What was given.
-
-    Raises
-    ------
-    ValueError
-        If a value is out of range or not a number.
-
-    Examples
-    --------
-    >>> check_range("dropout", [0.0, 0.3])
-    >>> check_range("dropout", 1.0)
-    Traceback (most recent call last):
-    ValueError: dropout=1.0: give a number in [0, 1)
-    """
-    low, high, words = RANGES[name]
-    try:
-        array = np.asarray(values, dtype=np.float64)
-    except (TypeError, ValueError):
-        raise ValueError(f"{name}={values!r}: give a number in {words}") from None
-    outside = ~((array >= low) & (array <= high))
-    if outside.any():
-        raise ValueError(f"{name}={array[outside].flat[0]!s}: give a number in {words}")
 
 
 def member_settings(

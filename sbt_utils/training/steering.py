@@ -13,8 +13,9 @@ from sbt_utils.measuring.curves import curve_statistics
 from sbt_utils.measuring.evaluation import accuracy, separation_or_nan
 from sbt_utils.measuring.layer_choice import Layers
 from sbt_utils.training.controllers import Controller
+from sbt_utils.training.ranges import check_range
 from sbt_utils.training.readings import Readings
-from sbt_utils.training.settings import Members, check_range
+from sbt_utils.training.settings import Members
 from sbt_utils.training.trainer import Training, train
 
 _LONG_NAMES = {

@@ -21,7 +21,8 @@ from sbt_utils.ensembles.ensemble import initial_state, member_network
 from sbt_utils.ensembles.noise import seed_words
 from sbt_utils.measuring.evaluation import single_threads
 from sbt_utils.measuring.layer_choice import Layers
-from sbt_utils.training.descent import OPTIMIZERS, Job, concatenate, select, train_chunk
+from sbt_utils.training.descent import Job, concatenate, select, train_chunk
+from sbt_utils.training.ranges import OPTIMIZERS
 from sbt_utils.training.readings import Readings, SeparationRecord
 from sbt_utils.training.settings import check_batch_sizes, check_data, check_device, member_settings
 
@@ -210,7 +211,7 @@ def train(
         images.to(device),
         labels.to(device, torch.int64),
         range(start, epochs),
-        OPTIMIZERS[optimizer],
+        optimizer,
         replace(readings, epochs=due),
         float(images.std()),
         int(labels.max()) + 1,

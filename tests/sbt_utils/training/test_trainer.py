@@ -24,7 +24,8 @@ from sbt_utils.ensembles.noise import seed_words
 from sbt_utils.measuring.evaluation import evaluate
 from sbt_utils.measuring.probe import load_curve
 from sbt_utils.training.networks import MLP
-from sbt_utils.training.settings import check_range, member_settings
+from sbt_utils.training.ranges import check_range
+from sbt_utils.training.settings import member_settings
 from sbt_utils.training.trainer import train
 
 REFERENCE = Path(__file__).parents[3] / "results/reference/published_phase_diagrams.json"

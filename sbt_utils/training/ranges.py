@@ -1,0 +1,33 @@
+"""What a setting of a network and of its training may be; importing it loads no PyTorch."""
+
+from typing import Any
+
+import numpy as np
+
+OPTIMIZERS = ("adam", "sgd", "momentum")
+"""The names of the optimizers that `sbt_utils.training.trainer.train` knows."""
+
+RANGES = {
+    "negative_slope": (0.0, 1.0, "[0, 1]"),
+    "dropout": (0.0, np.nextafter(1.0, 0.0), "[0, 1)"),
+    "learning_rate": (np.nextafter(0.0, 1.0), np.finfo(np.float64).max, "(0, inf)"),
+    "data_noise": (0.0, 1.0, "[0, 1]"),
+}
+"""Where each parameter of a network and of its training must lie: lowest, highest, in words."""
+
+
+def check_range(name: str, values: Any) -> None:
+    """Raise ValueError if a value of the parameter is outside its range in `RANGES`, or no number.
+
+    >>> check_range("dropout", 1.0)
+    Traceback (most recent call last):
+    ValueError: dropout=1.0: give a number in [0, 1)
+    """
+    low, high, words = RANGES[name]
+    try:
+        array = np.asarray(values, dtype=np.float64)
+    except (TypeError, ValueError):
+        raise ValueError(f"{name}={values!r}: give a number in {words}") from None
+    outside = ~((array >= low) & (array <= high))
+    if outside.any():
+        raise ValueError(f"{name}={array[outside].flat[0]!s}: give a number in {words}")
