@@ -1,4 +1,4 @@
-"""Labelled images, in arrays or from a loader, as batches that a model takes."""
+"""Labelled data, in arrays or from a loader, as batches that a model takes or as whole arrays."""
 
 from __future__ import annotations
 
@@ -8,27 +8,16 @@ from typing import Any
 
 import numpy as np
 import torch
-from torch import nn
+from torch import Tensor, nn
+
+Array = np.ndarray | torch.Tensor
+Data = Array | tuple[Any, Any] | Iterable[tuple[Any, Any]]
+"""Labelled data: a pair (inputs, labels), or a loader of such batches. Functions that take labels
+as an argument of their own also take the inputs alone."""
 
 
 def check_model(model: nn.Module) -> None:
-    """Raise unless a model can be run: a module with all its values, on one device.
-
-    Parameters
-    ----------
-    model : torch.nn.Module
-
-    Raises
-    ------
-    TypeError, ValueError
-        Otherwise.
-
-    Examples
-    --------
-    >>> check_model(nn.Linear(2, 2, device="meta"))
-    Traceback (most recent call last):
-    ValueError: model: its parameters are on 'meta', without values; load them first
-    """
+    """Raise unless a model can be run: a module with all its values, on one device."""
     if not isinstance(model, nn.Module):
         raise TypeError(f"model: {type(model).__name__} given; give a torch.nn.Module")
     tensors = list(chain(model.parameters(), model.buffers()))
@@ -41,116 +30,88 @@ def check_model(model: nn.Module) -> None:
         raise ValueError("model: its parameters are on 'meta', without values; load them first")
 
 
-def arrays_or_loader(images: Any, batch_size: int) -> Iterable[Any]:
-    """Return the batches of a tuple (images, labels) of arrays, or a loader as it is.
+def as_batches(data: Data, labels: Any, batch_size: int) -> Iterable[Any]:
+    """Return whole arrays in batches (inputs, labels) of a given size, or a loader as it is."""
+    pair = _pair(data, labels)
+    if pair is None:
+        return data
+    if not isinstance(batch_size, int | np.integer) or batch_size < 1:
+        raise ValueError(f"batch_size: {batch_size!r} given; give an integer of 1 or more")
+    inputs, labels = pair
+    parts = (slice(start, start + batch_size) for start in range(0, len(inputs), batch_size))
+    return [(inputs[part], labels[part]) for part in parts]
 
-    Parameters
-    ----------
-    images : tuple of two arrays, or iterable of batches
-    batch_size : int
-        Images in a batch of the arrays.
 
-    Returns
-    -------
-    iterable of (images, labels)
+def whole_arrays(data: Data, labels: Any = None) -> tuple[Tensor, Tensor]:
+    """Return all inputs and all labels as tensors; those of a loader are concatenated.
 
-    Raises
-    ------
-    TypeError, ValueError
-        As `in_batches`.
-
-    Examples
-    --------
-    >>> [len(batch) for batch, _ in arrays_or_loader((np.zeros((5, 2)), np.zeros(5)), 3)]
-    [3, 2]
+    Dtypes and devices stay as given. Arrays share their memory with the tensors where they can.
     """
-    arrays = (torch.Tensor, np.ndarray)
-    if isinstance(images, (tuple, list)) and any(isinstance(part, arrays) for part in images):
-        if len(images) != 2:
-            raise ValueError(f"images: {len(images)} parts given; give (images, labels)")
-        return in_batches(images[0], images[1], batch_size)
-    return in_batches(images, None, batch_size)
+    pair = _pair(data, labels)
+    if pair is not None:
+        return as_tensor(pair[0]), as_tensor(pair[1])
+    batches = [checked_batch(batch) for batch in data]
+    if not batches:
+        raise ValueError("data: the loader yields no batch; give one or more")
+    inputs, classes = zip(*batches, strict=True)
+    return torch.cat(inputs), torch.cat([as_tensor(part) for part in classes])
 
 
-def in_batches(images: Any, labels: Any, batch_size: int) -> Iterable[Any]:
-    """Return the batches of images and labels in arrays, or a loader as it is.
+def checked_batch(batch: Any) -> tuple[Tensor, Any]:
+    """Return the inputs of a batch as a tensor, and its labels as they are."""
+    if not isinstance(batch, (tuple, list)) or len(batch) != 2:
+        raise TypeError(f"data: a batch is {type(batch).__name__}; yield (inputs, labels) pairs")
+    inputs, labels = batch
+    if not isinstance(inputs, Array):
+        raise TypeError(f"data: a batch holds {type(inputs).__name__}; yield tensors")
+    return as_tensor(inputs), labels
 
-    Parameters
-    ----------
-    images : array, or iterable of batches
-    labels : array or None
-        One an image; None with a loader.
-    batch_size : int
-        Images in a batch of the arrays.
 
-    Returns
-    -------
-    iterable of (images, labels)
+def on_model(batch: Any, model: nn.Module) -> tuple[Tensor, Any]:
+    """Return a copy of a batch's inputs on the device and of the dtype of a model, and its labels.
 
-    Raises
-    ------
-    TypeError, ValueError
-        Arguments that do not fit together.
-
-    Examples
-    --------
-    >>> in_batches(np.zeros((3, 2)), [0, 1, 1], batch_size=2)[1][1]
-    array([1])
+    Inputs that are not floating, such as numbers of words, keep their dtype.
     """
-    if isinstance(images, (torch.Tensor, np.ndarray)):
+    inputs, labels = checked_batch(batch)
+    tensors = chain(model.parameters(), model.buffers())
+    like = next((tensor for tensor in tensors if tensor.is_floating_point()), inputs)
+    dtype = like.dtype if inputs.is_floating_point() else inputs.dtype
+    # A copy, since the model may work in place.
+    return inputs.to(like.device, dtype, copy=True), labels
+
+
+def as_tensor(array: Any) -> Tensor:
+    """Return an array or a sequence of numbers as a tensor."""
+    if isinstance(array, torch.Tensor):
+        return array
+    # PyTorch warns of arrays that must not be written to, and takes no negative strides.
+    return torch.from_numpy(np.require(array, requirements=["C", "W"]))
+
+
+def _pair(data: Any, labels: Any) -> tuple[Any, Any] | None:
+    """Return inputs and labels, checked and as arrays, or None if `data` is a loader."""
+    if isinstance(data, (tuple, list)) and any(isinstance(part, Array) for part in data):
+        if len(data) != 2:
+            raise ValueError(f"data: {len(data)} parts given; give (inputs, labels)")
+        if labels is not None:
+            raise TypeError("labels: given twice, also in data; leave one of them out")
+        data, labels = data
+    if isinstance(data, Array):
         if labels is None:
-            raise TypeError("labels: None given; images in an array need labels, one an image")
+            raise TypeError("labels: None given; inputs in an array need labels, one per sample")
         if not isinstance(labels, torch.Tensor):
             labels = np.asarray(labels)
-        if labels.shape[:1] != images.shape[:1]:
+        if labels.shape[:1] != data.shape[:1]:
             raise ValueError(
-                f"labels: shape {tuple(labels.shape)} does not match images of shape "
-                f"{tuple(images.shape)}; give one label an image"
+                f"labels: shape {tuple(labels.shape)} does not match inputs of shape "
+                f"{tuple(data.shape)}; give one label per sample"
             )
-        if not isinstance(batch_size, int) or batch_size < 1:
-            raise ValueError(f"batch_size: {batch_size!r} given; give an integer of 1 or more")
-        starts = range(0, len(images), batch_size)
-        return [(images[i : i + batch_size], labels[i : i + batch_size]) for i in starts]
+        return data, labels
     if labels is not None:
-        raise TypeError("labels: given beside a loader; its batches bring their own, leave None")
-    if not isinstance(images, Iterable):
-        raise TypeError(f"images: {type(images).__name__} given; give a tensor or a loader")
-    return images
-
-
-def on_model(batch: Any, model: nn.Module) -> tuple[torch.Tensor, Any]:
-    """Return images on the device and of the dtype of a model, and the labels as they are.
-
-    Parameters
-    ----------
-    batch : tuple (images, labels)
-    model : torch.nn.Module
-
-    Returns
-    -------
-    images : Tensor
-        A copy, so that a model that works in place leaves the images alone.
-    labels : as given
-
-    Raises
-    ------
-    TypeError
-        A batch of another kind.
-
-    Examples
-    --------
-    >>> images, _ = on_model((np.zeros(3), [0, 0, 1]), nn.Linear(3, 1))
-    >>> images.dtype
-    torch.float32
-    """
-    if not isinstance(batch, (tuple, list)) or len(batch) != 2:
-        raise TypeError(f"images: a batch is {type(batch).__name__}; yield (images, labels) pairs")
-    images, labels = batch
-    if isinstance(images, np.ndarray):
-        images = torch.from_numpy(np.array(images))
-    if not isinstance(images, torch.Tensor):
-        raise TypeError(f"images: a batch holds {type(images).__name__}; yield tensors")
-    tensors = chain(model.parameters(), model.buffers())
-    like = next((tensor for tensor in tensors if tensor.is_floating_point()), images)
-    dtype = like.dtype if images.is_floating_point() else images.dtype
-    return images.to(like.device, dtype, copy=True), labels
+        raise TypeError(
+            f"data: {type(data).__name__} given beside labels; give a tensor or an array, or a "
+            "loader alone, whose batches bring their own labels"
+        )
+    if not isinstance(data, Iterable):
+        raise TypeError(f"data: {type(data).__name__} given; give (inputs, labels) or a loader")
+    return None

@@ -17,7 +17,7 @@ import torch
 from numpy.typing import ArrayLike
 from torch import nn
 
-from sbt_utils.measuring.batches import check_model, in_batches, on_model
+from sbt_utils.measuring.batches import as_batches, check_model, on_model
 from sbt_utils.measuring.curves import LoadCurve
 from sbt_utils.measuring.layer_choice import Layers, choose
 from sbt_utils.measuring.scatter import Array, ProjectedScatter, ScatterStatistics
@@ -104,7 +104,7 @@ def load_curve(
     ('0', '2')
     """
     check_measure(measure)
-    batches = in_batches(images, labels, batch_size)
+    batches = as_batches(images, labels, batch_size)
     if measure == "fuzziness" and isinstance(batches, Iterator):
         raise TypeError(
             "images: this iterator can be read once, measure 'fuzziness' reads it twice; give a "
@@ -216,7 +216,7 @@ class _Probe:
             for module, flag in training.items():
                 module.training = flag
         if not self.names:
-            raise ValueError("images: the loader yields no batch; give one or more")
+            raise ValueError("data: the loader yields no batch; give one or more")
 
     def run_batch(self, images: torch.Tensor, labels: Any) -> None:
         self.images, self.labels = images, labels

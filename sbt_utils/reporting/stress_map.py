@@ -14,7 +14,7 @@ import numpy as np
 import pandas as pd
 from torch import nn
 
-from sbt_utils.measuring.batches import arrays_or_loader, check_model
+from sbt_utils.measuring.batches import as_batches, check_model
 from sbt_utils.measuring.curves import LoadCurve, interval, load_draws, shares
 from sbt_utils.measuring.layer_choice import Layers, choose
 from sbt_utils.measuring.probe import Pool, layer_scatter, naming
@@ -214,7 +214,7 @@ def report(
     for number, (part, images) in enumerate((("train", train), ("test", test))):
         if images is not None:
             with _naming_part(part):
-                batches = arrays_or_loader(images, batch_size)
+                batches = as_batches(images, None, batch_size)
                 scatters = layer_scatter(model, batches, layers, pool, _sampled)
                 for name, scatter in scatters.items():
                     with naming(name):

@@ -7,6 +7,7 @@ from collections import OrderedDict
 import numpy as np
 import pytest
 import torch
+from models import fingerprint
 from torch import nn
 from torch.utils.data import DataLoader, TensorDataset
 
@@ -332,19 +333,6 @@ def test_pooled_features(data):
 # The model is left as it was found
 
 
-def fingerprint(model):
-    return {
-        "training": [module.training for module in model.modules()],
-        "hooks": [
-            [dict(getattr(module, kind)) for kind in ("_forward_hooks", "_forward_pre_hooks")]
-            for module in model.modules()
-        ],
-        "gradients": [None if p.grad is None else p.grad.tolist() for p in model.parameters()],
-        "requires": [p.requires_grad for p in model.parameters()],
-        "state": {name: tensor.tolist() for name, tensor in model.state_dict().items()},
-    }
-
-
 class Faulty(nn.Module):
     def forward(self, x):
         raise RuntimeError("broken layer")
@@ -483,21 +471,25 @@ def test_errors_of_the_statistics_name_the_layer(data):
 def test_bad_data(data):
     images, labels = data
     model = mlp()
-    with pytest.raises(TypeError, match="labels: None given; images in an array need labels"):
+    with pytest.raises(TypeError, match="labels: None given; inputs in an array need labels"):
         load_curve(model, images)
-    with pytest.raises(ValueError, match=r"labels: shape \(59,\) does not match images of shape"):
+    with pytest.raises(ValueError, match=r"labels: shape \(59,\) does not match inputs of shape"):
         load_curve(model, images, labels[1:])
-    with pytest.raises(TypeError, match="labels: given beside a loader"):
+    with pytest.raises(TypeError, match="data: list given beside labels; give a tensor or an arr"):
         load_curve(model, [(images, labels)], labels)
-    with pytest.raises(TypeError, match="images: int given; give a tensor or a loader"):
+    with pytest.raises(TypeError, match="labels: given twice, also in data; leave one of them out"):
+        load_curve(model, (images, labels), labels)
+    with pytest.raises(ValueError, match=r"data: 3 parts given; give \(inputs, labels\)"):
+        load_curve(model, (images, labels, labels))
+    with pytest.raises(TypeError, match=r"data: int given; give \(inputs, labels\) or a loader"):
         load_curve(model, 3)
-    with pytest.raises(TypeError, match=r"images: a batch is Tensor; yield \(images, labels\)"):
-        load_curve(model, [images])
-    with pytest.raises(TypeError, match="images: a batch holds dict; yield tensors"):
+    with pytest.raises(TypeError, match=r"data: a batch is Tensor; yield \(inputs, labels\)"):
+        load_curve(model, iter([images]))
+    with pytest.raises(TypeError, match="data: a batch holds dict; yield tensors"):
         load_curve(model, [({"pixels": images}, labels)])
-    with pytest.raises(ValueError, match="images: the loader yields no batch"):
+    with pytest.raises(ValueError, match="data: the loader yields no batch"):
         load_curve(model, [])
-    with pytest.raises(ValueError, match="images: the loader yields no batch"):
+    with pytest.raises(ValueError, match="data: the loader yields no batch"):
         load_curve(model, images[:0], labels[:0])
 
 

@@ -7,7 +7,7 @@ from collections import OrderedDict
 import numpy as np
 import pytest
 import torch
-from test_probe import fingerprint
+from models import fingerprint
 from torch import nn
 from torch.utils.data import DataLoader, TensorDataset
 
@@ -453,10 +453,10 @@ def on_two_devices():
             DataLoader(tabular()[0], batch_size=10),
             {},
             TypeError,
-            r"^train: images: a batch is Tensor; yield \(images, labels\) pairs$",
+            r"^train: data: a batch is Tensor; yield \(inputs, labels\) pairs$",
         ),
-        (model_of(), tabular()[0], {}, TypeError, "^train: labels: None given; images in an array"),
-        (model_of(), (*tabular(), 3), {}, ValueError, "^train: images: 3 parts given; give"),
+        (model_of(), tabular()[0], {}, TypeError, "^train: labels: None given; inputs in an array"),
+        (model_of(), (*tabular(), 3), {}, ValueError, "^train: data: 3 parts given; give"),
         (
             model_of(),
             tabular(classes=1),
@@ -471,8 +471,8 @@ def on_two_devices():
             ValueError,
             "^train: layer 'images': labels: class 0 has 1 sample; .* needs at least 2",
         ),
-        (model_of(), [], {}, ValueError, "^train: images: the loader yields no batch"),
-        (model_of(), 7, {}, TypeError, "^train: images: int given; give a tensor or a loader"),
+        (model_of(), [], {}, ValueError, "^train: data: the loader yields no batch"),
+        (model_of(), 7, {}, TypeError, r"^train: data: int given; give \(inputs, labels\) or"),
         (
             model_of(nn.ReLU(), Wordy()),
             tabular(),
