@@ -126,10 +126,17 @@ def drop_repeated_scripts(app, pagename, templatename, context, doctree):
     context["script_files"] = kept
 
 
-def describe_without_citations(app, pagename, templatename, context, doctree):
-    """Take citations out of the description that other sites show of a page."""
-    if "metatags" in context:  # not so of the index and the search
-        context["metatags"] = re.sub(r" ?\[ [^\]]*\]", "", context["metatags"])
+def describe_for_other_sites(app, pagename, templatename, context, doctree):
+    """Take citations out of the description that other sites show of a page.
+
+    A book without an address has none of the tags that need one: they would lead nowhere.
+    """
+    if "metatags" not in context:  # the index and the search
+        return
+    tags = re.sub(r" ?\[ [^\]]*\]", "", context["metatags"])
+    if not app.config.ogp_site_url:
+        tags = re.sub(r'<meta (property="og:(url|image)|name="twitter:card")[^>]*>\n?', "", tags)
+    context["metatags"] = tags
 
 
 def lighten_pictures(app, exception):
@@ -156,5 +163,5 @@ def setup(app):
     app.connect("autodoc-process-docstring", prepare_docstring, priority=400)
     app.connect("doctree-resolved", say_what_terms_mean)
     app.connect("html-page-context", drop_repeated_scripts, priority=900)
-    app.connect("html-page-context", describe_without_citations, priority=900)
+    app.connect("html-page-context", describe_for_other_sites, priority=900)
     return {"parallel_read_safe": True, "parallel_write_safe": True}

@@ -1,64 +1,60 @@
-"""Set the repository's address, and with it that of the book, wherever they are mentioned.
+"""Fix the repository's address in the files that have a place for it.
 
-`make repository URL=https://github.com/you/name` runs this. `pyproject.toml` holds the address; the
-book's, on GitHub Pages, follows from it. Nothing but these two addresses is changed.
+`make repository URL=https://github.com/you/name` runs this; `URL=none` takes the address out again.
+The book needs no fixed address: `scripts/address.py` finds it at each build.
 """
 
 import re
 import sys
-import tomllib
 from pathlib import Path
 
-ROOT = Path(__file__).parents[1]
-MENTIONS = (
-    "pyproject.toml",
-    "_config.yml",
-    "CITATION.cff",
-    "README.md",
-    "CONTRIBUTING.md",
-    "book/*.md",
-    "notebooks/*.ipynb",
-)
+from address import ROOT, book_url, checked_url, fixed_url
+
+# In each file, the lines that follow another once there is an address.
+LINES = {
+    "pyproject.toml": (
+        "[project.urls]\n",
+        'Repository = "{repository}"\nDocumentation = "{book}"\n',
+    ),
+    "CITATION.cff": ("license: MIT\n", "repository-code: {repository}\nurl: {book}\n"),
+    "README.md": ("<!-- make repository -->\n", "The book is published at <{book}>.\n"),
+}
 
 
-def addresses(url: str) -> tuple[str, str]:
-    """Return ``owner/name`` of a repository and the address of its GitHub Pages."""
-    found = re.fullmatch(r"https://github\.com/([A-Za-z0-9-]+)/([\w.-]+?)(?:\.git)?/?", url)
-    if found is None:
-        raise ValueError(f"URL={url}: give it as https://github.com/you/name")
-    owner, name = found.groups()
-    host = f"{owner}.github.io".lower()  # a repository of this name is at its root
-    return f"{owner}/{name}", f"https://{host}/" + ("" if name.lower() == host else f"{name}/")
+def filled_notebook(text: str, url: str) -> str:
+    """Return a notebook whose first cell fetches this repository, or none."""
+    filled, count = re.subn(r'"REPOSITORY = \\"[^"\\]*\\"', rf'"REPOSITORY = \\"{url}\\"', text)
+    if count != 1:
+        raise ValueError(f"a notebook sets REPOSITORY {count} times, expected once")
+    return filled
 
 
-def current() -> str:
-    """Return the repository's address as it is now."""
-    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
-    url: str = project["urls"]["Repository"]
-    return url
-
-
-def set_address(url: str) -> list[str]:
-    """Replace the present addresses by those of another repository; return the changed files."""
-    replacements = {
-        rf"(?<![\w.-]){re.escape(old.rstrip('/'))}(?![\w-])": new.rstrip("/")
-        for old, new in zip(addresses(current()), addresses(url), strict=True)
-    }
-    changed = []
-    for path in sorted(path for pattern in MENTIONS for path in ROOT.glob(pattern)):
-        text = before = path.read_bytes().decode()
-        for old, new in replacements.items():
-            text = re.sub(old, new, text)
-        if text != before:
-            path.write_bytes(text.encode())
-            changed.append(str(path.relative_to(ROOT)))
-    return changed
+def set_address(url: str, root: Path = ROOT) -> None:
+    """Replace the fixed address, if there is one, with another, or with none."""
+    old, changed = fixed_url(root), {}
+    for name, (anchor, lines) in LINES.items():
+        before, after = (
+            anchor + (lines.format(repository=each, book=book_url(each)) if each else "")
+            for each in (old, url)
+        )
+        text = (root / name).read_bytes().decode()
+        if text.count(before) != 1:
+            raise ValueError(f"{name}: expected these lines once:\n{before}")
+        changed[root / name] = text.replace(before, after)
+    for path in (root / "notebooks").glob("*.ipynb"):
+        changed[path] = filled_notebook(path.read_bytes().decode(), url)
+    for path, text in changed.items():
+        path.write_bytes(text.encode())
 
 
 if __name__ == "__main__":
     try:
-        _, pages = addresses(sys.argv[1] if len(sys.argv) > 1 else "")
-        print("Changed:", *set_address(sys.argv[1]) or ["nothing"])
+        argument = sys.argv[1] if len(sys.argv) > 1 else ""
+        url = "" if argument == "none" else checked_url(argument)
+        set_address(url)
     except ValueError as error:
         sys.exit(str(error))
-    print(f"Once pushed, with GitHub Actions as the source of Pages, the book is at {pages}")
+    if url:
+        print(f"Push this, with GitHub Actions as the source of Pages: the book is {book_url(url)}")
+    else:
+        print("The files name no repository.")

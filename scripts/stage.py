@@ -1,0 +1,41 @@
+"""Write the book's settings and its notebooks' first cells for the repository they are built in.
+
+python scripts/stage.py FOLDER: the folder holds the staged notebooks.
+"""
+
+import sys
+from pathlib import Path
+from typing import Any
+
+import yaml
+from address import ROOT, book_url, repository_url
+from set_repository import filled_notebook
+
+LAUNCH_BUTTONS = {
+    "notebook_interface": "jupyterlab",
+    "colab_url": "https://colab.research.google.com",
+    "binderhub_url": "https://mybinder.org",
+}
+
+
+def configuration(url: str) -> dict[str, Any]:
+    """Return `_config.yml` with what leads to a repository and its published book."""
+    settings: dict[str, Any] = yaml.safe_load((ROOT / "_config.yml").read_text(encoding="utf-8"))
+    if url:
+        settings["repository"] = {"url": url, "branch": "main"}
+        settings["launch_buttons"] = LAUNCH_BUTTONS
+        settings["html"]["baseurl"] = book_url(url)
+        settings["sphinx"]["config"]["ogp_site_url"] = book_url(url)
+    return settings
+
+
+def stage(folder: Path, url: str) -> None:
+    """Write the settings, and the address into the notebooks, which readers download."""
+    text = yaml.safe_dump(configuration(url), allow_unicode=True, sort_keys=False)
+    (folder / "_config.yml").write_text(text, encoding="utf-8")
+    for path in sorted((folder / "notebooks").glob("*.ipynb")):
+        path.write_bytes(filled_notebook(path.read_bytes().decode(), url).encode())
+
+
+if __name__ == "__main__":
+    stage(Path(sys.argv[1]), repository_url())
