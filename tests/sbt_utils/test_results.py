@@ -1,9 +1,12 @@
 """Results on disk."""
 
+import importlib.util
 import json
 import os
 import platform
+import shutil
 import subprocess
+import sys
 from importlib.metadata import version
 from pathlib import Path
 
@@ -12,7 +15,8 @@ import numpy as np
 import pytest
 import xarray as xr
 
-from sbt_utils.results import RESULTS_VERSION, load, save
+from sbt_utils import results
+from sbt_utils.results import RESULTS_VERSION, kept, load, save
 
 ROOT = Path(__file__).parents[2]
 
@@ -85,6 +89,40 @@ def test_the_commit_is_the_checkouts(dataset, tmp_path):
         assert commit.endswith("-dirty") == changed
 
 
+def _repository(folder):
+    """Make a folder a git repository with everything in it committed."""
+    git = ["git", "-C", str(folder), "-c", "user.name=A", "-c", "user.email=a@example.org"]
+    for command in (["init", "-q"], ["add", "-A"], ["commit", "-q", "-m", "All"]):
+        subprocess.run([*git, *command], check=True)
+    return subprocess.check_output([*git, "rev-parse", "HEAD"], text=True).strip()
+
+
+@pytest.mark.skipif(shutil.which("git") is None, reason="needs git")
+@pytest.mark.parametrize(
+    ("home", "pyproject", "ours"),
+    [
+        ("", '[project]\nname = "sbt-utils"\n', True),
+        ("venv/site-packages", None, False),
+        ("", '[project]\nname = "another"\n', False),
+        ("", "[tool.another]\n", False),
+        ("", "name = ", False),
+        ("vendored", '[project]\nname = "sbt-utils"\n', False),
+    ],
+    ids=["checkout", "installed", "copied", "no project", "not TOML", "below another"],
+)
+def test_the_commit_is_never_that_of_another_project(tmp_path, home, pyproject, ours):
+    folder = tmp_path / home
+    (folder / "sbt_utils").mkdir(parents=True)
+    copy = shutil.copy(results.__file__, folder / "sbt_utils")
+    if pyproject:
+        (folder / "pyproject.toml").write_text(pyproject)
+    head = _repository(tmp_path)
+    spec = importlib.util.spec_from_file_location("copied_results", copy)
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    assert module._commit() == (head[:12] if ours else "not a checkout")
+
+
 def test_saving_again_replaces_the_file(dataset, tmp_path):
     save(dataset, tmp_path / "run.nc", {}, 1.0)
     save(dataset + 1, tmp_path / "run.nc", {}, 1.0)
@@ -141,3 +179,92 @@ def test_what_is_no_results_file_is_said_to_be_none(dataset, tmp_path):
     dataset.to_netcdf(tmp_path / "bare.nc", engine="h5netcdf")
     with pytest.raises(ValueError, match=r"version None .made by sbt-utils unknown"):
         load(tmp_path / "bare.nc")
+
+
+# Keeping -------------------------------------------------------------------------------------
+
+
+def counted(dataset):
+    """Return a function that returns a dataset, and the list of its calls."""
+    calls = []
+
+    def compute():
+        calls.append(None)
+        return dataset
+
+    return compute, calls
+
+
+def test_what_is_kept_is_not_computed_again(dataset, tmp_path):
+    compute, calls = counted(dataset)
+    first = kept(tmp_path / "new" / "run.nc", {"seeds": [5, 7]}, compute)
+    again = kept(tmp_path / "new" / "run.nc", {"seeds": [5, 7]}, compute)
+    assert len(calls) == 1
+    xr.testing.assert_equal(first, dataset)
+    xr.testing.assert_identical(first, again)
+    xr.testing.assert_identical(first, load(tmp_path / "new" / "run.nc"))
+    assert os.listdir(tmp_path / "new") == ["run.nc"]
+    assert json.loads(first.attrs["configuration"]) == {"seeds": [5, 7]}
+    assert 0 <= first.attrs["wall_time_seconds"] < 60
+
+
+def test_a_configuration_is_compared_as_json(dataset, tmp_path):
+    compute, calls = counted(dataset)
+    path = tmp_path / "run.nc"
+    kept(path, {"slopes": (0.0, 0.4), "sources": {"dropout": (0.1,)}, 1: None}, compute)
+    kept(path, {"1": None, "sources": {"dropout": [0.1]}, "slopes": [0.0, 0.4]}, compute)
+    assert len(calls) == 1
+
+
+@pytest.mark.parametrize(
+    ("other", "difference"),
+    [
+        ({"seeds": 3, "rate": 0.1}, "seeds = 2, not 3"),
+        ({"seeds": 2, "rate": [0.1]}, r"rate = 0\.1, not \[0\.1\]"),
+        ({"seeds": 2}, r"rate = 0\.1, not None"),
+        ({"seeds": 2, "rate": 0.1, "device": "cuda"}, "device = None, not 'cuda'"),
+    ],
+)
+def test_results_of_another_configuration_are_refused(dataset, tmp_path, other, difference):
+    compute, calls = counted(dataset)
+    path = tmp_path / "run.nc"
+    kept(path, {"seeds": 2, "rate": 0.1}, compute)
+    before = path.read_bytes()
+    message = rf"run\.nc holds results with {difference}: give another path, or remove the file"
+    with pytest.raises(ValueError, match=message):
+        kept(path, other, compute)
+    assert len(calls) == 1
+    assert path.read_bytes() == before
+
+
+@pytest.mark.parametrize("seeds", [range(3), {1, 2}, float("nan"), np.arange(3)])
+def test_what_json_cannot_hold_is_refused_before_the_computation(dataset, tmp_path, seeds):
+    compute, calls = counted(dataset)
+    with pytest.raises(ValueError, match=r"configuration: .* JSON .*; give numbers, text"):
+        kept(tmp_path / "run.nc", {"seeds": seeds}, compute)
+    assert not calls
+    assert os.listdir(tmp_path) == []
+
+
+def test_a_computation_that_fails_leaves_nothing(tmp_path):
+    with pytest.raises(ZeroDivisionError):
+        kept(tmp_path / "run.nc", {}, lambda: 1 / 0)
+    assert os.listdir(tmp_path) == []
+
+
+def test_work_of_several_calls_says_how_long_it_took(dataset, tmp_path):
+    compute, _ = counted(dataset.assign_attrs(wall_time_seconds=3600.0))
+    assert kept(tmp_path / "run.nc", {}, compute).attrs["wall_time_seconds"] == 3600
+
+
+def test_a_file_without_results_is_not_replaced(dataset, tmp_path):
+    (tmp_path / "run.nc").write_text("D")
+    compute, calls = counted(dataset)
+    with pytest.raises(ValueError, match="is not a results file"):
+        kept(tmp_path / "run.nc", {}, compute)
+    assert not calls
+
+
+def test_importing_results_loads_no_xarray():
+    code = "import sbt_utils.results, sys; print('xarray' in sys.modules)"
+    assert subprocess.check_output([sys.executable, "-c", code], text=True) == "False\n"
