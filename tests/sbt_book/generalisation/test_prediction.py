@@ -11,7 +11,7 @@ from sbt_book.generalisation.minima import sharpness
 from sbt_book.generalisation.prediction import SOURCES, early_prediction, follow, learned_elsewhere
 from sbt_utils.data.datasets import load_data
 from sbt_utils.measuring.evaluation import evaluate
-from sbt_utils.results import load_data as read
+from sbt_utils.results import load as read
 from sbt_utils.training.networks import MLP
 from sbt_utils.training.trainer import train
 

@@ -21,7 +21,7 @@ from sbt_book.steering.tables import (
 from sbt_utils.data.datasets import load_data
 from sbt_utils.measuring.evaluation import evaluate
 from sbt_utils.measuring.probe import load_curve
-from sbt_utils.results import load_data as load_results
+from sbt_utils.results import load as load_results
 from sbt_utils.training.controllers import DropoutController, Schedule
 from sbt_utils.training.networks import CNN, MLP
 from sbt_utils.training.trainer import train
