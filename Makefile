@@ -13,13 +13,14 @@ OUT := $(if $(filter quick,$(PROFILE)),.,_build/$(PROFILE))
 HTML := $(OUT)/_build/html
 EXECUTED := $(patsubst %,$(STAGE)/%,$(wildcard notebooks/*.ipynb))
 # What a notebook's results depend on besides itself.
-SOURCES := $(wildcard sbt_utils/*.py sbt_utils/data/* sbt_utils/explorables/* results/*.* results/*/*)
-PAGES := _config.yml _toc.yml scripts/vendor.py $(wildcard _ext/*.py book/*.* book/*/*)
+SOURCES := $(shell find sbt_utils sbt_book results -type f ! -path '*/__pycache__/*')
+PAGES := _config.yml _toc.yml $(wildcard _ext/*.py scripts/*.py book/*.* book/*/*)
+CORES := $(shell getconf _NPROCESSORS_ONLN)
 VENDORED := $(if $(shell command -v npm 2>/dev/null),node_modules/.fetched)
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help venv notebooks book serve lint unit nbval browser test links repository clean
+.PHONY: help venv notebooks book serve lint check unit compare browser test links repository clean FORCE
 
 help: ## list the targets
 	@sed -n 's/^\([a-z]*\):.*## /\1|/p' Makefile | while IFS='|' read -r name text; \
@@ -50,25 +51,34 @@ $(BIN)/python:
 
 notebooks: $(EXECUTED) ## run every notebook at PROFILE into _build/, leaving the committed ones alone
 
-# Notebooks run where they lie, so that their paths are those of a checkout.
+# Notebooks run where they lie, so that their paths are those of a checkout. At `quick`, their default,
+# no parameter is passed: papermill would add a cell for it to the page.
 $(STAGE)/notebooks/%.ipynb: notebooks/%.ipynb $(SOURCES) .venv/.book
 	@mkdir -p $(@D)
-	$(BIN)/papermill --cwd notebooks -k python3 --no-progress-bar -p profile $(PROFILE) $< $@
+	$(BIN)/papermill --cwd notebooks -k python3 --no-progress-bar \
+	  $(if $(filter-out quick,$(PROFILE)),-p profile $(PROFILE)) $< $@
 
 book: $(STAGE)/.built ## run the notebooks, build the HTML, say where it is
 	@echo 'The book is in $(HTML)/index.html; `make serve` shows it.'
 
 # --all: after a build that failed on a warning, an incremental one would pass without it.
-$(STAGE)/.built: $(EXECUTED) $(STAGE)/.staged
+$(STAGE)/.built: $(EXECUTED) $(STAGE)/.staged $(STAGE)/.address
+	$(BIN)/python scripts/stage.py $(STAGE)
 	$(BIN)/jupyter-book build $(STAGE) --path-output $(OUT) --all -W -n --keep-going --quiet
 	@touch $@
 
 $(STAGE)/.staged: $(PAGES) $(VENDORED) .venv/.book
 	@rm -rf $(STAGE)/_ext $(STAGE)/book && mkdir -p $(STAGE)
-	@cp -Rp _config.yml _toc.yml _ext book $(STAGE)
+	@cp -Rp _toc.yml _ext book $(STAGE)
 	@if test -n '$(VENDORED)'; then $(BIN)/python scripts/vendor.py $(STAGE)/book/static/vendor; \
 	else echo 'npm is missing: the pages will load MathJax and their widgets from a CDN.'; fi
 	@touch $@
+
+# Pages are built anew where the address of the repository has changed.
+$(STAGE)/.address: FORCE .venv/.book
+	@mkdir -p $(@D)
+	@$(BIN)/python scripts/address.py > $@.new
+	@if cmp -s $@.new $@; then rm $@.new; else mv $@.new $@; fi
 
 node_modules/.fetched: package.json package-lock.json
 	npm ci --ignore-scripts --no-audit --no-fund
@@ -87,28 +97,34 @@ lint: .venv/.test $(VENDORED) ## ruff (rules and format), mypy, and prettier whe
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
-	$(if $(VENDORED),node_modules/.bin/prettier --check sbt_utils/explorables book/static)
+	$(if $(VENDORED),node_modules/.bin/prettier --check sbt_book/live/pages book/static)
+
+check: lint ## while you work: lint, and the tests of the library and the project that are quick
+	$(PYTEST) --dist loadfile -m 'not slow' tests/sbt_utils tests/project tests/notebooks sbt_utils
 
 unit: .venv/.test ## unit tests and doctests
-	$(PYTEST) --dist loadfile --ignore=tests/book
+	$(PYTEST) --dist loadfile --ignore=tests/pages
 
-nbval: .venv/.test ## run the committed notebooks again and compare their outputs
-	$(PYTEST) --dist loadfile --nbval --nbval-current-env --nbval-sanitize-with tests/notebooks/sanitize.cfg notebooks
+compare: .venv/.test $(EXECUTED) ## compare the outputs of the notebooks with those committed
+	EXECUTED=$(STAGE)/notebooks $(BIN)/pytest tests/notebooks/test_outputs.py
 
 browser: .venv/.test book ## check every page of the book in headless Chromium
-	BOOK_HTML=$(HTML) $(PYTEST) tests/book
+	BOOK_HTML=$(HTML) $(PYTEST) tests/pages
 
-test: lint unit nbval ## everything: lint, unit, nbval, and notebooks, book and browser at `smoke`
-	$(MAKE) --jobs=2 browser PROFILE=smoke
+# The notebooks run once: their outputs are compared, and the book of the browser checks shows them.
+test: lint unit ## everything: lint, unit, notebooks, compare, book, browser
+	OMP_NUM_THREADS=1 $(MAKE) --jobs=$(CORES) notebooks
+	$(MAKE) compare browser
 
 links: .venv/.book ## ask every outside address that the pages name whether it is still there
 	$(MAKE) _build/links/source/.staged PROFILE=links
 	cp -R notebooks _build/links/source
+	$(BIN)/python scripts/stage.py _build/links/source
 	$(BIN)/jupyter-book build _build/links/source --path-output _build/links --builder linkcheck
 
 # ---- the repository ---------------------------------------------------------------------------
 
-repository: ## set the address of the repository everywhere: URL=https://github.com/you/name
+repository: ## fix the repository's address in the files: URL=https://github.com/you/name, or none
 	@$(PYTHON) scripts/set_repository.py '$(URL)'
 
 clean: ## remove _build/ (.venv/ and node_modules/ stay)

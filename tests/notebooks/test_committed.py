@@ -1,4 +1,4 @@
-"""What every committed notebook keeps to; `make nbval` and `make notebooks` run them."""
+"""What every committed notebook keeps to; `make compare` runs them all."""
 
 import json
 from pathlib import Path
