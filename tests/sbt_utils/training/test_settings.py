@@ -1,0 +1,183 @@
+"""The members' settings and the data, which are checked before anything is trained."""
+
+import math
+
+import pytest
+import torch
+from small_training import assert_same_member, fit, network, problem
+from torch import nn
+
+from sbt_utils.training.ranges import check_range
+from sbt_utils.training.settings import member_settings
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"negative_slope": -0.1}, r"negative_slope=-0\.1: give a number in \[0, 1\]"),
+        ({"negative_slope": [0.0, 1.1]}, r"negative_slope=1\.1: give a number in \[0, 1\]"),
+        ({"dropout": 1.0}, r"dropout=1\.0: give a number in \[0, 1\)"),
+        ({"dropout": [0.2, -0.5]}, r"dropout=-0\.5: give a number in \[0, 1\)"),
+        ({"dropout": math.nan}, r"dropout=nan: give a number in \[0, 1\)"),
+        ({"learning_rate": 0.0}, r"learning_rate=0\.0: give a number in \(0, inf\)"),
+        ({"learning_rate": -1e-3}, r"learning_rate=-0\.001: give a number in \(0, inf\)"),
+        ({"learning_rate": math.inf}, r"learning_rate=inf: give a number in \(0, inf\)"),
+        ({"learning_rate": math.nan}, r"learning_rate=nan: give a number in \(0, inf\)"),
+        ({"data_noise": 1.5}, r"data_noise=1\.5: give a number in \[0, 1\]"),
+        ({"data_noise": -0.1}, r"data_noise=-0\.1: give a number in \[0, 1\]"),
+        ({"seeds": -1}, "seed=-1: give integers of at least 0"),
+        ({"seeds": 1.5}, r"seed=1\.5: give integers of at least 0"),
+        ({"seeds": [0, -2]}, r"seed=\[0, -2\]: give integers of at least 0"),
+        ({"batch_size": 0}, "batch_size=0: give integers of at least 1"),
+        ({"batch_size": 4.0}, r"batch_size=4\.0: give integers of at least 1"),
+        ({"batch_size": 61}, "batch_size=61: there are 60 images; give at most that"),
+        ({"batch_size": 59}, "batch_size=59 leaves a batch of 1 of 60 images; batch norm"),
+        ({"batch_size": [60, 1]}, "batch_size=1 leaves a batch of 1 of 60 images"),
+        (
+            {"seeds": range(3), "dropout": [0.0, 0.1]},
+            r"seed \(3,\), .*dropout \(2,\), .*: give each one value, or one value for each member",
+        ),
+        ({"seeds": []}, r"seed.*: give"),
+        ({"dropout": [[0.1], [0.2]]}, r"dropout \(2, 1\), .*: give each one value"),
+        ({"optimizer": "newton"}, "optimizer='newton': choose one of adam, sgd, momentum"),
+        ({"epochs": 0}, "epochs=0: give an integer"),
+        ({"separation_every": 0}, "separation_every=0: give an integer"),
+        ({"device": "abacus"}, "device='abacus'"),
+    ],
+)
+def test_settings_out_of_range(settings, message):
+    images, labels = problem()
+    with pytest.raises(ValueError, match=message):
+        fit(network(), images, labels, **settings)
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"epochs": 2.5}, r"epochs=2\.5"),
+        ({"epochs": "2"}, "epochs='2'"),
+        ({"separation_every": 1.5}, r"separation_every=1\.5"),
+        ({"learning_rate": "fast"}, "learning_rate"),
+        ({"seeds": True}, "seed=True"),
+    ],
+)
+def test_settings_of_wrong_types(settings, message):
+    images, labels = problem()
+    with pytest.raises((TypeError, ValueError), match=message):
+        fit(network(), images, labels, **settings)
+
+
+def test_settings_of_layers_that_the_network_does_not_have():
+    images, labels = problem()
+    model = nn.Sequential(nn.Flatten(), nn.Linear(8, 4), nn.ReLU(), nn.Linear(4, 4))
+    with pytest.raises(ValueError, match=r"dropout=0\.1: the network has no Dropout layer; omit"):
+        fit(model, images, labels, dropout=0.1)
+    with pytest.raises(ValueError, match=r"negative_slope=0\.1: the network has no LeakyReLU"):
+        fit(model, images, labels, negative_slope=0.1)
+    model = nn.Sequential(
+        nn.Flatten(), nn.Linear(8, 4), nn.Dropout(0.1), nn.Linear(4, 4), nn.Dropout(0.2)
+    )
+    with pytest.raises(ValueError, match=r"dropout: the network's layers differ \(\[0\.1, 0\.2\]"):
+        fit(model, images, labels)
+    assert fit(model, images, labels, dropout=0.3, epochs=1).history.dropout.item() == 0.3
+
+
+def test_member_settings_fill_in_what_is_one_for_all():
+    model = network(negative_slope=0.3, dropout=0.1)
+    members = member_settings(model, [7, 8, 9], None, None, [1e-3, 1e-2, 1e-1], 0.0, 20)
+    assert {name: values.tolist() for name, values in members.items()} == {
+        "seed": [7, 8, 9],
+        "negative_slope": [0.3] * 3,
+        "dropout": [0.1] * 3,
+        "learning_rate": [1e-3, 1e-2, 1e-1],
+        "data_noise": [0.0] * 3,
+        "batch_size": [20] * 3,
+    }
+
+
+@pytest.mark.parametrize(
+    ("name", "inside"),
+    [
+        ("negative_slope", [0, 0.5, 1]),
+        ("dropout", [0, 0.999]),
+        ("learning_rate", [1e-300, 1e10]),
+        ("data_noise", [0, 1]),
+    ],
+)
+def test_ranges_include_what_they_say(name, inside):
+    check_range(name, inside)
+    for value in inside:
+        check_range(name, value)
+
+
+IMAGES, LABELS = problem()
+
+
+@pytest.mark.parametrize(
+    ("images", "labels", "message"),
+    [
+        (IMAGES.log(), LABELS, "images hold NaN or infinite values: remove or mend them"),
+        (IMAGES / 0, LABELS, "images hold NaN or infinite values"),
+        (IMAGES, LABELS[:59], r"labels of shape \(59,\) .* for 60 images: give one integer for"),
+        (IMAGES, LABELS[:, None], r"labels of shape \(60, 1\) .* for 60 images"),
+        (IMAGES, LABELS.float(), r"labels of shape \(60,\) and torch\.float32 for 60 images"),
+        (IMAGES, LABELS > 1, r"labels of shape \(60,\) and torch\.bool for 60 images"),
+        (IMAGES, LABELS - 1, "labels from -1 to 2: the network has classes 0 to 3"),
+        (IMAGES, LABELS + 1, "labels from 1 to 4: the network has classes 0 to 3"),
+        (IMAGES[..., :3], LABELS, r"images of shape \(60, 1, 2, 3\) do not fit the network: "),
+        (IMAGES.double(), LABELS, r"images of shape \(60, 1, 2, 4\) do not fit the network: "),
+        (IMAGES[:0], LABELS[:0], "images"),
+    ],
+    ids=[
+        "nan",
+        "infinite",
+        "too few",
+        "two axes",
+        "float",
+        "bool",
+        "negative",
+        "too large",
+        "other pixels",
+        "other dtype",
+        "none",
+    ],
+)
+def test_data_that_do_not_fit(images, labels, message):
+    with pytest.raises(ValueError, match=message):
+        fit(network(), images, labels)
+
+
+@pytest.mark.parametrize("dtype", [torch.int32, torch.uint8, torch.int16])
+def test_labels_may_be_any_integers(dtype):
+    images, labels = problem()
+    expected = fit(network(), images, labels, data_noise=0.2, epochs=2)
+    found = fit(network(), images, labels.to(dtype), data_noise=0.2, epochs=2)
+    assert_same_member(found, 0, expected, 0)
+
+
+def test_arrays_instead_of_tensors_are_named_in_the_error():
+    images, labels = problem()
+    with pytest.raises(TypeError, match=r"images.*Tensor"):
+        fit(network(), images.numpy(), labels)
+    with pytest.raises(TypeError, match=r"labels.*Tensor"):
+        fit(network(), images, labels.numpy())
+
+
+def test_a_batch_of_1_is_fine_without_batch_norm():
+    images, labels = problem(images=5)
+    model = nn.Sequential(nn.Flatten(), nn.Linear(8, 4))
+    assert fit(model, images, labels, batch_size=2, epochs=1).history.loss.notnull().all()
+
+
+@pytest.mark.parametrize("model", [nn.Linear(8, 4), nn.ModuleList([nn.Linear(8, 4)])])
+def test_networks_that_are_not_sequential(model):
+    images, labels = problem()
+    with pytest.raises(TypeError, match=r"network is a .*: ensembles train torch\.nn\.Sequential"):
+        fit(model, images, labels)
+
+
+def test_networks_with_unknown_layers():
+    images, labels = problem()
+    model = nn.Sequential(nn.Flatten(), nn.Linear(8, 4), nn.Tanh())
+    with pytest.raises(TypeError, match="layer '2' is a Tanh; ensembles know"):
+        fit(model, images, labels)
