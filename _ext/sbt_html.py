@@ -156,6 +156,7 @@ def lighten_pictures(app, exception):
 
 def setup(app):
     """Connect them: before napoleon (500), after the extensions that add the scripts."""
+    app.setup_extension("sphinxext.opengraph")
     app.connect("build-finished", lighten_pictures)
     app.connect("config-inited", fall_back_to_cdn)
     app.add_post_transform(KeepStillPictures)

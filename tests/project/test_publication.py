@@ -15,98 +15,133 @@ from packaging.requirements import Requirement
 
 ROOT = Path(__file__).parents[2]
 WORKFLOWS = sorted((ROOT / ".github/workflows").glob("*.yml"))
-COLAB = "https://colab.research.google.com/github/"
 NOT_OURS = (".*", "_build", "node_modules", "*.egg-info", "__pycache__", "results")
+ELSEWHERE = ("https://doi.org/", "https://arxiv.org/abs/", "https://creativecommons.org/")
 
 
 def read(path):
     return path.read_text(encoding="utf-8")
 
 
-def repository(root):
-    return tomllib.loads(read(root / "pyproject.toml"))["project"]["urls"]["Repository"]
+def urls(root):
+    return tomllib.loads(read(root / "pyproject.toml"))["project"]["urls"]
 
 
-def pages_of(url):
-    owner, name = url.removeprefix("https://github.com/").split("/")
-    host = f"{owner.lower()}.github.io"
-    return f"https://{host}/" if name.lower() == host else f"https://{host}/{name}/"
+def first_cells(root):
+    """Return the first code cell of every notebook."""
+    for path in sorted((root / "notebooks").glob("*.ipynb")):
+        cells = json.loads(read(path))["cells"]
+        yield "".join(next(cell for cell in cells if cell["cell_type"] == "code")["source"])
 
 
-def notebooks(root):
-    return [json.loads(read(path)) for path in sorted((root / "notebooks").glob("*.ipynb"))]
-
-
-def check_addresses(root):
-    """Whatever names the repository or the book names these."""
-    url = repository(root)
-    pages = pages_of(url)
-    slug = url.removeprefix("https://github.com/")
-    config = yaml.safe_load(read(root / "_config.yml"))
+def check_addresses(root, url, book):
+    """Whatever has a place for the addresses of the repository and its book names these."""
+    assert (urls(root).get("Repository", ""), urls(root).get("Documentation", "")) == (url, book)
     citation = yaml.safe_load(read(root / "CITATION.cff"))
-    assert tomllib.loads(read(root / "pyproject.toml"))["project"]["urls"]["Documentation"] == pages
-    assert config["repository"] == {"url": url, "branch": "main"}
-    assert config["html"]["baseurl"] == config["sphinx"]["config"]["ogp_site_url"] == pages
-    assert (citation["repository-code"], citation["url"]) == (url, pages)
-    for notebook in notebooks(root):
-        first = next(cell for cell in notebook["cells"] if cell["cell_type"] == "code")
-        assert f"git clone -q --depth 1 {url} companion\n" in "".join(first["source"])
-    readme = read(root / "README.md")
-    assert pages in readme
-    for link in re.findall(rf"{COLAB}([^)\s]+)", readme):
-        assert link.startswith(f"{slug}/blob/main/")
-        assert (root / link.removeprefix(f"{slug}/blob/main/")).is_file()
+    assert (citation.get("repository-code", ""), citation.get("url", "")) == (url, book)
+    for cell in first_cells(root):
+        assert f'\nREPOSITORY = "{url}"  #' in cell
+    lines = [line for line in read(root / "README.md").splitlines() if "published at" in line]
+    assert lines == ([f"The book is published at <{book}>."] if book else [])
+
+
+def set_repository(root, url):
+    command = [sys.executable, root / "scripts/set_repository.py", url]
+    return subprocess.run(command, capture_output=True, text=True)
+
+
+@pytest.fixture
+def copy(tmp_path):
+    """Return a copy of the project, without what git ignores and without a fixed address."""
+    root = tmp_path / "copy"
+    shutil.copytree(ROOT, root, ignore=shutil.ignore_patterns(*NOT_OURS))
+    shutil.copy(ROOT / ".zenodo.json", root)
+    shutil.copytree(ROOT / ".github", root / ".github")
+    run = set_repository(root, "none")
+    assert run.returncode == 0, run.stderr
+    return root
+
+
+def contents(root):
+    files = (path for path in root.rglob("*") if path.is_file() and path.suffix != ".pyc")
+    return {path: path.read_bytes() for path in files}
 
 
 def test_addresses_agree():
-    check_addresses(ROOT)
+    check_addresses(ROOT, urls(ROOT).get("Repository", ""), urls(ROOT).get("Documentation", ""))
 
 
-@pytest.mark.parametrize(
-    "url", ["https://github.com/Ada-L/new.name", "https://github.com/x/X.github.io"]
-)
-def test_one_command_moves_them_all(tmp_path, url):
-    copy = tmp_path / "copy"
-    shutil.copytree(ROOT, copy, ignore=shutil.ignore_patterns(*NOT_OURS))
-    shutil.copy(ROOT / ".zenodo.json", copy)
-    shutil.copytree(ROOT / ".github", copy / ".github")
-    old = repository(copy)
-    command = [sys.executable, copy / "scripts/set_repository.py"]
-    for address in (f"{url}.git", old, url):  # there, back and there again
-        subprocess.run([*command, address], check=True, capture_output=True)
-        check_addresses(copy)
-        if address == old:
-            for path in sorted(copy.rglob("*.ipynb")):
-                assert path.read_bytes() == (ROOT / path.relative_to(copy)).read_bytes()
-    assert repository(copy) == url
-    gone = (old.removeprefix("https://github.com/"), pages_of(old).removeprefix("https://"))
-    for path in filter(Path.is_file, copy.rglob("*")):
-        content = path.read_bytes()
-        assert not any(name.encode() in content for name in gone), path
+def test_one_command_fixes_the_address_and_takes_it_out(copy):
+    check_addresses(copy, "", "")
+    before = contents(copy)
+    for url, book in (
+        ("https://github.com/Ada-L/new.name", "https://ada-l.github.io/new.name/"),
+        ("https://github.com/x/X.github.io", "https://x.github.io/"),
+    ):
+        assert set_repository(copy, f"{url}.git").returncode == 0
+        check_addresses(copy, url, book)
+    assert set_repository(copy, "none").returncode == 0
+    assert contents(copy) == before
+
+
+def test_without_a_fixed_address_no_file_names_a_repository(copy):
+    named = set()
+    for path, content in contents(copy).items():
+        if "tests" not in path.parts and path.name != "package-lock.json":
+            named |= set(re.findall(rb"github\.com[/:]([\w-]+/[\w.-]+)", content))
+            assert not re.search(rb"\bOWNER\b|[\w-]\.github\.io\b", content), path
+    assert named == {b"you/name", b"cazala/mnist"}  # an example; where the embedded digits are from
 
 
 @pytest.mark.parametrize(
     "url", ["", "OWNER/name", "https://gitlab.com/a/b", "https://github.com/a/b/c"]
 )
 def test_other_addresses_are_refused(url):
-    run = subprocess.run(
-        [sys.executable, ROOT / "scripts/set_repository.py", url], capture_output=True, text=True
-    )
+    run = set_repository(ROOT, url)
     assert run.returncode == 1
     assert f"URL={url}: give it as https://github.com/you/name" in run.stderr
 
 
-def test_the_first_cell_does_nothing_in_a_checkout(monkeypatch):
-    (source,) = {
-        "".join(next(c for c in notebook["cells"] if c["cell_type"] == "code")["source"])
-        for notebook in notebooks(ROOT)
-    }
-    # What IPython alone understands becomes a call that fails.
-    plain = re.sub(r"^( +)[!%].*$", r"\1raise AssertionError", source, flags=re.M)
-    assert plain.count("raise") == 3
+def test_the_links_of_the_readme_lead_somewhere():
+    text = re.sub(r"^```.*?^```", "", read(ROOT / "README.md"), flags=re.M | re.S)
+    links = re.findall(r"\]\(([^)\s]+)\)", text)
+    assert len(links) > 10
+    for link in links:
+        assert link.startswith(ELSEWHERE) or (ROOT / link).exists(), link
+
+
+@pytest.fixture
+def first_cell(monkeypatch):
+    """Return a function that runs the first cell, and the commands that it gave to IPython."""
+    (source,) = {re.sub('(?<=REPOSITORY = ").*(?=")', "", cell) for cell in first_cells(ROOT)}
+    source = re.sub(r"^( +)[!%](.*)$", r'\1commands.append(f"\2")', source, flags=re.M)
+    monkeypatch.setattr(sys, "path", list(sys.path))
+
+    def run(url):
+        commands = []
+        exec(source.replace('REPOSITORY = ""', f'REPOSITORY = "{url}"'), {"commands": commands})
+        return commands
+
+    return run
+
+
+@pytest.mark.parametrize("url", ["", "https://github.com/a/b"])
+def test_the_first_cell_does_nothing_where_the_library_is(first_cell, url):
     path = list(sys.path)
-    exec(plain, {})
+    assert first_cell(url) == []
     assert sys.path == path
+
+
+def test_the_first_cell_fetches_the_repository_that_it_names_and_no_other(first_cell, monkeypatch):
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
+    path = list(sys.path)
+    with pytest.raises(ValueError, match="Set REPOSITORY above"):
+        first_cell("")
+    assert sys.path == path
+    clone, *others = first_cell("https://github.com/a/b")
+    assert clone == "git clone -q --depth 1 https://github.com/a/b companion"
+    assert others == ["cd -q companion/notebooks", "pip install -q -e .."]
+    assert len(sys.path) == len(path) + 1
 
 
 def test_an_installation_on_colab_finds_its_versions_accepted():
