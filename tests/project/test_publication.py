@@ -140,7 +140,7 @@ def test_the_first_cell_fetches_the_repository_that_it_names_and_no_other(first_
     assert sys.path == path
     clone, *others = first_cell("https://github.com/a/b")
     assert clone == "git clone -q --depth 1 https://github.com/a/b companion"
-    assert others == ["cd -q companion/notebooks", "pip install -q -e .."]
+    assert others == ["cd -q companion/notebooks", "pip install -q -e .. anywidget"]
     assert len(sys.path) == len(path) + 1
 
 
