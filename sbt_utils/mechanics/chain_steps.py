@@ -1,33 +1,31 @@
-"""Steps of a spring-block chain: compiled, and handed their noise from outside.
+"""Compiled steps of a spring-block chain, and of its mean field; noise comes from outside.
 
 Both integrators treat dry friction implicitly (Moreau-Jean): a velocity that friction would have to
 reverse becomes exactly 0.0, so that blocks stick. See Acary & Brogliato, Systems & Control Letters
-59 (2010) 284, doi 10.1016/j.sysconle.2010.03.002.
+59 (2010) 284, doi 10.1016/j.sysconle.2010.03.002. Solvers of stochastic equations such as sdeint
+take friction explicitly, so that no block ever rests, and are hundreds of times slower
+(`benchmarks/spring_block.py`); those of nonsmooth mechanics such as Siconos know no noise.
+
+Compiled functions that call one another stand in one file: numba's cache watches no other.
 """
 
+import math
 from typing import NamedTuple
 
 import numpy as np
 from numba import njit
 
+_ROOT_PI = math.sqrt(math.pi)
+
 
 class Forces(NamedTuple):
-    """What acts on the blocks, as the compiled steps take it.
-
-    Attributes
-    ----------
-    spring, last_spring : float
-        Constants of all springs but the last, and of the last: 0 where a force draws the end.
-    mass, damping : float
-        Unused in first order.
-    friction_right, friction_left : ndarray of float64, shape (L,)
-    """
+    """What acts on the blocks but for pull and noise; mass and damping are of second order."""
 
     spring: float
-    last_spring: float
+    last_spring: float  # 0 where a force draws the end
     mass: float
     damping: float
-    friction_right: np.ndarray
+    friction_right: np.ndarray  # (L,)
     friction_left: np.ndarray
 
 
@@ -42,44 +40,32 @@ def langevin_steps(
     every: int,
     kept: np.ndarray,
 ) -> None:
-    """Advance a second-order chain in place, and keep every k-th of its states.
+    """Advance positions and velocities, shape (2, L), in place; keep every n-th state.
 
-    Parameters
-    ----------
-    state : ndarray of float64, shape (2, L)
-        Positions and velocities.
-    forces : Forces
-        What acts on the blocks.
-    pulls : ndarray of float64, shape (steps,)
-        Force on the last block to the right, but for what its own position takes off.
-    kicks : ndarray of float64, shape (steps, L) or (steps, 1)
-        Momentum that noise transfers to each block in a step; one column is common to all.
-    dt : float
-        Time step.
-    done : int
-        Steps before these.
-    every : int
-        A state is kept whenever this divides the number of steps done.
-    kept : ndarray of float64, shape (2, states, L)
-        ``kept[:, n]`` takes the state after ``n * every`` steps.
+    `pulls` (steps,) is the force on the last block, but for what its own position takes off;
+    `kicks` (steps, L), or (steps, 1) for noise common to all blocks, the momentum that noise
+    transfers in each step. ``kept[:, n]`` takes the state after ``n * every`` steps, counted from
+    `done` steps before these.
     """
     positions, velocities = state
     blocks = len(positions)
+    # v' = v + dt / m (F - γ v' - friction) + kick / m, solved for v': damping is implicit too.
     inertia = 1.0 + forces.damping * dt / forces.mass
     h = dt / forces.mass / inertia
-    pulled = np.empty(blocks)
+    spring_force = np.empty(blocks)
     for step in range(len(kicks)):
-        spring_forces(positions, forces.spring, forces.last_spring, pulls[step], pulled)
+        _spring_forces(positions, forces.spring, forces.last_spring, pulls[step], spring_force)
         kick = kicks[step]
         for block in range(blocks):
-            momentum = dt * pulled[block] + (kick[0] if len(kick) == 1 else kick[block])
+            momentum = dt * spring_force[block] + (kick[0] if len(kick) == 1 else kick[block])
             free = (velocities[block] + momentum / forces.mass) / inertia
+            # Friction slows the block down at most to rest: a soft threshold.
             to_right = max(free - h * forces.friction_right[block], 0.0)
             to_left = min(free + h * forces.friction_left[block], 0.0)
             velocities[block] = to_right + to_left
         for block in range(blocks):
             moved = positions[block] + dt * velocities[block]
-            if moved == positions[block]:  # what is left is rounding
+            if moved == positions[block]:  # a velocity too small to move the block is rounding
                 velocities[block] = 0.0
             positions[block] = moved
         if (done + step + 1) % every == 0:
@@ -97,18 +83,15 @@ def overdamped_steps(
     every: int,
     kept: np.ndarray,
 ) -> None:
-    """Advance a first-order chain in place; `langevin_steps` says what the parameters are.
-
-    Here the kicks are forces, and positions are the whole state, shape (1, L).
-    """
+    """Advance positions, shape (1, L), as `langevin_steps` does; here the kicks are forces."""
     positions = state[0]
     blocks = len(positions)
-    pulled = np.empty(blocks)
+    spring_force = np.empty(blocks)
     for step in range(len(kicks)):
-        spring_forces(positions, forces.spring, forces.last_spring, pulls[step], pulled)
+        _spring_forces(positions, forces.spring, forces.last_spring, pulls[step], spring_force)
         kick = kicks[step]
         for block in range(blocks):
-            force = pulled[block] + (kick[0] if len(kick) == 1 else kick[block])
+            force = spring_force[block] + (kick[0] if len(kick) == 1 else kick[block])
             to_right = max(force - forces.friction_right[block], 0.0)
             to_left = min(force + forces.friction_left[block], 0.0)
             positions[block] += dt * (to_right + to_left)
@@ -117,17 +100,110 @@ def overdamped_steps(
 
 
 @njit(cache=True, nogil=True)
-def spring_forces(
-    positions: np.ndarray, spring: float, last_spring: float, pull: float, pulled: np.ndarray
+def _spring_forces(
+    positions: np.ndarray, spring: float, last_spring: float, pull: float, spring_force: np.ndarray
 ) -> None:
     """Write the springs' force on each block, k (x_{l+1} - 2 x_l + x_{l-1})."""
     end = len(positions) - 1
     for block in range(1, end):
         left, right = positions[block - 1], positions[block + 1]
-        pulled[block] = spring * (left - 2.0 * positions[block] + right)
+        spring_force[block] = spring * (left - 2.0 * positions[block] + right)
     if end > 0:
-        pulled[0] = spring * (positions[1] - 2.0 * positions[0])
-        pulled[end] = spring * (positions[end - 1] - positions[end])
+        spring_force[0] = spring * (positions[1] - 2.0 * positions[0])
+        spring_force[end] = spring * (positions[end - 1] - positions[end])
     else:
-        pulled[0] = -spring * positions[0]
-    pulled[end] += pull - last_spring * positions[end]
+        spring_force[0] = -spring * positions[0]
+    spring_force[end] += pull - last_spring * positions[end]
+
+
+@njit(cache=True)
+def relax(
+    times: np.ndarray,
+    longest_step: float,
+    forces: Forces,
+    pull: float,
+    amplitude: float,
+    decay: float,
+    overdamped: bool,
+    positions: np.ndarray,
+) -> None:
+    """Write the mean field's positions at ascending times, shape (n, L): x'_l = V(F_l) from 0.
+
+    Classical Runge-Kutta steps. `amplitude` and `decay` are the noise's.
+    """
+    blocks = positions.shape[1]
+    x = np.zeros(blocks)
+    spring_force = np.empty(blocks)
+    slopes = np.zeros((4, blocks))
+    t = 0.0
+    # Short steps at first, while the front of the pull crosses the chain and the noise decays.
+    shortest = longest_step / 50 if decay * longest_step < 5 else 0.1 / decay
+    for n in range(len(times)):
+        while t < times[n]:
+            h = min(longest_step, shortest + t / 20, times[n] - t)
+            for stage in range(4):
+                ahead = 0.0 if stage == 0 else (h if stage == 3 else h / 2)
+                reached = x + ahead * slopes[stage - 1]
+                _spring_forces(reached, forces.spring, forces.last_spring, pull, spring_force)
+                noise = amplitude * math.exp(-decay * (t + ahead))
+                drifts(spring_force, forces, noise, overdamped, slopes[stage])
+            x += h / 6 * (slopes[0] + 2 * slopes[1] + 2 * slopes[2] + slopes[3])
+            t = times[n] if h == times[n] - t else t + h  # free of rounding
+        positions[n] = x
+
+
+@njit(cache=True)
+def drifts(
+    spring_force: np.ndarray,
+    forces: Forces,
+    noise: float,
+    overdamped: bool,
+    velocities: np.ndarray,
+) -> None:
+    """Write the mean velocity V(F) of each block, as `chain_theory.drift` defines it."""
+    for block in range(len(spring_force)):
+        # What holds the block back from either side.
+        right = forces.friction_right[block] - spring_force[block]
+        left = forces.friction_left[block] + spring_force[block]
+        if noise < 1e-100:  # as good as none: the squares of right / noise would overflow
+            velocity = max(-right, 0.0) - max(-left, 0.0)
+            velocities[block] = velocity if overdamped else velocity / forces.damping
+        elif overdamped:
+            velocities[block] = noise * (_excess(right / noise) - _excess(left / noise))
+        else:
+            unit = noise * math.sqrt(forces.damping / forces.mass)
+            velocities[block] = unit / forces.damping * _mean_velocity(right / unit, left / unit)
+
+
+@njit(cache=True)
+def _excess(u: float) -> float:
+    """Return the mean of what a standard normal exceeds u by."""
+    return math.exp(-u * u / 2) / math.sqrt(2 * math.pi) - u * math.erfc(u / math.sqrt(2)) / 2
+
+
+@njit(cache=True)
+def _mean_velocity(a: float, b: float) -> float:
+    """Return (g(a) - g(b)) / sqrt(π) / (erfcx a + erfcx b)."""
+    if a < -20.0:  # the block slides without end: erfcx a overflows soon after
+        return -a
+    if b < -20.0:
+        return b
+    first, second = _erfcx(a), _erfcx(b)
+    return (_gap(a, first) - _gap(b, second)) / (_ROOT_PI * (first + second))
+
+
+@njit(cache=True)
+def _erfcx(u: float) -> float:
+    """Return exp(u²) erfc(u), for u > -26; scipy's is out of reach of compiled code."""
+    if u < 20.0:
+        return math.exp(u * u) * math.erfc(u)
+    return (1 - _gap(u, 0.0)) / (u * _ROOT_PI)
+
+
+@njit(cache=True)
+def _gap(u: float, erfcx: float) -> float:
+    """Return g(u) = 1 - sqrt(π) u erfcx(u)."""
+    if u < 20.0:
+        return 1 - _ROOT_PI * u * erfcx
+    w = 1 / (2 * u * u)  # both terms nearly cancel: the asymptotic series of what is left
+    return w * (1 - 3 * w * (1 - 5 * w * (1 - 7 * w * (1 - 9 * w * (1 - 11 * w)))))

@@ -2,11 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 import numpy as np
 
 from sbt_utils.measuring.curves import LoadCurve
+from sbt_utils.mechanics.chain_parameters import ChainParameters, check_is_number
+from sbt_utils.mechanics.chain_steps import langevin_steps, overdamped_steps
+
+Seed = int | Sequence[int]
+"""What `numpy.random.default_rng` takes: an integer, or several."""
+
+# Random numbers drawn at a time: memory grows with the states kept, not with the steps.
+_DRAWN_AT_ONCE = 2**16
 
 
 def curve_of(loads: np.ndarray) -> LoadCurve:
@@ -66,7 +76,7 @@ class Trajectory:
 
     @property
     def load_curve(self) -> LoadCurve:
-        """Final load curve; each trajectory of several is a repeat."""
+        """Final load curve; each of several trajectories is a repeat."""
         return LoadCurve(self.separation[..., -1, :], measure="distance")
 
     def average_load_curve(self, after: float = 0.0) -> LoadCurve:
@@ -75,12 +85,12 @@ class Trajectory:
         Parameters
         ----------
         after : float
-            Leave out what was before.
+            Leave out earlier times.
 
         Returns
         -------
         LoadCurve
-            Each trajectory of several is a repeat.
+            Each of several trajectories is a repeat.
 
         Raises
         ------
@@ -98,3 +108,119 @@ class Trajectory:
         if not late.any():
             raise ValueError(f"after={after}: the last kept time is {self.times[-1]:g}; give less")
         return LoadCurve(self.separation[..., late, :].mean(axis=-2), measure="distance")
+
+
+def largest_step(chain: ChainParameters, overdamped: bool = False) -> float:
+    """Return the largest stable time step."""
+    # κ, the largest eigenvalue of the tridiagonal stiffness, in closed form.
+    angle = np.pi / (2 * chain.blocks + (2 if chain.force is None else 1))
+    stiffest = 4 * chain.spring_constant * float(np.cos(angle)) ** 2
+    if overdamped:
+        return 2 / stiffest
+    # Both roots of z² - (1 + r - r κ dt² / m) z + r, with r = 1 / (1 + γ dt / m), lie within the
+    # unit circle as long as κ dt² < 4 m + 2 γ dt.
+    root = np.sqrt(chain.damping**2 + 4 * chain.mass * stiffest)
+    return float((chain.damping + root) / stiffest)
+
+
+def simulate(
+    chain: ChainParameters,
+    duration: float,
+    dt: float,
+    seed: Seed,
+    seeds: Iterable[Seed] | None,
+    every: int,
+    start: Trajectory | None,
+    overdamped: bool,
+) -> Trajectory:
+    """Integrate a chain, as `SpringBlockChain.simulate` and `simulate_overdamped` say."""
+    for name, value in (("duration", duration), ("dt", dt)):
+        check_is_number(name, value)
+    largest = largest_step(chain, overdamped)
+    if not 0 < dt < largest:
+        raise ValueError(f"dt={dt}: give a step above 0 and below {largest:.6g}, the stable ones")
+    if not overdamped and chain.mass == 0:
+        raise ValueError("mass=0: the second order needs a mass; take simulate_overdamped instead")
+    if not 0.5 < duration / dt < 1e15:
+        raise ValueError(f"duration={duration}: give at least one step, dt={dt}, and up to 1e15")
+    if isinstance(every, bool) or not isinstance(every, int | np.integer) or every < 1:
+        raise ValueError(f"every={every!r}: give an integer of at least 1")
+    members = [seed] if seeds is None else list(seeds)
+    if not members:
+        raise ValueError("seeds: there are none; give at least one")
+    states, before = _initial(chain, start, len(members), overdamped)
+    steps, first = round(duration / dt), round(before / dt)
+    if start is not None:  # not the noise of the first steps again
+        members = [[*np.atleast_1d(member).tolist(), first] for member in members]
+
+    def kept_states(member: Seed, state: np.ndarray) -> np.ndarray:
+        return _integrate(chain, state, np.random.default_rng(member), steps, dt, every, before)
+
+    with ThreadPoolExecutor() as pool:
+        kept = np.stack(list(pool.map(kept_states, members, states)))
+    if not np.isfinite(kept).all():
+        raise ValueError(
+            f"noise={chain.noise}: the blocks were driven out of all bounds; give less noise"
+        )
+    if seeds is None:
+        kept = kept[0]
+    times, positions = (
+        before + dt * np.append(np.arange(0, steps, every), steps),
+        kept[..., 0, :, :],
+    )
+    if chain.force is None:
+        ends = chain.end_at(times)
+    else:
+        ends = positions[..., -1] + chain.force / chain.spring_constant
+    return Trajectory(times, positions, ends, None if overdamped else kept[..., 1, :, :])
+
+
+def _initial(
+    chain: ChainParameters, start: Trajectory | None, count: int, overdamped: bool
+) -> tuple[np.ndarray, float]:
+    """Return the initial positions and velocities, shape (seeds, 1 or 2, L), and the time."""
+    states = np.zeros((count, 1 if overdamped else 2, chain.blocks))
+    if start is None:
+        return states, 0.0
+    last = start.positions[..., -1, :]
+    if last.shape[-1] != chain.blocks:
+        raise ValueError(f"start: {last.shape[-1]} blocks for a chain of {chain.blocks}")
+    if last.ndim == 2 and len(last) != count:
+        raise ValueError(f"start: {len(last)} trajectories for {count} seeds; give as many seeds")
+    states[:, 0] = last
+    if not overdamped and start.velocities is not None:
+        states[:, 1] = start.velocities[..., -1, :]
+    return states, float(start.times[-1])
+
+
+def _integrate(
+    chain: ChainParameters,
+    state: np.ndarray,
+    rng: np.random.Generator,
+    steps: int,
+    dt: float,
+    every: int,
+    before: float,
+) -> np.ndarray:
+    """Return the kept states of one trajectory, shape (1 or 2, kept, L)."""
+    kept = np.empty((len(state), -(-steps // every) + 1, chain.blocks))
+    kept[:, 0] = state
+    forces = chain.acting
+    advance = langevin_steps if len(state) == 2 else overdamped_steps
+    # In second order the noise is white: what it transfers in a step grows as the root of dt.
+    scale = chain.amplitude * (np.sqrt(dt) if len(state) == 2 else 1.0)
+    columns = 1 if chain.common_noise else chain.blocks
+    at_once = max(1, _DRAWN_AT_ONCE // columns)
+    for done in range(0, steps, at_once):
+        count = min(at_once, steps - done)
+        times = before + dt * np.arange(done, done + count)
+        kicks = rng.standard_normal((count, columns))
+        with np.errstate(over="ignore"):  # reported when the trajectory is whole
+            kicks *= scale * np.exp(-chain.noise_decay * times)[:, None]
+        if chain.force is None:
+            pulls = chain.spring_constant * chain.end_at(times)
+        else:
+            pulls = np.full(count, chain.force)
+        advance(state, forces, pulls, kicks, dt, done, every, kept)
+    kept[:, -1] = state
+    return kept

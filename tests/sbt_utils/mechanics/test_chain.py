@@ -12,9 +12,9 @@ from hypothesis import strategies as st
 from scipy.integrate import quad
 from scipy.optimize import brentq
 
-from sbt_utils.mechanics.chain import SpringBlockChain, end_at, largest_step
+from sbt_utils.mechanics.chain import SpringBlockChain
 from sbt_utils.mechanics.chain_theory import stiffness
-from sbt_utils.mechanics.trajectories import Trajectory
+from sbt_utils.mechanics.trajectories import Trajectory, largest_step
 
 QUIET = SpringBlockChain(noise=0.0)
 LAST = 10**9  # every: keep the first state and the last
@@ -140,7 +140,10 @@ def test_static_loads_equal_a_search_over_all_sets_of_moved_blocks(right, spring
 
 
 def at_rest(chain, **settings):
-    """Assert that the blocks rest, exactly, where friction holds the springs; return the forces."""
+    """Assert that the blocks end at rest, exactly, where friction holds the springs.
+
+    Return the trajectory and the springs' final forces on the blocks.
+    """
     trajectory = chain.simulate(every=50, **settings)
     assert (trajectory.velocities[..., -2:, :] == 0.0).all()
     np.testing.assert_array_equal(trajectory.positions[-1], trajectory.positions[-2])
@@ -150,7 +153,7 @@ def at_rest(chain, **settings):
     )
     assert (force <= right + 1e-12).all()
     assert (force >= -left - 1e-12).all()
-    return force
+    return trajectory, force
 
 
 def test_blocks_at_rest_have_exactly_no_velocity():
@@ -182,9 +185,9 @@ def test_a_chain_released_after_the_pull_comes_to_rest_under_friction_to_the_lef
         friction_left=0.04,
         end=[(0, 1.0), (2000, 1.0), (2001, 0.5)],
     )
-    pulled, released = chain.simulate(2000.0, every=50), chain.simulate(4000.0, every=50)
-    np.testing.assert_allclose(at_rest(pulled), 0.01, atol=1e-9)
-    force = at_rest(released)
+    pulled, force = at_rest(chain, duration=2000.0)
+    np.testing.assert_allclose(force, 0.01, atol=1e-9)
+    released, force = at_rest(chain, duration=4000.0)
     moved = pulled.positions[-1] != released.positions[-1]
     assert moved.any()
     np.testing.assert_allclose(force[moved], -0.04, atol=1e-9)
@@ -412,8 +415,8 @@ def test_stiffness_adds_up_spring_by_spring(blocks, force):
 def test_the_end_follows_its_history():
     chain = SpringBlockChain(end=[(1, 0.0), (3, 1.0), (4, 0.5)])
     times = np.array([[0.0, 1.0, 2.0], [3.0, 3.5, 9.0]])
-    np.testing.assert_allclose(end_at(chain, times), [[0, 0, 0.5], [1, 0.75, 0.5]], atol=1e-15)
-    assert end_at(SpringBlockChain(end=0.3), times).tolist() == [[0.3] * 3] * 2
+    np.testing.assert_allclose(chain.end_at(times), [[0, 0, 0.5], [1, 0.75, 0.5]], atol=1e-15)
+    assert SpringBlockChain(end=0.3).end_at(times).tolist() == [[0.3] * 3] * 2
 
 
 NUMBERS = ("spring_constant", "mass", "damping", "noise", "noise_decay")
