@@ -1,10 +1,18 @@
 """What every committed notebook keeps to; `make compare` runs them all."""
 
+import ast
 import json
+import re
 from pathlib import Path
 
 import pytest
 
+IMPORTS = ast.Import | ast.ImportFrom
+FORMS = (
+    "import sbt_utils as sbt",
+    r"from sbt_utils import [\w, ]+",
+    r"from sbt_book import [\w, ]+",
+)
 NOTEBOOKS = sorted((Path(__file__).parents[2] / "notebooks").glob("*.ipynb"))
 
 
@@ -17,12 +25,73 @@ def code(cells):
     return [cell for cell in cells if cell["cell_type"] == "code"]
 
 
-def test_one_parameters_cell_sets_the_quick_profile(cells):
-    tagged = [c for c in code(cells) if "parameters" in c["metadata"].get("tags", [])]
-    assert len(tagged) == 1
+def tags(cell):
+    return set(cell["metadata"].get("tags", []))
+
+
+def syntax(cell):
+    """Return the syntax tree of a cell, without its magics and shell commands."""
+    return ast.parse(re.sub(r"^( *)[%!]", r"\1...  # ", "".join(cell["source"]), flags=re.M))
+
+
+def test_the_first_cell_is_for_other_machines_and_the_same_everywhere(cells):
+    first, *others = code(cells)
+    assert tags(first) == {"remove-cell"}
+    assert "git clone" in "".join(first["source"])
+    assert not any("git clone" in "".join(cell["source"]) for cell in others)
+    model = json.loads(NOTEBOOKS[0].read_text(encoding="utf-8"))["cells"]
+    assert first["source"] == code(model)[0]["source"]
+
+
+def test_one_folded_cell_of_parameters_sets_the_quick_profile(cells):
+    (parameters,) = (cell for cell in code(cells) if "parameters" in tags(cell))
+    assert parameters is code(cells)[1]
+    assert "hide-input" in tags(parameters)
     values = {}
-    exec("".join(tagged[0]["source"]), values)
+    exec("".join(parameters["source"]), values)
     assert values["profile"] == "quick"
+    prose = "".join("".join(cell["source"]) for cell in cells if cell["cell_type"] == "markdown")
+    assert "`smoke`" not in prose  # profiles are the matter of one page, "Run it yourself"
+
+
+def test_a_chapter_imports_the_library_in_one_line_and_folders_in_two(cells):
+    lines, places = [], set()
+    for number, cell in enumerate(code(cells)):
+        for node in ast.walk(syntax(cell)):
+            if isinstance(node, IMPORTS) and "sbt_" in ast.unparse(node):
+                lines.append(ast.unparse(node))
+                places.add(number)
+    assert len(places) == 1
+    matches = [[bool(re.fullmatch(form, line)) for form in FORMS] for line in lines]
+    assert all(map(any, matches)), lines
+    assert all(sum(of_form) <= 1 for of_form in zip(*matches, strict=True)), lines
+
+
+def test_no_variable_hides_an_imported_folder(cells):
+    nodes = [node for cell in code(cells) for node in ast.walk(syntax(cell))]
+    folders = {
+        alias.asname or alias.name
+        for node in nodes
+        if isinstance(node, IMPORTS)
+        for alias in node.names
+    }
+    stored = {n.id for n in nodes if isinstance(n, ast.Name) and isinstance(n.ctx, ast.Store)}
+    assert not folders & (stored | {node.arg for node in nodes if isinstance(node, ast.arg)})
+
+
+def test_checks_stay_off_the_page(cells):
+    for cell in code(cells):
+        nodes = list(ast.walk(syntax(cell)))
+        if any(isinstance(node, ast.Assert) for node in nodes):
+            assert tags(cell) & {"remove-cell", "hide-input"}, "".join(cell["source"])
+            printed = [
+                node.args
+                for node in nodes
+                if isinstance(node, ast.Call) and ast.unparse(node.func) == "print"
+            ]
+            if all(isinstance(arg, ast.Constant) for args in printed for arg in args):
+                rich = any(output["output_type"] != "stream" for output in cell["outputs"])
+                assert rich or "remove-cell" in tags(cell), "".join(cell["source"])
 
 
 def test_every_cell_ran_in_order_without_error(cells):
@@ -47,4 +116,4 @@ def test_algorithms_live_in_the_module(cells):
     for cell in code(cells):
         lines = [line for line in cell["source"] if line.strip()]
         lines = [line for line in lines if not line.startswith(("import ", "from "))]
-        assert len(lines) <= 15, f"move to sbt_utils: {''.join(cell['source'])}"
+        assert len(lines) <= 15, f"move to sbt_book: {''.join(cell['source'])}"
