@@ -9,21 +9,11 @@ from pathlib import Path
 
 import pytest
 import yaml
+from address import book_url, repository_url
+from stage import stage
 
 ROOT = Path(__file__).parents[2]
 ADDRESS, BOOK = "https://github.com/Ada-L/my.name", "https://ada-l.github.io/my.name/"
-
-
-@pytest.fixture
-def scripts(monkeypatch):
-    """Return the scripts `address` and `stage` as modules."""
-    monkeypatch.syspath_prepend(ROOT / "scripts")
-    import address
-    import stage
-
-    yield address, stage
-    for name in ("address", "stage", "set_repository"):
-        sys.modules.pop(name, None)
 
 
 @pytest.fixture
@@ -52,32 +42,28 @@ REMOTES = [
 
 
 @pytest.mark.parametrize("remote", REMOTES)
-def test_a_clone_knows_its_repository(scripts, checkout, remote):
-    address, _ = scripts
-    assert address.repository_url(checkout(remote), {}) == ADDRESS
+def test_a_clone_knows_its_repository(checkout, remote):
+    assert repository_url(checkout(remote), {}) == ADDRESS
 
 
-def test_a_build_on_github_goes_first_and_a_fixed_address_last(scripts, checkout):
-    address, _ = scripts
+def test_a_build_on_github_goes_first_and_a_fixed_address_last(checkout):
     root = checkout(REMOTES[0], fixed="https://github.com/x/y")
-    assert address.repository_url(root, {"GITHUB_REPOSITORY": "b/c"}) == "https://github.com/b/c"
-    assert address.repository_url(root, {}) == ADDRESS
+    assert repository_url(root, {"GITHUB_REPOSITORY": "b/c"}) == "https://github.com/b/c"
+    assert repository_url(root, {}) == ADDRESS
     shutil.rmtree(root / ".git")
-    assert address.repository_url(root, {}) == "https://github.com/x/y"
+    assert repository_url(root, {}) == "https://github.com/x/y"
 
 
 @pytest.mark.parametrize("remote", ["", "https://gitlab.com/a/b", "/srv/a.git", "../github.com/a"])
-def test_elsewhere_there_is_no_address(scripts, checkout, remote):
-    address, _ = scripts
-    assert address.repository_url(checkout(remote), {"GITHUB_REPOSITORY": ""}) == ""
+def test_elsewhere_there_is_no_address(checkout, remote):
+    assert repository_url(checkout(remote), {"GITHUB_REPOSITORY": ""}) == ""
 
 
-def test_a_copy_in_a_clone_of_something_else_is_not_that_clone(scripts, checkout):
-    address, _ = scripts
+def test_a_copy_in_a_clone_of_something_else_is_not_that_clone(checkout):
     copy = checkout(REMOTES[0]) / "copy"
     copy.mkdir()
     shutil.copy(copy.parent / "pyproject.toml", copy)
-    assert address.repository_url(copy, {}) == ""
+    assert repository_url(copy, {}) == ""
 
 
 @pytest.mark.parametrize(
@@ -88,12 +74,11 @@ def test_a_copy_in_a_clone_of_something_else_is_not_that_clone(scripts, checkout
         ("", ""),
     ],
 )
-def test_the_book_is_on_the_pages_of_its_repository(scripts, url, book):
-    address, _ = scripts
-    assert address.book_url(url) == book
+def test_the_book_is_on_the_pages_of_its_repository(url, book):
+    assert book_url(url) == book
 
 
-def small_book(folder, stage, url):
+def small_book(folder, url):
     """Build a book of two pages with the settings of ours; return its HTML by page."""
     source = folder / "source"
     shutil.copytree(ROOT / "book/static", source / "book/static")
@@ -121,7 +106,7 @@ def small_book(folder, stage, url):
     chapter["cells"] = [title, first]
     (source / "notebooks").mkdir()
     (source / "notebooks/chapter.ipynb").write_text(json.dumps(chapter, indent=1))
-    stage.stage(source, url)
+    stage(source, url)
     command = [Path(sys.executable).with_name("jupyter-book"), "build", source]
     command += ["--path-output", folder, "-W", "-n", "--keep-going", "--quiet"]
     run = subprocess.run(command, capture_output=True, text=True)
@@ -132,8 +117,8 @@ def small_book(folder, stage, url):
 
 
 @pytest.mark.slow
-def test_with_an_address_every_page_leads_there(scripts, tmp_path):
-    pages = small_book(tmp_path, scripts[1], ADDRESS)
+def test_with_an_address_every_page_leads_there(tmp_path):
+    pages = small_book(tmp_path, ADDRESS)
     chapter = pages["notebooks/chapter.html"]
     assert f'<link rel="canonical" href="{BOOK}notebooks/chapter.html" />' in chapter
     assert f'<meta property="og:url" content="{BOOK}notebooks/chapter.html" />' in chapter
@@ -148,8 +133,8 @@ def test_with_an_address_every_page_leads_there(scripts, tmp_path):
 
 
 @pytest.mark.slow
-def test_without_an_address_no_page_leads_to_a_repository(scripts, tmp_path):
-    pages = small_book(tmp_path, scripts[1], "")
+def test_without_an_address_no_page_leads_to_a_repository(tmp_path):
+    pages = small_book(tmp_path, "")
     assert 'REPOSITORY = \\"\\"' in pages["_sources/notebooks/chapter.ipynb"]
     for page, text in pages.items():
         text = text.replace("https://github.com/you/name", "")  # an example in a comment
