@@ -1,4 +1,4 @@
-"""The built book and a browser, for the tests of this folder.
+"""The built book and a browser, for the tests in `tests/pages`.
 
 `make browser` builds the book and names it in BOOK_HTML; without that these tests step aside.
 """
