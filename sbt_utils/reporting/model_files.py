@@ -5,7 +5,7 @@ from __future__ import annotations
 import importlib
 import pickle
 import zipfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from os import PathLike
 from typing import Any
 
@@ -15,7 +15,7 @@ from torch import nn
 
 _WRAPPERS = ("state_dict", "model_state_dict", "model")  # keys that checkpoints keep weights under
 _PREFIXES = ("module.", "_orig_mod.")  # of DataParallel and of torch.compile
-_SHOWN = 3
+_SHOWN = 3  # names in a message
 
 
 def load_model(
@@ -23,17 +23,19 @@ def load_model(
     checkpoint: str | PathLike[str],
     arguments: Mapping[str, Any] | Sequence[Any] | None = None,
 ) -> nn.Module:
-    """Make a model of an importable class and give it the weights of a checkpoint.
+    """Make a model of an importable class and load its weights from a checkpoint.
 
-    Importing and calling the class runs its code: it has to be yours. Reading the checkpoint runs
-    none, whoever made it.
+    Importing and calling the class runs its code: use only a class that you trust. Reading the
+    checkpoint runs no code, whoever made it.
 
     Parameters
     ----------
     target : str
         ``"package.module:Name"``, a class or a function that returns the model.
     checkpoint : path-like
-        Read by `load_state`.
+        Written by ``torch.save(model.state_dict(), path)``, or with the state_dict under one of
+        the keys ``state_dict``, ``model_state_dict`` and ``model``. The prefixes that DataParallel
+        and ``torch.compile`` put before the names, in any order, are removed.
     arguments : mapping or sequence, optional
         Keyword or positional arguments for the call.
 
@@ -44,11 +46,13 @@ def load_model(
 
     Raises
     ------
+    FileNotFoundError
+        No such checkpoint.
     ValueError
         A target that cannot be imported or called, or that gives no module; weights that do not
-        fit, with the first few of their names.
-    OSError, ValueError
-        As `load_state`.
+        fit, with the first few of their names; a file that is not a checkpoint, that holds objects
+        other than tensors, or that was written by PyTorch before 1.6, whose format has let code in
+        (CVE-2025-32434).
 
     Examples
     --------
@@ -58,7 +62,6 @@ def load_model(
     ...     load_model("torch.nn:Linear", f"{folder}/model.pt", [3, 2])
     Linear(in_features=3, out_features=2, bias=True)
     """
-    state = load_state(checkpoint)
     make = _imported(target)
     keywords = arguments if isinstance(arguments, Mapping) else {}
     positional = [] if arguments is None or keywords else list(arguments)
@@ -72,41 +75,18 @@ def load_model(
         ) from error
     if not isinstance(model, nn.Module):
         raise ValueError(f"model={target}: gives a {type(model).__name__}; name a torch.nn.Module")
+    state = load_state(checkpoint, model.state_dict())
     _check_fit(model, state, str(checkpoint))
     model.load_state_dict(state)
     return model
 
 
-def load_state(checkpoint: str | PathLike[str]) -> dict[str, torch.Tensor]:
-    """Read a state_dict; nothing but tensors and plain containers is ever unpickled.
+def load_state(
+    checkpoint: str | PathLike[str], names: Iterable[str] = ()
+) -> dict[str, torch.Tensor]:
+    """Read a state_dict; only tensors and plain containers are ever unpickled.
 
-    Parameters
-    ----------
-    checkpoint : path-like
-        Written by ``torch.save(model.state_dict(), path)``, or with the state_dict under one of the
-        keys ``state_dict``, ``model_state_dict`` and ``model``. What DataParallel and
-        ``torch.compile`` put before the names is taken off.
-
-    Returns
-    -------
-    dict of str to Tensor
-        On the CPU.
-
-    Raises
-    ------
-    FileNotFoundError
-        No such file.
-    ValueError
-        Another kind of file; one of PyTorch before 1.6, whose format has let code in
-        (CVE-2025-32434); one that holds other objects; no state_dict in it.
-
-    Examples
-    --------
-    >>> import tempfile
-    >>> with tempfile.TemporaryDirectory() as folder:
-    ...     torch.save({"module.weight": torch.ones(2)}, f"{folder}/model.pt")
-    ...     load_state(f"{folder}/model.pt")
-    {'weight': tensor([1., 1.])}
+    Prefixes of wrappers are removed, unless they belong to one of a model's own `names`.
     """
     with open(checkpoint, "rb") as file:
         if not zipfile.is_zipfile(file):
@@ -115,7 +95,7 @@ def load_state(checkpoint: str | PathLike[str]) -> dict[str, torch.Tensor]:
                 "torch.save(model.state_dict(), path) wrote, with PyTorch 1.6 or newer"
             )
     try:
-        found = torch.load(checkpoint, map_location="cpu", weights_only=True)
+        content = torch.load(checkpoint, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError as error:
         raise ValueError(
             f"checkpoint={checkpoint}: holds more than tensors, which could run code, and is not "
@@ -125,19 +105,21 @@ def load_state(checkpoint: str | PathLike[str]) -> dict[str, torch.Tensor]:
         first = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise ValueError(f"checkpoint={checkpoint}: not a whole checkpoint ({first})") from error
     for key in _WRAPPERS:
-        if isinstance(found, Mapping) and isinstance(found.get(key), Mapping):
-            found = found[key]
-    if not isinstance(found, Mapping) or not all(
-        isinstance(name, str) and isinstance(value, torch.Tensor) for name, value in found.items()
+        if isinstance(content, Mapping) and isinstance(content.get(key), Mapping):
+            content = content[key]
+    if not isinstance(content, Mapping) or not all(
+        isinstance(name, str) and isinstance(value, torch.Tensor) for name, value in content.items()
     ):
         raise ValueError(
             f"checkpoint={checkpoint}: holds no state_dict; save model.state_dict(), alone or "
             f"under one of the keys {', '.join(_WRAPPERS)}"
         )
-    state = dict(found)
-    for prefix in _PREFIXES:
-        if state and all(name.startswith(prefix) for name in state):
-            state = {name.removeprefix(prefix): value for name, value in state.items()}
+    state = dict(content)
+    while state and not state.keys() & set(names):
+        prefix = next((p for p in _PREFIXES if all(name.startswith(p) for name in state)), None)
+        if prefix is None:
+            break
+        state = {name.removeprefix(prefix): value for name, value in state.items()}
     return state
 
 
@@ -186,43 +168,45 @@ def load_images(path: str | PathLike[str]) -> tuple[np.ndarray, np.ndarray]:
 
 
 def _imported(target: str) -> Any:
+    """Return the class or function that a target names."""
     module, _, name = target.partition(":")
     if not (module and name):
         raise ValueError(f"model={target}: give package.module:ClassOrFunction")
     try:
-        made = importlib.import_module(module)
+        make = importlib.import_module(module)
         for part in name.split("."):
-            made = getattr(made, part)
+            make = getattr(make, part)
     except Exception as error:
         raise ValueError(
             f"model={target}: cannot be imported ({type(error).__name__}: {error}); give "
             "package.module:ClassOrFunction, from the folder that holds the package"
         ) from error
-    if not callable(made):
-        raise ValueError(f"model={target}: {type(made).__name__} given; name a class or a function")
-    return made
+    if not callable(make):
+        raise ValueError(f"model={target}: {type(make).__name__} given; name a class or a function")
+    return make
 
 
 def _check_fit(model: nn.Module, state: Mapping[str, torch.Tensor], checkpoint: str) -> None:
-    own = model.state_dict()
+    """Raise if weights are missing, unknown or of other shapes; name the first few."""
+    expected = model.state_dict()
     faults = {
-        "lacks": [name for name in own if name not in state],
-        "has besides": [name for name in state if name not in own],
+        "lacks": [name for name in expected if name not in state],
+        "has besides": [name for name in state if name not in expected],
         "has in other shapes": [
             f"{name} {tuple(state[name].shape)} for {tuple(tensor.shape)}"
-            for name, tensor in own.items()
+            for name, tensor in expected.items()
             if name in state
             and not nn.parameter.is_lazy(tensor)
             and state[name].shape != tensor.shape
         ],
     }
-    found = []
+    phrases = []
     for fault, names in faults.items():
         if names:
             more = f" and {len(names) - _SHOWN} more" if len(names) > _SHOWN else ""
-            found.append(f"{fault} {', '.join(names[:_SHOWN])}{more}")
-    if found:
+            phrases.append(f"{fault} {', '.join(names[:_SHOWN])}{more}")
+    if phrases:
         raise ValueError(
             f"checkpoint={checkpoint}: does not fit {type(model).__name__}, "
-            f"{'; '.join(found)}; give the model and the arguments it was saved from"
+            f"{'; '.join(phrases)}; give the model and the arguments it was saved from"
         )

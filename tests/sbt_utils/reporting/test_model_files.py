@@ -75,7 +75,7 @@ def test_half_precision_weights_fit_a_full_model(network, tmp_path):
         ("no_such_package:MLP", None, r"cannot be imported \(ModuleNotFoundError: No module named"),
         ("sbt_utils.training.networks:MPL", None, r"cannot be imported \(AttributeError: .*'MPL'"),
         (
-            "sbt_utils.measuring.separation:MEASURES",
+            "sbt_utils.measuring.curves:MEASURES",
             None,
             "tuple given; name a class or a function",
         ),
@@ -108,7 +108,13 @@ def test_weights_that_do_not_fit_are_named(network, tmp_path):
 
 
 @pytest.mark.parametrize("key", [None, "state_dict", "model_state_dict", "model"])
-@pytest.mark.parametrize("prefix", ["", "module.", "_orig_mod.", "module._orig_mod."])
+@pytest.mark.parametrize(
+    "prefix",
+    [
+        *("", "module.", "_orig_mod.", "module._orig_mod.", "_orig_mod.module."),
+        *("_orig_mod.module._orig_mod.", "module.module."),
+    ],
+)
 def test_usual_wrappings_are_taken_off(network, tmp_path, key, prefix):
     state = network.state_dict()
     content = {prefix + name: tensor for name, tensor in state.items()}
