@@ -5,8 +5,8 @@ from sbt_utils.lazily import exports
 __getattr__, __dir__, __all__ = exports(
     __name__,
     {
-        "separation": "MEASURES data_separation",
-        "curves": "LoadCurve REGIME_TOLERANCE curve_statistics scaled",
+        "separation": "data_separation",
+        "curves": "LoadCurve MEASURES REGIME_TOLERANCE curve_statistics scaled",
         "probe": "load_curve",
         "evaluation": "accuracy evaluate",
         "scatter": "ProjectedScatter ScatterStatistics UndefinedSeparation",

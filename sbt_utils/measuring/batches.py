@@ -16,20 +16,6 @@ Data = Array | tuple[Any, Any] | Iterable[tuple[Any, Any]]
 as an argument of their own also take the inputs alone."""
 
 
-def check_model(model: nn.Module) -> None:
-    """Raise unless a model can be run: a module with all its values, on one device."""
-    if not isinstance(model, nn.Module):
-        raise TypeError(f"model: {type(model).__name__} given; give a torch.nn.Module")
-    tensors = list(chain(model.parameters(), model.buffers()))
-    if any(nn.parameter.is_lazy(tensor) for tensor in tensors):
-        raise ValueError("model: has lazy parameters without a shape; run it once on a batch")
-    devices = sorted({str(tensor.device) for tensor in tensors})
-    if len(devices) > 1:
-        raise ValueError(f"model: lies on {' and '.join(devices)}; move it to one device")
-    if devices == ["meta"]:
-        raise ValueError("model: its parameters are on 'meta', without values; load them first")
-
-
 def as_batches(data: Data, labels: Any, batch_size: int) -> Iterable[Any]:
     """Return whole arrays in batches (inputs, labels) of a given size, or a loader as it is."""
     pair = _pair(data, labels)
@@ -88,9 +74,14 @@ def as_tensor(array: Any) -> Tensor:
     return torch.from_numpy(np.require(array, requirements=["C", "W"]))
 
 
+def holds_arrays(data: Any) -> bool:
+    """Tell whether data are a tuple or list of arrays, such as a pair, and not of batches."""
+    return isinstance(data, (tuple, list)) and any(isinstance(part, Array) for part in data)
+
+
 def _pair(data: Any, labels: Any) -> tuple[Any, Any] | None:
     """Return inputs and labels, checked and as arrays, or None if `data` is a loader."""
-    if isinstance(data, (tuple, list)) and any(isinstance(part, Array) for part in data):
+    if holds_arrays(data):
         if len(data) != 2:
             raise ValueError(f"data: {len(data)} parts given; give (inputs, labels)")
         if labels is not None:

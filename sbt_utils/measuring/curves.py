@@ -7,6 +7,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike
 
+MEASURES = ("trace", "fuzziness")
+"""What data separation can measure, see `sbt_utils.measuring.separation.data_separation`."""
+
 REGIME_TOLERANCE = 0.05
 """A load curve whose convexity lies within ± this value counts as linear: equiseparated.
 
@@ -24,8 +27,8 @@ class LoadCurve:
     ----------
     separation : array_like, shape (L + 1,) or (repeats, L + 1)
         D_0..D_L: data separation (dimensionless), or the distances y - x_l of the blocks of a
-        chain to its pulled end. A row a repeat: a seed, or a bootstrap draw. Kept as a read-only
-        float64 copy.
+        chain to its pulled end. One row per repeat: a seed, or a bootstrap draw. Kept as a
+        read-only float64 copy.
     measure : str
         What D is.
     layers : sequence of str
@@ -74,13 +77,12 @@ class LoadCurve:
     @property
     def mean(self) -> np.ndarray:
         """Mean over the repeats, shape (L + 1,)."""
-        return np.atleast_2d(self.separation).mean(axis=0)
+        return self._repeats.mean(axis=0)
 
     @property
     def spread(self) -> np.ndarray | None:
         """Sample standard deviation over the repeats, shape (L + 1,); None without repeats."""
-        curves = np.atleast_2d(self.separation)
-        return curves.std(axis=0, ddof=1) if len(curves) > 1 else None
+        return self._repeats.std(axis=0, ddof=1) if len(self._repeats) > 1 else None
 
     @property
     def scaled(self) -> np.ndarray:
@@ -107,9 +109,10 @@ class LoadCurve:
         The spread of the repeats, not the standard error of their mean. NaN where one of them
         does not fall.
         """
-        curves = np.atleast_2d(self.separation)
-        low, high = np.percentile(_convexity(curves), [2.5, 97.5]).tolist()
-        return (low, high) if len(curves) > 1 else None
+        if len(self._repeats) < 2:
+            return None
+        low, high = interval(_convexity(self._repeats))
+        return float(low), float(high)
 
     @property
     def linearity(self) -> float:
@@ -148,6 +151,10 @@ class LoadCurve:
             )
         return words
 
+    @property
+    def _repeats(self) -> np.ndarray:
+        return np.atleast_2d(self.separation)
+
 
 def scaled(curves: np.ndarray) -> np.ndarray:
     """Scale curves to [0, 1], each by itself.
@@ -182,12 +189,12 @@ _SHAPES = {
 
 
 def curve_statistics(curves: ArrayLike, name: str) -> np.ndarray:
-    """Return a statistic of each of many load curves, NaN for those that are undefined somewhere.
+    """Return a statistic of each of many load curves; NaN for a curve that holds NaN.
 
     Parameters
     ----------
     curves : array_like, shape (..., L + 1)
-        D_0, D_1, ..., D_L of each, NaN where a collapsed network leaves D undefined.
+        D_0, D_1, ..., D_L of each; NaN where a collapsed network leaves D undefined.
     name : {"convexity", "linearity", "imbalance"}
         A property of `LoadCurve`.
 
@@ -208,6 +215,7 @@ def curve_statistics(curves: ArrayLike, name: str) -> np.ndarray:
 
 
 def _convexity(curves: np.ndarray) -> np.ndarray:
+    """Return the convexity of curves (..., L + 1), NaN where it is undefined."""
     fall = curves[..., :1] - curves[..., -1:]
     points = curves.shape[-1]
     bulge = (curves[..., :1] - fall * np.linspace(0, 1, points) - curves)[..., 1:-1].sum(-1)
@@ -224,61 +232,17 @@ def _regime(convexity: float) -> str:
 
 
 def interval(draws: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Return the 2.5 and 97.5 percentiles of draws.
-
-    Parameters
-    ----------
-    draws : ndarray, shape (draws, ...)
-
-    Returns
-    -------
-    low, high : ndarray, shape (...)
-
-    Examples
-    --------
-    >>> [float(end) for end in interval(np.arange(41.0))]
-    [1.0, 39.0]
-    """
+    """Return the 2.5 and 97.5 percentiles of draws (draws, ...)."""
     low, high = np.percentile(draws, [2.5, 97.5], axis=0)
     return low, high
 
 
 def load_draws(curve: LoadCurve) -> np.ndarray:
-    """Return the loads of every repeat of a curve, shape (repeats, L).
-
-    Parameters
-    ----------
-    curve : LoadCurve
-
-    Returns
-    -------
-    ndarray, shape (repeats, L)
-
-    Examples
-    --------
-    >>> load_draws(LoadCurve([[3.0, 2.0, 0.0], [3.0, 1.0, 0.0]]))
-    array([[1., 2.],
-           [2., 1.]])
-    """
+    """Return the loads of every repeat of a curve, shape (repeats, L)."""
     return -np.diff(np.atleast_2d(curve.separation))
 
 
 def shares(curve: LoadCurve) -> np.ndarray:
-    """Return each layer's share of the whole fall D_0 - D_L.
-
-    Parameters
-    ----------
-    curve : LoadCurve
-
-    Returns
-    -------
-    ndarray, shape (L,)
-        Summing to 1; NaN for a curve that does not fall.
-
-    Examples
-    --------
-    >>> shares(LoadCurve([4.0, 1.0, 0.0]))
-    array([0.75, 0.25])
-    """
+    """Return each layer's share of the fall D_0 - D_L, shape (L,); NaN if the curve rises."""
     fall = curve.loads.sum()
     return curve.loads / (fall if fall > 0 else np.nan)

@@ -1,4 +1,4 @@
-"""Load curves and accuracies of trained networks."""
+"""Load curves, accuracies and losses of trained networks."""
 
 from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -9,26 +9,33 @@ import torch
 import xarray as xr
 from torch import Tensor, nn
 
+from sbt_utils.measuring.batches import Data, on_model, whole_arrays
 from sbt_utils.measuring.layer_choice import Layers, choose
+from sbt_utils.measuring.models import evaluation_mode
 from sbt_utils.measuring.probe import load_curve
 from sbt_utils.measuring.scatter import UndefinedSeparation
 
 
 def evaluate(
-    networks: Iterable[nn.Module],
-    images: Tensor,
-    labels: Tensor,
+    networks: nn.Module | Iterable[nn.Module],
+    data: Data,
+    labels: Tensor | None = None,
     measure: str = "trace",
     layers: Layers | None = None,
 ) -> xr.Dataset:
-    """Measure the load curve, the accuracy and the loss of each network on labelled images.
+    """Measure the load curve, the accuracy and the loss of each network on labelled data.
+
+    Networks are measured in evaluation mode, and left in the mode that they were in.
 
     Parameters
     ----------
-    networks : iterable of torch.nn.Module
-        For instance `sbt_utils.training.trainer.Training.networks`; all with the same number of layers.
-    images : Tensor, shape (N, ...), floating point
-    labels : Tensor, shape (N,), integer
+    networks : torch.nn.Module or iterable of them
+        For instance `sbt_utils.training.trainer.Training.networks`; all with the same number of
+        layers.
+    data : tuple (inputs, labels), loader of such batches, or inputs
+        Inputs (N, ...). A loader is read whole.
+    labels : Tensor or ndarray of int, shape (N,), optional
+        Where `data` holds the inputs alone.
     measure : {"trace", "fuzziness"}
         See `sbt_utils.measuring.separation.data_separation`.
     layers : optional
@@ -38,24 +45,40 @@ def evaluate(
     Returns
     -------
     xarray.Dataset
-        ``separation`` (member, layer), nan where a collapsed network leaves it undefined;
+        ``separation`` (member, layer), NaN where a collapsed network leaves it undefined;
         ``accuracy`` (member), a fraction; ``loss`` (member), the mean cross-entropy in nats.
+
+    Raises
+    ------
+    TypeError, ValueError
+        No network, or as `sbt_utils.measuring.probe.load_curve`.
 
     Examples
     --------
-    >>> from sbt_utils.data.datasets import load_data
+    >>> from sbt_utils.data import load_data
     >>> from sbt_utils.training.networks import MLP
     >>> digits = load_data("mnist", train=100)
-    >>> evaluate([MLP()], digits.train_images, digits.train_labels).separation.shape
+    >>> evaluate([MLP()], (digits.train_images, digits.train_labels)).separation.shape
     (1, 8)
     """
+    if isinstance(networks, nn.Module) and not isinstance(networks, nn.ModuleList):
+        networks = [networks]  # some are iterable themselves, over their layers
+    members = list(networks)
+    if not members:
+        raise ValueError("networks: none given; give one network or more")
+    inputs, classes = whole_arrays(data, labels)
 
-    def each(network: nn.Module) -> tuple[np.ndarray, float, float]:
-        curve = separation_or_nan(network, images, labels, measure, layers)
-        return curve, *_accuracy_and_loss(network, images, labels)
+    def measured(network: nn.Module) -> tuple[np.ndarray, float, float]:
+        curve = separation_or_nan(network, inputs, classes, measure, layers)
+        logits, targets = _logits(network, inputs, classes)
+        loss = nn.functional.cross_entropy(logits.double(), targets).item()
+        return curve, _fraction_correct(logits, targets), loss
 
+    # Each network once, also if it is given twice: threads must not share one.
+    distinct = list(dict.fromkeys(members))
     with single_threads() as pool:
-        curves, accuracies, losses = zip(*pool.map(each, networks), strict=True)
+        results = dict(zip(distinct, pool.map(measured, distinct), strict=True))
+    curves, accuracies, losses = zip(*(results[network] for network in members), strict=True)
     return xr.Dataset(
         {
             "separation": (
@@ -69,15 +92,14 @@ def evaluate(
     )
 
 
-@torch.no_grad()
-def accuracy(network: nn.Module, images: Tensor, labels: Tensor) -> float:
-    """Return the fraction of images that a network in evaluation mode classifies rightly.
+def accuracy(network: nn.Module, data: Data, labels: Tensor | None = None) -> float:
+    """Return the fraction of samples that a network, in evaluation mode, classifies correctly.
 
     Parameters
     ----------
     network : torch.nn.Module
-    images : Tensor, shape (N, ...), floating point
-    labels : Tensor, shape (N,), integer
+    data, labels
+        As for `evaluate`.
 
     Returns
     -------
@@ -88,21 +110,14 @@ def accuracy(network: nn.Module, images: Tensor, labels: Tensor) -> float:
     >>> accuracy(nn.Identity(), torch.eye(4), torch.tensor([0, 1, 2, 0]))
     0.75
     """
-    return _accuracy(network(images), labels)
+    return _fraction_correct(*_logits(network, *whole_arrays(data, labels)))
 
 
 @contextmanager
 def single_threads() -> Iterator[ThreadPoolExecutor]:
-    """Give a pool of as many threads as PyTorch has, on each of which PyTorch has but one.
+    """Yield a thread pool as large as PyTorch's, each worker limited to one thread.
 
-    That is faster than all threads on each operation, and keeps sums in one order however many
-    threads there are.
-
-    Examples
-    --------
-    >>> with single_threads() as pool:
-    ...     pool.submit(torch.get_num_threads).result()
-    1
+    Faster than all threads on each operation; and sums keep one order, however many threads.
     """
     threads = torch.get_num_threads()
     try:
@@ -114,47 +129,28 @@ def single_threads() -> Iterator[ThreadPoolExecutor]:
 
 def separation_or_nan(
     network: nn.Module,
-    images: Tensor,
+    inputs: Tensor,
     labels: Tensor,
     measure: str = "trace",
     layers: Layers | None = None,
 ) -> np.ndarray:
-    """Measure D_l of a network; nan if it has collapsed so far that D is not defined.
+    """Return D_l of a network, shape (L + 1,); NaN if it has collapsed so far that D is undefined.
 
-    Parameters
-    ----------
-    network : torch.nn.Module
-    images : Tensor, shape (N, ...), floating point
-    labels : Tensor, shape (N,), integer
-    measure : {"trace", "fuzziness"}
-    layers : optional
-        As for `evaluate`.
-
-    Returns
-    -------
-    ndarray, shape (L + 1,), float64
-
-    Examples
-    --------
-    >>> from sbt_utils.training.networks import MLP
-    >>> network = MLP(inputs=4, width=3, hidden_layers=2)
-    >>> _ = network.requires_grad_(False).linear1.weight.zero_()
-    >>> separation_or_nan(network, torch.rand(8, 4), torch.arange(8) % 2)
-    array([nan, nan, nan])
+    The arguments are those of `evaluate`.
     """
     try:
-        return load_curve(network, images, labels, layers, measure, batch_size=4096).separation
+        return load_curve(network, inputs, labels, layers, measure, batch_size=4096).separation
     except UndefinedSeparation:
         return np.full(1 + len(choose(network, layers)), np.nan)
 
 
 @torch.no_grad()
-def _accuracy_and_loss(network: nn.Module, images: Tensor, labels: Tensor) -> tuple[float, float]:
-    """Return the fraction of images classified rightly and the mean cross-entropy."""
-    logits = network(images)
-    loss = nn.functional.cross_entropy(logits.double(), labels)
-    return _accuracy(logits, labels), loss.item()
+def _logits(network: nn.Module, inputs: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
+    """Return the outputs of a network in evaluation mode, and the labels beside them."""
+    with evaluation_mode(network):
+        logits = network(on_model((inputs, labels), network)[0])
+    return logits, labels.to(logits.device, torch.int64)
 
 
-def _accuracy(logits: Tensor, labels: Tensor) -> float:
+def _fraction_correct(logits: Tensor, labels: Tensor) -> float:
     return (logits.argmax(1) == labels).double().mean().item()

@@ -23,37 +23,12 @@ _NO_BLOCKS = (nn.MultiheadAttention, nn.ModuleList, nn.ModuleDict)
 def choose(model: nn.Module, layers: Layers | None = None) -> dict[nn.Module, str]:
     """Return the layers of a model that are asked for, or else its blocks or activations.
 
-    Parameters
-    ----------
-    model : torch.nn.Module
-    layers : optional
-        Names as in ``model.named_modules()``, module types, or a function
-        ``(name, module) -> bool``. If None, the repeated blocks of the model: every module with
-        children whose class occurs twice or more, outside other such blocks. Those of a residual
-        network or a transformer are its trunk, while activations inside them lie on branches. All
-        activation modules if there are no such blocks.
-
-    Returns
-    -------
-    dict of torch.nn.Module to str
-        Their names, in the order of ``model.named_modules()``.
-
-    Raises
-    ------
-    TypeError, ValueError
-        Something else than names, types or a function; no such layer.
-
-    Examples
-    --------
-    >>> encoder = nn.TransformerEncoderLayer(d_model=8, nhead=2, dim_feedforward=8)
-    >>> model = nn.TransformerEncoder(encoder, num_layers=2, enable_nested_tensor=False)
-    >>> list(choose(model).values())
-    ['layers.0', 'layers.1']
-    >>> list(choose(model, nn.LayerNorm).values())[:2]
-    ['layers.0.norm1', 'layers.0.norm2']
+    They come with their names, in the order of ``model.named_modules()``. Blocks are modules with
+    children whose class occurs twice or more, outside other such blocks: those of a residual
+    network or a transformer are its trunk, while activations inside them lie on branches.
     """
-    if layers is None and (found := _blocks(model)):
-        return found
+    if layers is None and (blocks := _blocks(model)):
+        return blocks
     modules = dict(model.named_modules(remove_duplicate=False))
     leaves = (module for module in modules.values() if next(module.children(), None) is None)
     kinds = ", ".join(sorted({type(module).__name__ for module in leaves}))
@@ -77,6 +52,7 @@ def choose(model: nn.Module, layers: Layers | None = None) -> dict[nn.Module, st
     chosen: dict[nn.Module, str] = {}
     for name, module in modules.items():
         if function(name, module) if function else name in names or isinstance(module, types):
+            # A module with several names keeps its first.
             chosen.setdefault(module, name or type(module).__name__)
     if not chosen:
         what = "activation module" if layers is None else f"layer for {layers!r}"
@@ -86,6 +62,7 @@ def choose(model: nn.Module, layers: Layers | None = None) -> dict[nn.Module, st
 
 def _blocks(model: nn.Module) -> dict[nn.Module, str]:
     """Return the outermost modules with children whose class occurs twice or more."""
+    # Containers such as nn.Sequential may occur often, but repeat no architecture.
     parents = {
         name: module
         for name, module in model.named_modules()

@@ -1,8 +1,8 @@
 """Scatter of labelled features within and between their classes, in float64, batch by batch.
 
 No d x d matrix is formed: class counts, class means and sums of squares are all that is kept, and
-samples are taken up in blocks, so that neither N nor d has to be small. `sbt_utils.measuring.separation`
-is the way in for features that are at hand in one array.
+samples are added in blocks, so that neither N nor d has to be small. For features in one array see
+`sbt_utils.measuring.separation.data_separation`.
 """
 
 from __future__ import annotations
@@ -13,24 +13,24 @@ import numpy as np
 import torch
 from numpy.typing import ArrayLike
 
-from sbt_utils.measuring.scatter_passes import in_loops, residuals, take_up
+from sbt_utils.measuring.batches import Array
+from sbt_utils.measuring.scatter_passes import add_samples, in_loops, residuals
 
-Array = np.ndarray | torch.Tensor
-
-_ROUNDING = 2.0**-44  # 256 units of float64: a standard deviation below this part of all is noise
+# 256 units of float64 rounding: a smaller fraction of the total standard deviation is noise.
+_ROUNDING = 2.0**-44
 _BLOCK = 2**21  # elements of a float64 working block: 16 MB, which allocators keep for reuse
 
 
 class UndefinedSeparation(ValueError):
-    """The features leave data separation undefined: no scatter, or numbers that are none."""
+    """The features leave data separation undefined: no scatter, or non-finite values."""
 
 
 class ScatterStatistics:
     """Class counts, class means and within-class scatter, batch by batch.
 
     Feed `update` the samples in any split, then read `separation` (measure ``"trace"``) or go on
-    to `ProjectedScatter` (``"fuzziness"``). The device is that of the first batch (the CPU where
-    that has no float64). After an error, start afresh.
+    to `ProjectedScatter` (``"fuzziness"``). The device is that of the first batch, or the CPU if
+    it has no float64. After an error, start again with a new one.
     """
 
     def __init__(self) -> None:
@@ -58,31 +58,28 @@ class ScatterStatistics:
         if new := len(self.classes) - len(self.counts):
             self.counts = torch.cat([self.counts, self.counts.new_zeros(new)])
             self.means = torch.cat([self.means, self.means.new_zeros(new, len(self.origin))])
-        seen = 0
+        done = 0
         for x, rows in self.blocks(features, names, index, whole=in_loops(features)):
-            within, squares = take_up(x, self.origin, rows, self.counts, self.means)
-            # The cheap question; squares may also overflow.
+            within, squares = add_samples(x, self.origin, rows, self.counts, self.means)
+            # Look at the samples only where the sum is spoilt; finite ones may also overflow it.
             if not np.isfinite(within) and len(bad := (~x.isfinite()).any(1).nonzero()):
                 raise UndefinedSeparation(
-                    f"features: sample {seen + int(bad[0])} of the batch holds NaN or infinite "
+                    f"features: sample {done + int(bad[0])} of the batch holds NaN or infinite "
                     "values; leave it out, or find where the network diverged"
                 )
-            seen += len(x)
+            done += len(x)
             self.within += within
             self.record(x, rows, squares)
 
     def record(self, x: torch.Tensor, rows: torch.Tensor, squares: torch.Tensor) -> None:
-        """Take note of samples (n, d), their rows in the means and their squared residuals.
-
-        Nothing is kept here; see `sbt_utils.reporting.bootstrap.SampledScatter`.
-        """
+        """Keep what a subclass needs of samples (n, d), their rows and squared residuals (n,)."""
 
     def blocks(
         self, features: Array, names: list[int], index: np.ndarray, whole: bool = False
     ) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
-        """Yield blocks of samples (n, d), or all at once, and their rows (n,) in the means.
+        """Yield samples labelled ``names[index]`` in blocks (n, d), with their rows in the means.
 
-        The labels are ``names[index]``.
+        All come at once if `whole`.
         """
         if unknown := set(names) - set(self.classes):
             raise ValueError(f"labels: class {min(unknown)} is new; read the same samples twice")
@@ -101,7 +98,11 @@ class ScatterStatistics:
     def class_factor(self) -> torch.Tensor:
         """Return B (C, d) with B^T B = Σb: the centred class means, weighted by sqrt(n_c / N)."""
         share = self.counts / self.counts.sum()
-        return share.sqrt()[:, None] * (self.means - share @ self.means)
+        return share.sqrt()[:, None] * self.centred_means()
+
+    def centred_means(self) -> torch.Tensor:
+        """Return the class means relative to the mean over all samples, (C, d)."""
+        return self.means - (self.counts / self.counts.sum()) @ self.means
 
     def scatter(self) -> tuple[float, float]:
         """Return tr Σw and tr Σb; raise where they leave D undefined."""
@@ -110,10 +111,10 @@ class ScatterStatistics:
                 f"labels: one class only, {list(self.classes)}; data separation compares 2 or more"
             )
         counts = self.counts.tolist()
-        if alone := [label for label, row in self.classes.items() if counts[row] < 2]:
+        if single := [label for label, row in self.classes.items() if counts[row] < 2]:
             raise ValueError(
-                f"labels: class {min(alone)} has 1 sample; the within-class scatter needs at least "
-                "2, add samples or leave the class out"
+                f"labels: class {min(single)} has 1 sample; the within-class scatter needs at "
+                "least 2, add samples or leave the class out"
             )
         within = self.within / sum(counts)
         between = float(self.class_factor().square().sum())
@@ -146,9 +147,9 @@ class ProjectedScatter:
     def __init__(self, first: ScatterStatistics) -> None:
         self.first, self.samples = first, 0
         noise = _ROUNDING**2 * sum(first.scatter())
-        # Not through B B^T, which would square the condition number of the class means.
+        # Not from B B^T, which would square the condition number of the class means.
         _, scale, directions = torch.linalg.svd(first.class_factor(), full_matrices=False)
-        scale = scale[: len(first.classes) - 1]
+        scale = scale[: len(first.classes) - 1]  # C centred means span no more directions
         scale = scale[scale > noise**0.5]
         self.projection = directions[: len(scale)].T / scale
         self.noise = noise * float(scale.pow(-2).sum())
@@ -175,6 +176,7 @@ class ProjectedScatter:
 
 
 def _check_within(within: float, noise: float) -> None:
+    """Raise if the scatter within the classes is no more than rounding noise."""
     if within <= noise:
         raise UndefinedSeparation(
             "features: zero variance within the classes, so D is minus infinity: all samples of a "
@@ -185,6 +187,7 @@ def _check_within(within: float, noise: float) -> None:
 def _checked(
     features: Array, labels: ArrayLike | torch.Tensor
 ) -> tuple[Array, list[int], np.ndarray]:
+    """Return checked features, the classes, and the index (n,) of each sample's class in them."""
     if not isinstance(features, torch.Tensor):
         features = np.asarray(features)
         if features.dtype in (np.float32, np.float64):
@@ -194,15 +197,15 @@ def _checked(
         raise TypeError(f"features: {_type(features)} given; convert them to real numbers")
     shape = tuple(features.shape)
     if not shape or 0 in shape:
-        raise ValueError(f"features: shape {shape} is empty; give (N, ...), a sample a row")
+        raise ValueError(f"features: shape {shape} is empty; give (N, ...), one row per sample")
     values = labels.detach().cpu() if isinstance(labels, torch.Tensor) else np.asarray(labels)
     if "int" not in _type(values):
-        raise TypeError(f"labels: {_type(values)} given; convert them to integers, one a sample")
+        raise TypeError(f"labels: {_type(values)} given; convert them to integers, one per sample")
     classes = np.asarray(values)
     if classes.shape != shape[:1]:
         raise ValueError(
             f"labels: shape {classes.shape} does not match features of shape {shape}; give "
-            f"{shape[0]} labels, one a sample"
+            f"{shape[0]} labels, one per sample"
         )
     if classes.min() < 0:
         raise ValueError(f"labels: {classes.min()} is negative; number the classes from 0")
@@ -211,7 +214,7 @@ def _checked(
 
 
 def _type(array: Array) -> str:
-    return getattr(array.dtype, "name", str(array.dtype))
+    return getattr(array.dtype, "name", str(array.dtype))  # NumPy's name; PyTorch has none
 
 
 def _rows(samples: Array, device: torch.device | None = None) -> torch.Tensor:

@@ -1,16 +1,13 @@
-"""Data separation of labelled features, and the load curve it draws over depth.
-
-Networks and mechanical chains share the `LoadCurve`: the analogy is in the types.
-"""
+"""Data separation of labelled features: the one number that a layer gets."""
 
 from __future__ import annotations
 
 import torch
 from numpy.typing import ArrayLike
 
-from sbt_utils.measuring.scatter import Array, ProjectedScatter, ScatterStatistics
-
-MEASURES = ("trace", "fuzziness")
+from sbt_utils.measuring.batches import Array
+from sbt_utils.measuring.curves import MEASURES
+from sbt_utils.measuring.scatter import ProjectedScatter, ScatterStatistics
 
 
 def data_separation(
@@ -27,9 +24,9 @@ def data_separation(
     Parameters
     ----------
     features : ndarray or Tensor, shape (N, ...)
-        One sample a row, trailing axes flattened to d; any real dtype, any device.
+        One row per sample, trailing axes flattened to d; any real dtype, any device.
     labels : array_like or Tensor of int, shape (N,)
-        Class of each sample, 0 or above; numbers may be left out.
+        Class of each sample, 0 or above; not every number needs to occur.
     measure : {"trace", "fuzziness"}
         What to measure.
 
@@ -43,7 +40,7 @@ def data_separation(
     TypeError
         Labels that are not integers, features that are not real numbers.
     ValueError
-        Unknown measure; empty, NaN or infinite features; labels that do not match in number, are
+        Unknown measure; empty or non-finite features; labels that do not match in number, are
         negative or hold one class only; a class with one sample; no variance between the classes
         (D would be infinite) or within them (D would be minus infinity).
 

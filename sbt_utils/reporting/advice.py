@@ -1,7 +1,7 @@
 """What stands out in the load curves of a network, and what the theory suggests.
 
 Every rule asks the 95 % interval of the bootstrap, not only the number itself. The suggestions
-come from the phase diagram: noise wakes shallow layers, nonlinearity lets deep ones do the work.
+come from the phase diagram: noise shifts the work to shallow layers, nonlinearity to deep ones.
 They are suggestions from a theory, not promises.
 """
 
@@ -14,23 +14,23 @@ import numpy as np
 from sbt_utils.measuring.curves import REGIME_TOLERANCE, LoadCurve, interval, load_draws, shares
 
 OVERLOADED = 2.0
-"""A layer is overloaded from this many times an even share of the fall on.
+"""A layer is overloaded if it carries at least this many even shares of the fall.
 
 In the published diagram of dropout, 1 % of the ReLU networks have such a layer, and 96 % of the
 linear ones, where the first two layers do most.
 """
 
 BARELY_USED = 0.1
-"""A layer is barely used up to this part of an even share, however sure its load is.
+"""A layer is barely used if it carries at most this fraction of an even share, however surely.
 
 In the same diagram none of the ReLU networks has such a layer, and 54 % of the linear ones.
 """
 
 OVERFITTED = 0.5
-"""A network is overfitted whose D falls on unseen data by surely less than this part of its fall.
+"""A network is overfitted if D surely falls on unseen data by less than this fraction of its fall.
 
-All networks in the same diagram, trained on 2,560 digits, keep more, 0.60 to 0.94 of it: the less,
-the further their test accuracy is below that on training images (rank correlation -0.85).
+All networks in the same diagram, trained on 2,560 digits, keep more, 0.60 to 0.94: the less, the
+further their test accuracy is below that on training images (rank correlation -0.85).
 """
 
 
@@ -61,27 +61,13 @@ class Advice:
 
 
 def layer_states(train: LoadCurve, test: LoadCurve | None = None) -> list[str]:
-    """Say of each layer what stands out about its load.
+    """Return what stands out about the load of each layer l = 1..L; curves hold bootstrap draws.
 
-    Parameters
-    ----------
-    train, test : LoadCurve
-        On the training images and, where given, on unseen ones: a row a draw of the bootstrap.
-
-    Returns
-    -------
-    list of str
-        For l = 1..L one of: ``"overloaded"``, at least `OVERLOADED` even shares and as many times
-        what the other layers that are used carry on average, surely more than an even share and,
-        where there are unseen images, surely more load than on those;
-        ``"barely used"``, a load not told from zero but surely less than an even share, or at
-        most `BARELY_USED` of one; ``"reversed"``, D surely rises; ``"unclear"``, told neither
-        from zero nor from an even share; ``""``, nothing.
-
-    Examples
-    --------
-    >>> layer_states(LoadCurve([[3.0, 3.0, 2.5, 0.0], [3.1, 3.1, 2.6, 0.0]]))
-    ['barely used', '', 'overloaded']
+    ``"overloaded"``: at least `OVERLOADED` even shares and as many times what the other layers
+    that are used carry on average, surely more than an even share and, given unseen images, surely
+    more load than on those. ``"barely used"``: surely less than an even share, and a load that is
+    indistinguishable from zero or at most `BARELY_USED` of an even share. ``"reversed"``: D surely
+    rises. ``"unclear"``: indistinguishable both from zero and from an even share. ``""``: nothing.
     """
     loads = load_draws(train)
     even = loads.mean(axis=1, keepdims=True)
@@ -91,11 +77,11 @@ def layer_states(train: LoadCurve, test: LoadCurve | None = None) -> list[str]:
     part = train.loads / train.loads.mean()
     idle = ((abs(part) <= BARELY_USED) | ((low <= 0) & (high >= 0))) & (above < 0)
     over = (part >= OVERLOADED) & (below > 0)
-    # Layers without a load lower an even share, but do not overload those that have one.
+    # Idle layers lower an even share, but that does not make the others overloaded.
     others = (train.loads[~idle].sum() - train.loads) / max(1, (~idle).sum() - 1)
     over &= train.loads >= OVERLOADED * others
     if test is not None:
-        # Draws of the one set and of the other are independent.
+        # The two sets are drawn independently, so differences of draws are draws of the difference.
         over &= interval(loads - load_draws(test))[0] > 0
     states = [over, idle, high < 0, low <= 0]
     names = ["overloaded", "barely used", "reversed", "unclear"]
@@ -103,37 +89,16 @@ def layer_states(train: LoadCurve, test: LoadCurve | None = None) -> list[str]:
 
 
 def advise(train: LoadCurve, test: LoadCurve | None = None) -> tuple[Advice, ...]:
-    """Say what stands out in the load curves of a network and what the theory suggests.
+    """Return what stands out in the load curves of a network and what the theory suggests.
 
-    Parameters
-    ----------
-    train, test : LoadCurve
-        On the training images and, where given, on unseen ones: a row a draw of the bootstrap.
-
-    Returns
-    -------
-    tuple of Advice
-        Empty where nothing stands out.
-
-    References
-    ----------
-    C. Shi, L. Pan & I. Dokmanić, "Spring-block theory of feature learning in deep neural
-    networks", PRL 2025, arXiv:2407.19353.
-
-    Examples
-    --------
-    >>> advise(LoadCurve([[3.0, 2.0, 1.0, 0.0], [3.1, 2.1, 1.0, 0.0]]))
-    ()
-    >>> (advice,) = advise(LoadCurve([[3.0, 2.5, 1.8, 0.0], [3.1, 2.5, 1.8, 0.0]]))
-    >>> advice.finding, advice.basis
-    ('lazy', 'the phase diagram of noise and nonlinearity')
+    Both curves hold bootstrap draws; C. Shi, L. Pan & I. Dokmanić, PRL 2025, arXiv:2407.19353.
     """
     if not train.loads.sum() > 0:
         return (_unresolved(train),)
-    found = [_shape(train), _overfitted(train, test)]
     states = layer_states(train, test)
-    found += [_of_layers(train, test, states, state) for state in _STATES]
-    return tuple(advice for advice in found if advice)
+    of_layers = [_of_layers(train, test, states, state) for state in _STATES]
+    findings = [_shape(train), _overfitted(train, test), *of_layers]
+    return tuple(advice for advice in findings if advice)
 
 
 _DIAGRAM = "the phase diagram of noise and nonlinearity"
@@ -147,7 +112,7 @@ _SHAPES = {
         "smaller learning rate, larger batches; or take a more nonlinear activation."
     ),
 }
-# What to do about the layers of a state, what they are in it by, and the basis of the suggestion.
+# For layers in a state: what is suggested, the threshold of the state, and the basis.
 _STATES = {
     "overloaded": (
         "Far more than an even share rests on {}. More noise in training spreads loads towards "
@@ -174,6 +139,7 @@ _STATES = {
 
 
 def _unresolved(train: LoadCurve) -> Advice:
+    """Return the advice for a curve that does not fall."""
     low, high = interval(load_draws(train).sum(axis=1))
     return Advice(
         "unresolved",
@@ -195,6 +161,7 @@ def _shape(train: LoadCurve) -> Advice | None:
 
 
 def _overfitted(train: LoadCurve, test: LoadCurve | None) -> Advice | None:
+    """Return what to do where D falls too little on unseen images."""
     if test is None:
         return None
     seen, unseen = (load_draws(curve).sum(axis=1) for curve in (train, test))
@@ -216,62 +183,32 @@ def _overfitted(train: LoadCurve, test: LoadCurve | None) -> Advice | None:
 def _of_layers(
     train: LoadCurve, test: LoadCurve | None, states: list[str], state: str
 ) -> Advice | None:
-    chosen = [layer for layer, own in enumerate(states) if own == state]
+    """Return the advice for all layers in one state, None if there are none."""
+    chosen = [layer for layer, layer_state in enumerate(states) if layer_state == state]
     if not chosen:
         return None
     text, threshold, basis = _STATES[state]
     names = [train.layers[layer + 1] if train.layers else f"l = {layer + 1}" for layer in chosen]
     low, high = interval(load_draws(train))
-    parts = []
+    numbers = []
     for name, layer in zip(names, chosen, strict=True):
-        part = f"{name}: {decimal(train.loads[layer])} "
-        part += f"({decimal(low[layer])} to {decimal(high[layer])})"
-        part += f", {percent(shares(train)[layer])} of the fall"
+        load, start, end = (decimal(values[layer]) for values in (train.loads, low, high))
+        part = f"{name}: {load} ({start} to {end}), {percent(shares(train)[layer])} of the fall"
         if test is not None:
             part += f", {percent(shares(test)[layer])} on unseen data"
-        parts.append(part)
+        numbers.append(part)
     if state == "overloaded":
         compared = "no unseen data to compare with" if test is None else "more than on unseen data"
         threshold += f"; {compared}"
-    evidence = f"loads {'; '.join(parts)}; an even share is {1 / len(states):.0%} ({threshold})"
+    evidence = f"loads {'; '.join(numbers)}; an even share is {1 / len(states):.0%} ({threshold})"
     return Advice(state, text.format(", ".join(names)), evidence, basis, tuple(names))
 
 
 def decimal(value: float, digits: int = 2) -> str:
-    """Return a number as text, without a minus before a zero.
-
-    Parameters
-    ----------
-    value : float
-    digits : int
-        After the point.
-
-    Returns
-    -------
-    str
-
-    Examples
-    --------
-    >>> decimal(-1e-9), decimal(-0.125, 3)
-    ('0.00', '-0.125')
-    """
+    """Return a number as text, without a minus before a zero."""
     return f"{round(value, digits) + 0.0:.{digits}f}"
 
 
 def percent(value: float) -> str:
-    """Return a fraction as text, in whole per cent and without a minus before a zero.
-
-    Parameters
-    ----------
-    value : float
-
-    Returns
-    -------
-    str
-
-    Examples
-    --------
-    >>> percent(-1e-9), percent(0.5)
-    ('0%', '50%')
-    """
+    """Return a fraction as text, in whole per cent and without a minus before a zero."""
     return f"{round(value, 2) + 0.0:.0%}"

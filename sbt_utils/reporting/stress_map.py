@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from functools import partial
 from textwrap import fill
@@ -14,22 +13,18 @@ import numpy as np
 import pandas as pd
 from torch import nn
 
-from sbt_utils.measuring.batches import as_batches, check_model
+from sbt_utils.measuring.batches import Array, Data, as_batches, holds_arrays
 from sbt_utils.measuring.curves import LoadCurve, interval, load_draws, shares
 from sbt_utils.measuring.layer_choice import Layers, choose
-from sbt_utils.measuring.probe import Pool, layer_scatter, naming
-from sbt_utils.measuring.scatter import Array
+from sbt_utils.measuring.models import check_model
+from sbt_utils.measuring.probe import Pool, layer_scatter, noting
 from sbt_utils.reporting.advice import Advice, advise, decimal, layer_states, percent
 from sbt_utils.reporting.bootstrap import SampledScatter, bootstrap
 
-Images = tuple[Array, Array] | Iterable[tuple[Any, Any]]
-"""Labelled images: a tuple (images, labels) of arrays, or a loader of such batches."""
-
 FEWEST_RESAMPLES = 40
-"""Of fewer, the 2.5 percentile is hardly more than the smallest."""
+"""With fewer, the 2.5 percentile is hardly more than the smallest draw."""
 
-
-_WIDTH = 96  # of the text
+_WIDTH = 96  # characters of a line of text
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -41,9 +36,9 @@ class StressMap:
     Attributes
     ----------
     train, test : LoadCurve
-        On the training images and on unseen ones (None where there are none). A row of
-        ``separation`` is a draw of the bootstrap over images; their mean, which ``mean``,
-        ``loads`` and ``convexity`` describe, is what was measured.
+        On the training images and on unseen ones, or None. ``separation`` has one row per draw of
+        the bootstrap over images; the mean of the draws, which ``mean``, ``loads`` and
+        ``convexity`` describe, is what was measured.
     images : tuple of int
         How many images were measured: training and, where given, unseen ones.
 
@@ -63,11 +58,12 @@ class StressMap:
 
     @property
     def table(self) -> pd.DataFrame:
-        """A row for each layer l = 1..L.
+        """One row per layer l = 1..L.
 
         Columns ``layer`` (its name), ``load``, its 95 % interval ``low`` and ``high``, ``share``
-        of the whole fall; ``unseen_load`` to ``unseen_share`` likewise, where there are unseen
-        images; ``state``, see `sbt_utils.reporting.advice.layer_states`.
+        of the whole fall D_0 - D_L; ``unseen_load`` to ``unseen_share`` likewise, where there are
+        unseen images; ``state``: ``"overloaded"``, ``"barely used"``, ``"reversed"``,
+        ``"unclear"`` or ``""``.
         """
         names = self.train.layers or [""] * len(self.train.mean)
         columns: dict[str, Any] = {"layer": list(names[1:])}
@@ -130,9 +126,10 @@ class StressMap:
             An object with the keys ``measure``; ``layers`` (names of l = 0..L); ``regime``;
             ``verdict``; ``train`` and ``test``, null or objects with ``images``, ``separation``
             (D_0..D_L), ``separation_low``, ``separation_high``, ``convexity``, ``convexity_low``,
-            ``convexity_high``; ``table``, an object for each layer with the columns of `table` and
-            ``l``; ``advice``, an object each with the attributes of `sbt_utils.reporting.advice.Advice`. All
-            intervals are of 95 %; what is not a number is null.
+            ``convexity_high``; ``table``, one object per layer with ``l`` and the columns of
+            `table`; ``advice``, one object per finding with the attributes of
+            `sbt_utils.reporting.advice.Advice`. All intervals are of 95 %; non-finite numbers are
+            null.
         """
         counts = [*self.images, None, None]
         content = {
@@ -150,8 +147,8 @@ class StressMap:
 
 def report(
     model: nn.Module,
-    train: Images,
-    test: Images | None = None,
+    train: Data,
+    test: Data | Sequence[int] | None = None,
     *,
     layers: Layers | None = None,
     pool: Pool | None = None,
@@ -169,13 +166,14 @@ def report(
     model : torch.nn.Module
         As in `sbt_utils.measuring.probe.load_curve`.
     train, test : tuple (images, labels) of arrays, or loader of such batches
-        Images that the model was trained on and, if at hand, images that it has not seen. Without
-        any augmentation: the load curve is that of the images as they are.
+        Images that the model was trained on and, if available, images that it has not seen.
+        Without any augmentation: the load curve is that of the images as they are. Without unseen
+        images, ``report(model, images, labels)`` will do.
     layers, pool : optional
-        What to measure, as in `sbt_utils.measuring.probe.load_curve`: by default the model's repeated
-        blocks, or its activations where it has none.
+        What to measure, as in `sbt_utils.measuring.probe.load_curve`: by default the model's
+        repeated blocks, or its activations where it has none.
     resamples : int
-        Draws of the bootstrap over the images, see `sbt_utils.reporting.bootstrap.bootstrap`.
+        Draws of the bootstrap over the images, which gives the intervals.
     seed : int
         Of the draws.
     batch_size : int
@@ -190,52 +188,42 @@ def report(
     Raises
     ------
     TypeError, ValueError
-        As `sbt_utils.measuring.probe.load_curve`; too few resamples.
+        As `sbt_utils.measuring.probe.load_curve`, with a note on which data are at fault; too few
+        resamples.
 
     Notes
     -----
-    The intervals say how the loads of this network would vary with other images, of as many as
-    there are. They do not say how those of another network would, trained from another seed.
+    The intervals tell how the loads of this network would vary with other images, of the same
+    number. They do not tell how those of another network would, trained from another seed.
 
     Examples
     --------
-    >>> from sbt_utils.data.datasets import load_data
+    >>> from sbt_utils.data import load_data
     >>> from sbt_utils.training.networks import MLP
     >>> data = load_data("mnist", train=500, test=500)
     >>> train, test = (data.train_images, data.train_labels), (data.test_images, data.test_labels)
-    >>> report(MLP().eval(), train, test).table.layer.tolist()[:2]
+    >>> report(MLP(), train, test).table.layer.tolist()[:2]
     ['activation1', 'activation2']
     """
-    if not isinstance(resamples, int) or resamples < FEWEST_RESAMPLES:
+    if not isinstance(resamples, int | np.integer) or resamples < FEWEST_RESAMPLES:
         raise ValueError(f"resamples={resamples!r}: give an integer of {FEWEST_RESAMPLES} or more")
     check_model(model)
     choose(model, layers)
+    parts: dict[str, Any] = {"train": train} | ({} if test is None else {"test": test})
+    if isinstance(train, Array) and not holds_arrays(test):
+        parts = {"train": (train, test)}  # inputs and their labels
     curves, counts = [], []
-    for number, (part, images) in enumerate((("train", train), ("test", test))):
-        if images is not None:
-            with _naming_part(part):
-                batches = as_batches(images, None, batch_size)
-                scatters = layer_scatter(model, batches, layers, pool, _sampled)
-                for name, scatter in scatters.items():
-                    with naming(name):
-                        scatter.scatter()
-            draws = bootstrap(list(scatters.values()), resamples, [seed, number])
-            curves.append(LoadCurve(draws, "trace", tuple(scatters)))
-            counts.append(len(scatter.classes_in_order()))
+    for number, (name, data) in enumerate(parts.items()):
+        with noting(f"in the {name} data"):
+            batches = as_batches(data, None, batch_size)
+            scatters = layer_scatter(model, batches, layers, pool, lambda name: SampledScatter())
+            for layer, scatter in scatters.items():
+                with noting(f"in layer {layer!r}"):
+                    scatter.scatter()
+        draws = bootstrap(list(scatters.values()), resamples, [seed, number])
+        curves.append(LoadCurve(draws, "trace", tuple(scatters)))
+        counts.append(int(scatter.counts.sum()))
     return StressMap(curves[0], curves[1] if len(curves) > 1 else None, tuple(counts))
-
-
-def _sampled(name: str) -> SampledScatter:
-    return SampledScatter()
-
-
-@contextmanager
-def _naming_part(part: str) -> Iterator[None]:
-    """Say in errors which of the sets of images is at fault."""
-    try:
-        yield
-    except (TypeError, ValueError) as error:
-        raise type(error)(f"{part}: {error}") from error
 
 
 def _curve_as_dict(curve: LoadCurve, images: int | None) -> dict[str, Any]:
@@ -253,7 +241,7 @@ def _curve_as_dict(curve: LoadCurve, images: int | None) -> dict[str, Any]:
 
 
 def _plain(content: Any) -> Any:
-    """Return content for JSON, with null for what is not a number."""
+    """Return content for JSON, with null for non-finite numbers."""
     if isinstance(content, dict):
         return {name: _plain(part) for name, part in content.items()}
     if isinstance(content, (list, tuple)):
@@ -265,13 +253,13 @@ def _short(name: str, length: int = 32) -> str:
     return name if len(name) <= length else "..." + name[3 - length :]
 
 
-def _advice_lines(advice: Sequence[Advice]) -> list[str]:
-    if not advice:
+def _advice_lines(findings: Sequence[Advice]) -> list[str]:
+    if not findings:
         return ["Nothing stands out."]
     lines = ["What stands out, and what to try (suggestions, not certainties):"]
-    for each in advice:
-        text = f"- {each.finding.capitalize()}. {each.text}"
+    for advice in findings:
+        text = f"- {advice.finding.capitalize()}. {advice.text}"
         lines.append(fill(text, _WIDTH, subsequent_indent="  "))
-        text = f"{each.evidence}. Basis: {each.basis}."
+        text = f"{advice.evidence}. Basis: {advice.basis}."
         lines.append(fill(text, _WIDTH, initial_indent="    ", subsequent_indent="    "))
     return lines

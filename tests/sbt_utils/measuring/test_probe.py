@@ -13,6 +13,7 @@ from torch.utils.data import DataLoader, TensorDataset
 
 from sbt_utils.measuring.layer_choice import choose
 from sbt_utils.measuring.probe import load_curve
+from sbt_utils.measuring.scatter import UndefinedSeparation
 from sbt_utils.measuring.separation import MEASURES, data_separation
 
 
@@ -177,10 +178,10 @@ def test_a_loader_gives_the_same_as_tensors(data, measure):
     loader = DataLoader(TensorDataset(images, labels), batch_size=17)
     curve = load_curve(model, loader, measure=measure)
     np.testing.assert_allclose(curve.separation, expected, rtol=1e-5)
-    arrays = [(images.numpy(), labels.tolist())]
-    np.testing.assert_allclose(
-        load_curve(model, arrays, measure=measure).separation, expected, rtol=1e-5
-    )
+    for same in ([(images.numpy(), labels.tolist())], (images, labels), [images, labels.tolist()]):
+        np.testing.assert_allclose(
+            load_curve(model, same, measure=measure).separation, expected, rtol=1e-5
+        )
 
 
 def test_an_iterator_is_read_once(data):
@@ -434,6 +435,7 @@ def linear():
         (linear(), {"layers": [3]}, TypeError, r"layers: \[3\] given; give names, module types"),
         (linear(), {"measure": "trac"}, ValueError, "measure: 'trac' is unknown"),
         (linear(), {"layers": "0", "batch_size": 0}, ValueError, "batch_size: 0 given; give an"),
+        (linear(), {"layers": "0", "batch_size": 2.0}, ValueError, "batch_size: 2.0 given; give"),
         (nn.Sequential(nn.LayerNorm(6)), {"layers": "0"}, ValueError, "'0' alone is l = 0"),
         (nn.Sequential(nn.LazyLinear(3), nn.ReLU()), {}, ValueError, "lazy parameters"),
         (len, {}, TypeError, "model: builtin_function_or_method given; give a torch.nn.Module"),
@@ -445,27 +447,41 @@ def test_bad_models_and_choices(data, model, options, error, message):
         load_curve(model, *data, **options)
 
 
-def test_errors_of_the_statistics_name_the_layer(data):
+def test_errors_of_the_statistics_keep_their_type_and_note_the_layer(data):
     images, labels = data
     dead = nn.Sequential(nn.Linear(6, 4), nn.ReLU(), nn.Linear(4, 4), nn.ReLU())
     with torch.no_grad():
         dead[2].weight.zero_()
+
+    def fails(message, model, *arguments, error=ValueError, layer, **options):
+        with pytest.raises(error, match=message) as caught:
+            load_curve(model, *arguments, **options)
+        assert caught.value.__notes__ == [f"in layer {layer!r}"]
+        assert caught.traceback[-1].path.name == "scatter.py"  # where it was raised
+
     for measure in MEASURES:
-        with pytest.raises(ValueError, match="layer '3': features: zero variance between"):
-            load_curve(dead, images, labels, measure=measure)
+        message = "^features: zero variance between"
+        arguments = dead, images, labels
+        fails(message, *arguments, measure=measure, layer="3", error=UndefinedSeparation)
     spoilt = images.clone()
     spoilt[33, 2] = torch.nan
-    with pytest.raises(ValueError, match=r"layer 'images': features: sample 33 .* NaN"):
-        load_curve(dead, spoilt, labels)
-    with pytest.raises(ValueError, match="layer 'images': labels: one class only"):
-        load_curve(dead, images, torch.zeros_like(labels))
+    fails(r"^features: sample 33 .* NaN", dead, spoilt, labels, layer="images")
+    fails("^labels: one class only", dead, images, torch.zeros_like(labels), layer="images")
     with torch.no_grad():
         dead[0].weight.fill_(torch.inf)
-    with pytest.raises(ValueError, match=r"layer '1': features: sample 0 .* NaN or infinite"):
-        load_curve(dead, images, labels)
+    fails(r"^features: sample 0 .* NaN or infinite", dead, images, labels, layer="1")
     folded = nn.Sequential(nn.Unflatten(1, (2, 3)), nn.Flatten(0, 1), nn.Linear(3, 3), nn.ReLU())
-    with pytest.raises(ValueError, match=r"layer '3': labels: shape \(60,\) does not match .*120"):
-        load_curve(folded, images, labels)
+    fails(r"^labels: shape \(60,\) does not match .*120", folded, images, labels, layer="3")
+
+
+def test_errors_of_a_pool_keep_their_type_and_note_the_layer(data):
+    model = nn.Sequential(nn.Linear(6, 5), nn.ReLU())
+    with pytest.raises(IndexError) as caught:
+        load_curve(model, *data, pool=lambda h: h[:, 0, 0])
+    assert caught.value.__notes__ == [
+        "in pool, on layer '1' with features of shape (60, 5); give a function that suits all "
+        "chosen layers, or choose others"
+    ]
 
 
 def test_bad_data(data):

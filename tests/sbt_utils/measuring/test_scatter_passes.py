@@ -5,11 +5,11 @@ import pytest
 import torch
 
 from sbt_utils.measuring.scatter_passes import (
+    add_samples,
     fold,
     in_loops,
     residuals,
     sketched_residuals,
-    take_up,
 )
 
 N, CLASSES = 23, 3
@@ -29,12 +29,12 @@ def problem(width, dtype):
     return x, origin, means, torch.from_numpy(rng.integers(CLASSES, size=N))
 
 
-def taken_up(x, origin, rows, *, at):
-    """Take samples up in two parts; return counts, means, scatter within and all squares."""
+def added_in_parts(x, origin, rows, *, at):
+    """Add samples in two parts; return counts, means, scatter within and all squares."""
     counts = torch.zeros(CLASSES, dtype=torch.float64)
     means = torch.zeros(CLASSES, x.shape[1], dtype=torch.float64)
     parts = [(x[:at], rows[:at]), (x[at:], rows[at:])]
-    found = [take_up(part, origin, own, counts, means) for part, own in parts]
+    found = [add_samples(part, origin, own, counts, means) for part, own in parts]
     return counts, means, sum(within for within, _ in found), torch.cat([s for _, s in found])
 
 
@@ -43,12 +43,12 @@ def taken_up(x, origin, rows, *, at):
 def test_counts_means_and_scatter_are_those_of_numpy(width, dtype, loops):
     x, origin, _, rows = problem(width, dtype)
     assert in_loops(x) == loops
-    counts, means, within, squares = taken_up(x, origin, rows, at=9)
-    seen, own = x.double().numpy() - origin.numpy(), rows.numpy()
-    np.testing.assert_array_equal(counts, np.bincount(own))
-    expected = np.stack([seen[own == row].mean(0) for row in range(CLASSES)])
+    counts, means, within, squares = added_in_parts(x, origin, rows, at=9)
+    relative, classes = x.double().numpy() - origin.numpy(), rows.numpy()
+    np.testing.assert_array_equal(counts, np.bincount(classes))
+    expected = np.stack([relative[classes == row].mean(0) for row in range(CLASSES)])
     np.testing.assert_allclose(means, expected, atol=1e-12)
-    away = seen - expected[own]
+    away = relative - expected[classes]
     np.testing.assert_allclose(residuals(x, origin, means, rows), away, atol=1e-12)
     np.testing.assert_allclose(within, (away**2).sum(), rtol=1e-13)
     np.testing.assert_allclose(squares[9:], (away[9:] ** 2).sum(1), rtol=1e-11)
@@ -57,7 +57,7 @@ def test_counts_means_and_scatter_are_those_of_numpy(width, dtype, loops):
 def test_a_class_may_be_missing_before_and_later():
     x, origin, _, _ = problem(5, torch.float32)
     rows = torch.tensor([0] * 9 + [2] * 14)
-    counts, means, _, _ = taken_up(x, origin, rows, at=9)
+    counts, means, _, _ = added_in_parts(x, origin, rows, at=9)
     assert counts.tolist() == [9, 0, 14]
     assert not means[1].any()
     np.testing.assert_allclose(means[2], (x[9:].double() - origin).mean(0))
@@ -86,7 +86,9 @@ def test_samples_that_do_not_lie_side_by_side(dtype):
     apart = x.t().contiguous().t()
     assert not apart.is_contiguous()
     for found, expected in zip(
-        taken_up(apart, origin, rows, at=9), taken_up(x, origin, rows, at=9), strict=True
+        added_in_parts(apart, origin, rows, at=9),
+        added_in_parts(x, origin, rows, at=9),
+        strict=True,
     ):
         np.testing.assert_allclose(found, expected, rtol=1e-13)
 
@@ -96,7 +98,7 @@ def test_samples_that_do_not_lie_side_by_side(dtype):
 def test_what_is_no_number_stays_none(value, dtype):
     x, origin, _, rows = problem(40, dtype)
     x[5, 3] = value
-    _, means, within, _ = taken_up(x, origin, rows, at=9)
+    _, means, within, _ = added_in_parts(x, origin, rows, at=9)
     assert not np.isfinite(within)
     assert not means[rows[5], 3].isfinite()
     assert means[:, :3].isfinite().all()
@@ -107,7 +109,7 @@ def test_a_large_common_offset_costs_no_digits(offset):
     x, _, _, rows = problem(40, torch.float64)
     x += offset
     origin = x[0].clone()
-    _, means, within, squares = taken_up(x, origin, rows, at=0)
+    _, means, within, squares = added_in_parts(x, origin, rows, at=0)
     seen = (x - origin).numpy()  # exact
     away = seen - np.stack([seen[rows == row].mean(0) for row in range(CLASSES)])[rows]
     np.testing.assert_allclose(squares, (away**2).sum(1), rtol=1e-13)

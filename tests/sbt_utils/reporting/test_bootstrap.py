@@ -92,6 +92,13 @@ def test_a_layer_too_short_for_a_sketch_has_the_exact_influence():
         assert influence[image] == pytest.approx(slope, rel=1e-4, abs=1e-4)
 
 
+def test_influences_by_hand():
+    # tr Σw = 1 and tr Σb = 4: 1 - 2 (±1) (±2) / 4, less the mean of the class, 1.
+    assert fed(np.array([[0.0], [2.0], [4.0], [6.0]]), [0, 0, 1, 1]).influence() == pytest.approx(
+        [-1, 1, 1, -1]
+    )
+
+
 @pytest.mark.parametrize("order", ["mixed", "sorted by class"])
 @pytest.mark.parametrize("batch", [1, 16, 160])
 def test_a_sketch_is_close_to_all_features(monkeypatch, order, batch):

@@ -160,11 +160,16 @@ def test_loaders_arrays_and_batch_sizes_agree(healthy, digits):
     loader = DataLoader(TensorDataset(*on_train), batch_size=300)
     arrays = tuple(part.numpy() for part in on_train)
     batches = iter([(images, labels.tolist()) for images, labels in loader])
+    unseen = report(healthy, on_train, on_train, seed=3)
+    for same in (loader, [(images, labels.tolist()) for images, labels in loader]):
+        stress = report(healthy, same, same, seed=3)
+        np.testing.assert_allclose(stress.train.spread, unseen.train.spread, rtol=0.02)
+        np.testing.assert_allclose(stress.test.spread, unseen.test.spread, rtol=0.02)
     for other in (loader, arrays, batches):
         stress = report(healthy, other, seed=3, batch_size=200)
         np.testing.assert_allclose(stress.train.mean, expected.train.mean, rtol=1e-5)
         np.testing.assert_allclose(stress.train.spread, expected.train.spread, rtol=0.02)
-    again = report(healthy, on_train, seed=3)
+    again = report(healthy, *on_train, seed=3)  # inputs and labels apart
     np.testing.assert_array_equal(again.train.separation, expected.train.separation)
     other = report(healthy, on_train, seed=4)
     assert not np.array_equal(other.train.separation, expected.train.separation)
@@ -445,40 +450,54 @@ def on_two_devices():
     return model_of(nn.ReLU(), nn.Linear(5, 3, device="meta"))
 
 
+IN_TRAIN = "in the train data"
+
+
 @pytest.mark.parametrize(
-    ("model", "train", "options", "error", "message"),
+    ("model", "train", "options", "error", "message", "notes"),
     [
         (
             model_of(),
             DataLoader(tabular()[0], batch_size=10),
             {},
             TypeError,
-            r"^train: data: a batch is Tensor; yield \(inputs, labels\) pairs$",
+            r"^data: a batch is Tensor; yield \(inputs, labels\) pairs\n",
+            [IN_TRAIN],
         ),
-        (model_of(), tabular()[0], {}, TypeError, "^train: labels: None given; inputs in an array"),
-        (model_of(), (*tabular(), 3), {}, ValueError, "^train: data: 3 parts given; give"),
+        (
+            model_of(),
+            tabular()[0],
+            {},
+            TypeError,
+            "^labels: None given; inputs in an array need labels, one per sample\n",
+            [IN_TRAIN],
+        ),
+        (model_of(), (*tabular(), 3), {}, ValueError, "^data: 3 parts given; give", [IN_TRAIN]),
         (
             model_of(),
             tabular(classes=1),
             {},
             ValueError,
-            "^train: layer 'images': labels: one class only",
+            "^labels: one class only",
+            ["in layer 'images'", IN_TRAIN],
         ),
         (
             model_of(),
             tabular(2),
             {},
             ValueError,
-            "^train: layer 'images': labels: class 0 has 1 sample; .* needs at least 2",
+            "^labels: class 0 has 1 sample; .* needs at least 2",
+            ["in layer 'images'", IN_TRAIN],
         ),
-        (model_of(), [], {}, ValueError, "^train: data: the loader yields no batch"),
-        (model_of(), 7, {}, TypeError, r"^train: data: int given; give \(inputs, labels\) or"),
+        (model_of(), [], {}, ValueError, "^data: the loader yields no batch", [IN_TRAIN]),
+        (model_of(), 7, {}, TypeError, r"^data: int given; give \(inputs, labels\)", [IN_TRAIN]),
         (
             model_of(nn.ReLU(), Wordy()),
             tabular(),
             {"layers": Wordy},
             TypeError,
-            "layer '3': no floating tensor in its str; leave it out",
+            "^layer '3': no floating tensor in its str; leave it out",
+            [IN_TRAIN],
         ),
         (
             model_of(),
@@ -486,14 +505,23 @@ def on_two_devices():
             {"layers": ["conv1"]},
             ValueError,
             "^layers: the model has no layer 'conv1'; its layers are Dropout, Linear, ReLU; choose",
+            [],
         ),
-        (model_of(), tabular(), {"layers": nn.Conv2d}, ValueError, "^layers: Sequential has no la"),
+        (
+            model_of(),
+            tabular(),
+            {"layers": nn.Conv2d},
+            ValueError,
+            "^layers: Sequential has no layer for",
+            [],
+        ),
         (
             on_two_devices(),
             tabular(),
             {},
             ValueError,
             "^model: lies on cpu and meta; move it to one device$",
+            [],
         ),
         (
             model_of().to("meta"),
@@ -501,38 +529,72 @@ def on_two_devices():
             {},
             ValueError,
             "^model: its parameters are on 'meta', without values; load them first$",
+            [],
         ),
-        (len, tabular(), {}, TypeError, "^model: builtin_function_or_method given; give a torch"),
-        (model_of(), tabular(), {"resamples": 39}, ValueError, "^resamples=39: give an integer of"),
-        (model_of(), tabular(), {"resamples": 1e3}, ValueError, "^resamples=1000.0: give an"),
+        (
+            len,
+            tabular(),
+            {},
+            TypeError,
+            "^model: builtin_function_or_method given; give a torch.nn.Module$",
+            [],
+        ),
+        (
+            model_of(),
+            tabular(),
+            {"resamples": 39},
+            ValueError,
+            "^resamples=39: give an integer of 40 or more$",
+            [],
+        ),
+        (model_of(), tabular(), {"resamples": 1e3}, ValueError, "^resamples=1000.0: give an", []),
         (
             model_of(),
             tabular(),
             {"pool": lambda h: h[:, 0, 0]},
-            ValueError,
-            r"^train: pool: fails on layer '2' with features of shape \(30, 5\) \(.*\); give a",
+            IndexError,
+            "^too many indices for tensor of dimension 2\n",
+            [
+                "in pool, on layer '2' with features of shape (30, 5); give a function that suits "
+                "all chosen layers, or choose others",
+                IN_TRAIN,
+            ],
         ),
         (
             model_of(),
             tabular(),
             {"pool": lambda h: h.mean(0)},
             ValueError,
-            r"^train: layer '2': labels: shape \(30,\) does not match features of shape \(5,\)",
+            r"^labels: shape \(30,\) does not match features of shape \(5,\)",
+            ["in layer '2'", IN_TRAIN],
         ),
     ],
 )
-def test_bad_input_leaves_the_model_as_it_was(model, train, options, error, message):
+def test_bad_input_leaves_the_model_as_it_was(model, train, options, error, message, notes):
     modules = isinstance(model, nn.Module) and not any(p.is_meta for p in model.parameters())
     before = fingerprint(model) if modules else None
-    with pytest.raises(error, match=message):
+    with pytest.raises(error, match=message) as caught:
         report(model, train, **options)
+    assert getattr(caught.value, "__notes__", []) == notes
     if modules:
         assert fingerprint(model) == before
 
 
 def test_errors_of_the_unseen_images_say_so():
-    with pytest.raises(ValueError, match=r"^test: layer 'images': labels: one class only"):
+    with pytest.raises(ValueError, match=r"^labels: one class only") as caught:
         report(model_of(), tabular(), tabular(classes=1))
+    assert caught.value.__notes__ == ["in layer 'images'", "in the test data"]
+
+
+def test_errors_of_a_loader_keep_their_type_and_traceback():
+    def batches():
+        yield tabular()
+        b"\xff".decode("utf-8")
+
+    with pytest.raises(UnicodeDecodeError) as caught:
+        report(model_of(), batches())
+    assert caught.value.__notes__ == [IN_TRAIN]
+    assert caught.traceback[-1].name == "batches"
 
 
 def test_the_model_is_left_as_it_was(healthy, digits):

@@ -1,0 +1,41 @@
+"""Models, checked before they are measured and kept in evaluation mode meanwhile."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from itertools import chain
+
+from torch import nn
+
+
+def check_model(model: nn.Module) -> None:
+    """Raise unless a model can be run: a module with all its values, on one device."""
+    if not isinstance(model, nn.Module):
+        raise TypeError(f"model: {type(model).__name__} given; give a torch.nn.Module")
+    tensors = list(chain(model.parameters(), model.buffers()))
+    if any(nn.parameter.is_lazy(tensor) for tensor in tensors):
+        raise ValueError("model: has lazy parameters without a shape; run it once on a batch")
+    devices = sorted({str(tensor.device) for tensor in tensors})
+    if len(devices) > 1:
+        raise ValueError(f"model: lies on {' and '.join(devices)}; move it to one device")
+    if devices == ["meta"]:
+        raise ValueError("model: its parameters are on 'meta', without values; load them first")
+
+
+@contextmanager
+def evaluation_mode(model: nn.Module) -> Iterator[None]:
+    """Keep a model in evaluation mode, and put every module back into its own mode afterwards."""
+    # Not by eval() and train(): a model may override them to do more.
+    settings = [(module, "training") for module in model.modules()]
+    # Where tokens are masked, an encoder may hand on nested tensors, which have no shape.
+    encoders = (module for module in model.modules() if isinstance(module, nn.TransformerEncoder))
+    settings += [(encoder, "use_nested_tensor") for encoder in encoders]
+    before = [getattr(module, name) for module, name in settings]
+    try:
+        for module, name in settings:
+            setattr(module, name, False)
+        yield
+    finally:
+        for (module, name), value in zip(settings, before, strict=True):
+            setattr(module, name, value)
