@@ -1,5 +1,6 @@
 """The files that describe the project say the same thing."""
 
+import ast
 import re
 import tomllib
 from pathlib import Path
@@ -72,11 +73,45 @@ def test_commands_in_the_prose_exist(page):
     assert named <= targets
 
 
+def reference():
+    """Yield each module that the pages of the reference show, with the names they show of it."""
+    for page in sorted((ROOT / "book/api").glob("*.rst")):
+        entry = r"automodule:: (\S+)\n +:(?:members: (.+)|no-members:)$"
+        for module, names in re.findall(entry, page.read_text(encoding="utf-8"), re.M):
+            yield module, set(names.split(", ")) - {""}
+
+
+def offers(package):
+    """Return the names that each module of a package offers by the package's `__init__.py`."""
+    path = ROOT / package.replace(".", "/") / "__init__.py"
+    (call,) = (
+        node
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+        if isinstance(node, ast.Call) and ast.unparse(node.func) == "exports"
+    )
+    return {f"{package}.{m}": set(n.split()) for m, n in ast.literal_eval(call.args[1]).items()}
+
+
 def test_every_module_has_its_place_in_the_reference():
-    pages = (path.read_text(encoding="utf-8") for path in (ROOT / "book/api").glob("*.rst"))
-    modules = {path.stem for path in (ROOT / "sbt_utils").glob("[!_]*.py")}
-    named = re.findall(r"automodule:: sbt_utils\.(\w+)", "\n".join(pages))
-    assert sorted(named) == sorted(modules)
+    modules = {
+        ".".join(path.relative_to(ROOT).with_suffix("").parts)
+        for package in ("sbt_utils", "sbt_book")
+        for path in (ROOT / package).rglob("[!_]*.py")
+    }
+    assert sorted(module for module, _ in reference()) == sorted(modules)
+
+
+def test_the_reference_shows_the_names_that_folders_offer_and_no_others():
+    for module, names in reference():
+        package, _, _ = module.rpartition(".")
+        if "." in package:
+            assert names == offers(package).get(module, set()), module
+
+
+def test_the_reference_shows_the_front_door():
+    shown = dict(reference())
+    for module, names in offers("sbt_utils").items():
+        assert names <= shown[module], module
 
 
 def test_the_readme_quotes_the_results():
