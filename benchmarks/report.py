@@ -1,11 +1,11 @@
 """Time of a report against the plain forward pass over the same images; prints one JSON line.
 
-``ratio`` holds the time of `sbt_utils.reporting.stress_map.report` on 2,560 images over that of the model's
-forward pass over them (evaluation mode, no gradients, the same batches), for networks of about 10
-million parameters: a multilayer perceptron and a residual network. Both are timed in turn, and the
-shortest times count, since others may use the machine as well; ``processor_ratio`` compares
-processor times, for a machine that is too busy for anything else. ``wide`` holds the seconds and
-the peak resident memory in GiB of a report on a layer of 100,000 features.
+``ratio`` holds the time of a report on 2,560 images over that of the model's forward pass over them
+(evaluation mode, no gradients, the same batches), for networks of about 10 million parameters: a
+multilayer perceptron and a residual network. Both are timed in turn, and the shortest times count,
+since others may use the machine as well; ``processor_ratio`` compares processor times, for a
+machine that is too busy for anything else. ``wide`` holds the seconds and the peak resident memory
+in GiB of a report on a layer of 100,000 features.
 """
 
 import json
@@ -19,7 +19,7 @@ from itertools import pairwise
 import torch
 from torch import nn
 
-from sbt_utils.reporting.stress_map import report
+from sbt_utils.reporting import report
 from sbt_utils.training.networks import MLP
 
 IMAGES, CLASSES, BATCH = 2560, 10, 512

@@ -15,7 +15,7 @@ import time
 import numpy as np
 import torch
 
-from sbt_utils.measuring.separation import MEASURES, data_separation
+from sbt_utils.measuring import MEASURES, data_separation
 
 SAMPLES, CLASSES = 2560, 10
 

@@ -79,13 +79,10 @@ def evaluate(
     with single_threads() as pool:
         results = dict(zip(distinct, pool.map(measured, distinct), strict=True))
     curves, accuracies, losses = zip(*(results[network] for network in members), strict=True)
+    separation = ("member", "layer"), np.stack(curves), {"long_name": "data separation D"}
     return xr.Dataset(
         {
-            "separation": (
-                ("member", "layer"),
-                np.stack(curves),
-                {"long_name": "data separation D"},
-            ),
+            "separation": separation,
             "accuracy": ("member", list(accuracies), {"long_name": "accuracy"}),
             "loss": ("member", list(losses), {"long_name": "cross-entropy"}),
         }

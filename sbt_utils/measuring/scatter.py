@@ -12,8 +12,9 @@ from collections.abc import Iterator
 import numpy as np
 import torch
 from numpy.typing import ArrayLike
+from torch import Tensor
 
-from sbt_utils.measuring.batches import Array
+from sbt_utils.measuring.batches import Array, as_tensor
 from sbt_utils.measuring.scatter_passes import add_samples, in_loops, residuals
 
 # 256 units of float64 rounding: a smaller fraction of the total standard deviation is noise.
@@ -38,7 +39,7 @@ class ScatterStatistics:
         self.counts = self.means = self.origin = torch.empty(0)
         self.within = 0.0  # sum of the squared residuals
 
-    def update(self, features: Array, labels: ArrayLike | torch.Tensor) -> None:
+    def update(self, features: Array, labels: ArrayLike | Tensor) -> None:
         """Add a batch of features (n, ...) with its labels (n,).
 
         Raises
@@ -50,7 +51,8 @@ class ScatterStatistics:
         if not self.classes:
             # D does not depend on the origin: one inside the data saves the digits that a large
             # common offset would cost.
-            self.origin = _rows(features[:1])[0].to(torch.float64, copy=True)
+            device = "cpu" if features.device.type == "mps" else features.device
+            self.origin = features[0].to(device, copy=True).double()
             self.counts = self.origin.new_zeros(0)
             self.means = self.origin.new_zeros(0, len(self.origin))
         for label in names:
@@ -71,36 +73,36 @@ class ScatterStatistics:
             self.within += within
             self.record(x, rows, squares)
 
-    def record(self, x: torch.Tensor, rows: torch.Tensor, squares: torch.Tensor) -> None:
+    def record(self, x: Tensor, rows: Tensor, squares: Tensor) -> None:
         """Keep what a subclass needs of samples (n, d), their rows and squared residuals (n,)."""
 
     def blocks(
-        self, features: Array, names: list[int], index: np.ndarray, whole: bool = False
-    ) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
+        self, features: Tensor, names: list[int], index: np.ndarray, whole: bool = False
+    ) -> Iterator[tuple[Tensor, Tensor]]:
         """Yield samples labelled ``names[index]`` in blocks (n, d), with their rows in the means.
 
         All come at once if `whole`.
         """
+        if features.shape[1] != len(self.origin):
+            raise ValueError(
+                f"features: {features.shape[1]} values per sample, but {len(self.origin)} in an "
+                "earlier batch; give all samples one shape"
+            )
         if unknown := set(names) - set(self.classes):
             raise ValueError(f"labels: class {min(unknown)} is new; read the same samples twice")
         rows = np.array([self.classes[name] for name in names])[index]
         classes = torch.from_numpy(rows).to(self.origin.device)
         step = len(rows) if whole else max(1, _BLOCK // len(self.origin))
         for start in range(0, len(rows), step):
-            x = _rows(features[start : start + step], self.origin.device)
-            if x.shape[1] != len(self.origin):
-                raise ValueError(
-                    f"features: {x.shape[1]} values a sample, but {len(self.origin)} in an earlier "
-                    "batch; give all samples one shape"
-                )
-            yield x, classes[start : start + step]
+            part = slice(start, start + step)
+            yield features[part].to(self.origin.device), classes[part]
 
-    def class_factor(self) -> torch.Tensor:
+    def class_factor(self) -> Tensor:
         """Return B (C, d) with B^T B = Σb: the centred class means, weighted by sqrt(n_c / N)."""
         share = self.counts / self.counts.sum()
         return share.sqrt()[:, None] * self.centred_means()
 
-    def centred_means(self) -> torch.Tensor:
+    def centred_means(self) -> Tensor:
         """Return the class means relative to the mean over all samples, (C, d)."""
         return self.means - (self.counts / self.counts.sum()) @ self.means
 
@@ -155,7 +157,7 @@ class ProjectedScatter:
         self.noise = noise * float(scale.pow(-2).sum())
         self.within = first.origin.new_zeros(())
 
-    def update(self, features: Array, labels: ArrayLike | torch.Tensor) -> None:
+    def update(self, features: Array, labels: ArrayLike | Tensor) -> None:
         """Add features (n, ...) with labels (n,): each sample of the first pass, once."""
         for x, rows in self.first.blocks(*_checked(features, labels)):
             deviations = residuals(x, self.first.origin, self.first.means, rows)
@@ -184,21 +186,18 @@ def _check_within(within: float, noise: float) -> None:
         )
 
 
-def _checked(
-    features: Array, labels: ArrayLike | torch.Tensor
-) -> tuple[Array, list[int], np.ndarray]:
-    """Return checked features, the classes, and the index (n,) of each sample's class in them."""
-    if not isinstance(features, torch.Tensor):
-        features = np.asarray(features)
-        if features.dtype in (np.float32, np.float64):
-            # PyTorch takes no array that may not be written to.
-            features = torch.from_numpy(np.require(features, requirements=["C", "W"]))
+def _checked(features: Array, labels: ArrayLike | Tensor) -> tuple[Tensor, list[int], np.ndarray]:
+    """Return samples (n, d), the names of their classes, and the index (n,) of each in them."""
+    features = features if isinstance(features, Tensor) else np.asarray(features)
     if not any(kind in _type(features) for kind in ("float", "int", "bool")):
         raise TypeError(f"features: {_type(features)} given; convert them to real numbers")
     shape = tuple(features.shape)
     if not shape or 0 in shape:
         raise ValueError(f"features: shape {shape} is empty; give (N, ...), one row per sample")
-    values = labels.detach().cpu() if isinstance(labels, torch.Tensor) else np.asarray(labels)
+    if isinstance(features, np.ndarray) and features.dtype not in (np.float32, np.float64):
+        features = features.astype(np.float64)
+    samples = as_tensor(features).detach().reshape(len(features), -1)
+    values = labels.detach().cpu() if isinstance(labels, Tensor) else np.asarray(labels)
     if "int" not in _type(values):
         raise TypeError(f"labels: {_type(values)} given; convert them to integers, one per sample")
     classes = np.asarray(values)
@@ -210,17 +209,8 @@ def _checked(
     if classes.min() < 0:
         raise ValueError(f"labels: {classes.min()} is negative; number the classes from 0")
     names, index = np.unique(classes, return_inverse=True)
-    return features, names.tolist(), index
+    return samples.byte() if samples.dtype == torch.bool else samples, names.tolist(), index
 
 
 def _type(array: Array) -> str:
     return getattr(array.dtype, "name", str(array.dtype))  # NumPy's name; PyTorch has none
-
-
-def _rows(samples: Array, device: torch.device | None = None) -> torch.Tensor:
-    """Return samples as a tensor (n, d), on the CPU for MPS, which has no float64."""
-    if not isinstance(samples, torch.Tensor):
-        samples = torch.from_numpy(np.array(samples, dtype=np.float64))
-    samples = samples.detach().reshape(len(samples), -1)
-    samples = samples.byte() if samples.dtype == torch.bool else samples
-    return samples.to(device or ("cpu" if samples.device.type == "mps" else samples.device))

@@ -15,25 +15,22 @@ from typing import Any
 import numpy as np
 import torch
 from numba import njit
+from numpy import ndarray
+from torch import Tensor
 
 # Sums may be taken in any order, which vector instructions need; differences may not.
 _loop: Callable[..., Any] = njit(cache=True, nogil=True, fastmath={"reassoc"})
 _exact: Callable[..., Any] = njit(cache=True, fastmath=False)
 
 
-def in_loops(features: object) -> bool:
+def in_loops(features: Tensor) -> bool:
     """Tell whether the passes over these features are compiled loops."""
-    real = (torch.float32, torch.float64)
-    return isinstance(features, torch.Tensor) and features.is_cpu and features.dtype in real
+    return features.is_cpu and features.dtype in (torch.float32, torch.float64)
 
 
 def add_samples(
-    x: torch.Tensor,
-    origin: torch.Tensor,
-    rows: torch.Tensor,
-    counts: torch.Tensor,
-    means: torch.Tensor,
-) -> tuple[float, torch.Tensor]:
+    x: Tensor, origin: Tensor, rows: Tensor, counts: Tensor, means: Tensor
+) -> tuple[float, Tensor]:
     """Update class counts and means in place; return the added scatter and squared residuals (n,).
 
     The added scatter is the increase of the sum of squared residuals of all samples so far. The
@@ -54,23 +51,21 @@ def add_samples(
     return float(within + squares.sum()), squares
 
 
-def residuals(
-    x: torch.Tensor, origin: torch.Tensor, means: torch.Tensor, rows: torch.Tensor
-) -> torch.Tensor:
+def residuals(x: Tensor, origin: Tensor, means: Tensor, rows: Tensor) -> Tensor:
     """Return the samples relative to the means of their classes, float64 (n, d)."""
     # Converted first: subtracting tensors of two types is slower.
     return x.to(torch.float64, copy=True).sub_(origin).sub_(means.index_select(0, rows))
 
 
 def sketched_residuals(
-    x: torch.Tensor,
-    origin: torch.Tensor,
-    means: torch.Tensor,
-    rows: torch.Tensor,
-    directions: torch.Tensor,
-    signs: torch.Tensor,
+    x: Tensor,
+    origin: Tensor,
+    means: Tensor,
+    rows: Tensor,
+    directions: Tensor,
+    signs: Tensor,
     length: int,
-) -> tuple[torch.Tensor, torch.Tensor]:
+) -> tuple[Tensor, Tensor]:
     """Return the residuals along the direction (C, d) of their class, (n,), and folded."""
     if in_loops(x):
         along = origin.new_empty(len(x))
@@ -82,7 +77,7 @@ def sketched_residuals(
     return along, fold(differences.float(), signs, length)
 
 
-def fold(vectors: torch.Tensor, signs: torch.Tensor, length: int) -> torch.Tensor:
+def fold(vectors: Tensor, signs: Tensor, length: int) -> Tensor:
     """Fold vectors (n, d) to (n, min(d, length)): sums of every `length`-th value, with signs."""
     signed = vectors * signs
     count = signed.shape[1]
@@ -94,7 +89,7 @@ def fold(vectors: torch.Tensor, signs: torch.Tensor, length: int) -> torch.Tenso
     return folded
 
 
-def _arrays(*tensors: torch.Tensor) -> list[np.ndarray]:
+def _arrays(*tensors: Tensor) -> list[ndarray]:
     """Return tensors as arrays; those that are written into are contiguous, so not copies."""
     return [tensor.contiguous().numpy() for tensor in tensors]
 
@@ -111,12 +106,7 @@ def _relative(value: float, origin: float, mean: float) -> float:
 
 @_loop
 def _add_samples(
-    x: np.ndarray,
-    origin: np.ndarray,
-    rows: np.ndarray,
-    counts: np.ndarray,
-    means: np.ndarray,
-    squares: np.ndarray,
+    x: ndarray, origin: ndarray, rows: ndarray, counts: ndarray, means: ndarray, squares: ndarray
 ) -> float:
     sums, new, within = np.zeros_like(means), np.zeros_like(counts), 0.0
     for i in range(len(x)):
@@ -146,14 +136,14 @@ def _add_samples(
 
 @_loop
 def _sketched_residuals(
-    x: np.ndarray,
-    origin: np.ndarray,
-    means: np.ndarray,
-    rows: np.ndarray,
-    directions: np.ndarray,
-    signs: np.ndarray,
-    along: np.ndarray,
-    sketches: np.ndarray,
+    x: ndarray,
+    origin: ndarray,
+    means: ndarray,
+    rows: ndarray,
+    directions: ndarray,
+    signs: ndarray,
+    along: ndarray,
+    sketches: ndarray,
 ) -> None:
     signed, length = np.empty_like(signs), sketches.shape[1]
     for i in range(len(x)):

@@ -10,9 +10,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from sbt_utils.measuring import scatter
-from sbt_utils.measuring.curves import REGIME_TOLERANCE, LoadCurve, curve_statistics
+from sbt_utils.measuring.curves import MEASURES, REGIME_TOLERANCE, LoadCurve, curve_statistics
 from sbt_utils.measuring.scatter import ProjectedScatter, ScatterStatistics
-from sbt_utils.measuring.separation import MEASURES, data_separation
+from sbt_utils.measuring.separation import data_separation
 
 
 def problem(seed, samples=40, width=6, classes=4, condition=1.0):
@@ -333,7 +333,7 @@ def test_unknown_measure():
 def test_passes_and_batches_that_do_not_fit():
     statistics = ScatterStatistics()
     statistics.update(good, pairs)
-    with pytest.raises(ValueError, match="3 values a sample, but 2 in an earlier batch"):
+    with pytest.raises(ValueError, match="3 values per sample, but 2 in an earlier batch"):
         statistics.update(np.ones((2, 3)), [0, 1])
     second = ProjectedScatter(statistics)
     with pytest.raises(ValueError, match="0 samples in the second pass after 4 in the first"):
