@@ -2,6 +2,7 @@
 
 import copy
 from collections.abc import Iterable, Sequence
+from itertools import chain
 from typing import Any
 
 import torch
@@ -249,6 +250,17 @@ def stock_layers(network: nn.Sequential) -> list[tuple[str, nn.Module]]:
             raise TypeError(f"network: layer {name!r} is a {type(layer).__name__}{reason}")
     if len({layer for _, layer in found}) < len(found):
         raise TypeError("network: a layer stands in it twice; give each place a layer of its own")
+    names: dict[Tensor, str] = {}
+    for name, tensor in chain(
+        network.named_parameters(remove_duplicate=False),
+        network.named_buffers(remove_duplicate=False),
+    ):
+        if tensor in names:
+            raise TypeError(
+                f"network: {names[tensor]!r} and {name!r} are one tensor; ensembles do "
+                "not share parameters between layers: give each layer its own"
+            )
+        names[tensor] = name
     if not any(True for _ in network.parameters()):
         raise TypeError("network: no layer has parameters; there is nothing to train")
     return found

@@ -253,7 +253,13 @@ class _Dropout(Layer):
 class _Flatten(Layer):
     def forward(self, x: Tensor, call: Call) -> Tensor:
         self.shape = x.shape
-        return x.flatten(2)
+        if self.leading or x.dim() != 5:
+            return x.flatten(2)
+        # Channels last, so a copy anyway: into memory of this layer's own, for a later layer looks
+        # up arrays by address, and new memory in every step would be kept for each.
+        out = self.work(f"{self.name}.out", (*x.shape[:2], x[0, 0].numel()))
+        out.view(x.shape).copy_(x)
+        return out
 
     def backward(self, gradient: Tensor) -> Tensor:
         gradient = gradient.view(self.shape)

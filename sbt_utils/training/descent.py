@@ -9,12 +9,12 @@ from typing import Any
 
 import numpy as np
 import torch
-import xarray as xr
 from torch import Tensor, nn
 
 from sbt_utils.ensembles.ensemble import Ensemble, State
 from sbt_utils.ensembles.noise import draw_keys, permutations, standard_normal, uniform
 from sbt_utils.ensembles.stacked_layers import member_memory
+from sbt_utils.training.ranges import RANGES
 from sbt_utils.training.readings import Readings
 from sbt_utils.training.settings import Members
 
@@ -35,113 +35,70 @@ _ORDER, _GAUSS, _REDRAW, _LABEL, _DROPOUT = 0, slice(1, 3), 3, 4, 5
 
 @dataclass(frozen=True)
 class Job:
-    """What all chunks of members share.
-
-    Attributes
-    ----------
-    network : torch.nn.Sequential
-        The architecture.
-    images, labels : Tensor, shapes (N, ...) and (N,)
-        Training images, on the device to compute on.
-    epochs : range
-        Which to train.
-    optimizer : str
-        One of `sbt_utils.training.ranges.OPTIMIZERS`.
-    readings : Readings
-    spread : float
-        Standard deviation of the images: the unit of the Gaussian data noise.
-    classes : int
-        Over which labels are redrawn.
-    cancelled : threading.Event
-        Set when another chunk has failed.
-    """
+    """What all chunks of members share."""
 
     network: nn.Sequential
-    images: Tensor
-    labels: Tensor
+    images: Tensor  # (N, ...), as the labels on the device to compute on
+    labels: Tensor  # (N,)
     epochs: range
     optimizer: str
     readings: Readings
-    spread: float
-    classes: int
-    cancelled: threading.Event = field(default_factory=threading.Event)
+    spread: float  # standard deviation of the images, the unit of the Gaussian data noise
+    classes: int  # over which labels are redrawn
+    cancelled: threading.Event = field(default_factory=threading.Event)  # another chunk has failed
 
 
 def train_chunk(
     job: Job, members: Members, state: dict[str, Any], advance: Callable[[int], Any]
-) -> tuple[dict[str, Any], xr.Dataset]:
+) -> tuple[dict[str, Any], np.ndarray]:
     """Train members of one batch size to the end of `job.epochs` or until each has stopped.
 
-    Parameters
-    ----------
-    job : Job
-    members : dict of str to ndarray
-        Settings of the M members: those of `sbt_utils.training.trainer.train`, ``word``, their noise word
-        (`sbt_utils.ensembles.noise.seed_words`), and ``member``, their places in the ensemble.
-    state : dict
-        Their ``networks``, ``optimizer``, ``epochs``, ``loss`` and ``stopped``: tensors, or
-        dictionaries of tensors, with a leading member axis.
-    advance : callable
-        Called with the number of member epochs done.
-
-    Returns
-    -------
-    state : dict
-        As at the end of training, and the ``dropout`` that each member trained with at last.
-    history : xarray.Dataset
-        ``loss`` and ``accuracy`` (member, epoch); nan where a member had stopped.
+    `members` are the settings of M members, with their noise words (``word``) and their places in
+    the ensemble (``member``). `state` holds their ``networks``, ``optimizer``, ``epochs``,
+    ``loss`` and ``stopped``, with a leading member axis. Returns the state at the end of training,
+    with the ``settings`` that each member trained with last, and loss and accuracy
+    (2, member, epoch), nan where a member had stopped. `advance` is told the member epochs done.
     """
     count, last_epoch = len(members["word"]), job.epochs.stop
-    losses, accuracies = np.full((2, count, len(job.epochs)), np.nan)
+    history = np.full((2, count, len(job.epochs)), np.nan)
     finished: dict[int, dict[str, Any]] = {}
     active = np.arange(count)
     ensemble, optimizer = _assemble(job, members, state)
-
-    def after_reading(epoch: int) -> Members:
-        due = epoch in job.readings.epochs
-        return job.readings.take(epoch, ensemble.state(), members) if due else members
-
     if job.epochs.start == 0:
-        members = after_reading(0)
+        members = _read(job, 0, ensemble, optimizer, members)
     for column, epoch in enumerate(job.epochs):
         if job.cancelled.is_set():
             raise CancelledError
         loss, accuracy = _train_epoch(job, ensemble, optimizer, members, epoch)
-        losses[active, column], accuracies[active, column] = loss, accuracy
-        # A loss that is not a number never becomes one again.
+        history[:, active, column] = loss, accuracy
+        # A loss that is not finite never becomes so again.
         stopped = (loss < STOP_LOSS) | ~np.isfinite(loss)
         stopped |= np.abs(loss - state["loss"].numpy()) < STOP_CHANGE
         state["loss"] = torch.from_numpy(loss)
-        following = after_reading(epoch + 1)
+        # Members that stop here are read as well, but keep the settings that they trained with.
+        following = _read(job, epoch + 1, ensemble, optimizer, members)
         advance(len(active) + int(stopped.sum()) * (last_epoch - epoch - 1))
         leaving = stopped | (epoch + 1 == last_epoch)
         if not leaving.any():
             members = following
             continue
         state |= {
-            "dropout": torch.from_numpy(members["dropout"]),
+            "settings": {name: torch.from_numpy(members[name]) for name in RANGES},
             "networks": ensemble.state(),
             "optimizer": _moments(optimizer),
             "epochs": torch.full((len(active),), epoch + 1),
             "stopped": torch.from_numpy(stopped),
         }
-        for place in np.flatnonzero(leaving):
-            finished[int(active[place])] = select(state, np.array([place]))
+        for index in np.flatnonzero(leaving):
+            finished[int(active[index])] = select(state, np.array([index]))
+        # The others go on in a smaller ensemble, so that nothing is computed for those who left.
         staying = np.flatnonzero(~leaving)
         active, state = active[staying], select(state, staying)
         members = select(following, staying)
         if not len(active):
             break
         ensemble, optimizer = _assemble(job, members, state)
-    epochs = ("member", "epoch")
-    history = xr.Dataset(
-        {
-            "loss": (epochs, losses, {"long_name": "cross-entropy of the training batches"}),
-            "accuracy": (epochs, accuracies, {"long_name": "accuracy on the training batches"}),
-        },
-        {"epoch": np.array(job.epochs) + 1},
-    )
-    return concatenate([finished[place] for place in sorted(finished)]), history
+    return concatenate([finished[index] for index in sorted(finished)]), history
 
 
 def select(tree: dict[str, Any], members: np.ndarray) -> dict[str, Any]:
@@ -175,11 +132,12 @@ def _train_epoch(
         torch.from_numpy(members[name]).to(device, job.images.dtype)
         for name in ("negative_slope", "dropout", "data_noise")
     )
+    # Steps are counted from the start of training, so that a resumed one draws what comes next.
     starts = range(0, count, batch)
     steps = range(epoch * len(starts), (epoch + 1) * len(starts))
     keys = draw_keys(members["word"], steps, _DROPOUT + ensemble.draws).to(device)
     order = permutations(keys[:, 0, _ORDER], count) if batch < count else None
-    loss, right = torch.zeros(2, len(slope), dtype=torch.float64, device=device)
+    loss, correct = torch.zeros(2, len(slope), dtype=torch.float64, device=device)
     for key, start in zip(keys.unbind(1), starts, strict=True):
         if order is None:
             images, labels = (t.expand(len(slope), *t.shape) for t in (job.images, job.labels))
@@ -188,14 +146,15 @@ def _train_epoch(
             images = job.images.index_select(0, chosen.flatten()).unflatten(0, chosen.shape)
             labels = job.labels[chosen]
         if members["data_noise"].any():
+            # A level of 0 adds zeros and redraws no label: such a member is as without noise.
             images, labels = _noisy(images, labels, noise, key, job)
         logits = ensemble.forward(images, key[:, _DROPOUT:], slope, dropout)
         step_loss, gradient = _cross_entropy(logits, labels)
         loss += step_loss.double() * labels.shape[1]
-        right += (logits.argmax(2) == labels).sum(1)
+        correct += (logits.argmax(2) == labels).sum(1)
         ensemble.backward(gradient)
         optimizer.step()
-    return (loss / count).cpu().numpy(), (right / count).cpu().numpy()
+    return (loss / count).cpu().numpy(), (correct / count).cpu().numpy()
 
 
 def _noisy(
@@ -210,10 +169,8 @@ def _noisy(
 
 
 def _cross_entropy(logits: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
-    """Return the members' losses (M,) and the losses' gradients (M, batch, classes).
-
-    PyTorch's softmax takes seven times as long over so few classes.
-    """
+    """Return the members' losses (M,) and the losses' gradients (M, batch, classes)."""
+    # PyTorch's softmax takes seven times as long over so few classes.
     batch, index = labels.shape[1], labels.unsqueeze(2)
     gradient = member_memory(logits, logits.shape)
     torch.sub(logits, logits.amax(2, keepdim=True), out=gradient)
@@ -225,31 +182,53 @@ def _cross_entropy(logits: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
     return loss, gradient.div_(batch)
 
 
+def _read(
+    job: Job,
+    epoch: int,
+    ensemble: Ensemble,
+    optimizer: torch.optim.Optimizer,
+    members: Members,
+) -> Members:
+    """Take the reading that is due after an epoch, if any; return the settings to train on with."""
+    if epoch not in job.readings.epochs:
+        return members
+    following = job.readings.following(epoch, ensemble.state(), members)
+    # All other settings are looked up at every epoch; the optimizer has a copy of this one.
+    _set_rates(optimizer, following["learning_rate"])
+    return following
+
+
 def _assemble(
     job: Job, members: Members, state: dict[str, Any]
 ) -> tuple[Ensemble, torch.optim.Optimizer]:
-    """Put members together; the optimiser has one parameter for each, its row."""
+    """Put members together; the optimizer has one parameter for each, its row."""
     ensemble = Ensemble(job.network, state["networks"], job.images.device)
     rows = list(ensemble.rows.unbind())
     for row, gradient in zip(rows, ensemble.gradients, strict=True):
         row.grad = gradient
-    # One group, and so one call, for all members of a learning rate.
-    alike: dict[float, list[Tensor]] = {}
-    for row, rate in zip(rows, members["learning_rate"].tolist(), strict=True):
-        alike.setdefault(rate, []).append(row)
-    optimizer = _OPTIMIZERS[job.optimizer](
-        [{"params": own, "lr": rate} for rate, own in alike.items()]
-    )
-    for place, row in enumerate(rows):
+    optimizer = _OPTIMIZERS[job.optimizer](rows)
+    for member, row in enumerate(rows):
         optimizer.state[row] = {
-            name: tensor[place].to(row.device, copy=True)
+            name: tensor[member].to(row.device, copy=True)
             for name, tensor in state["optimizer"].items()
         }
+    _set_rates(optimizer, members["learning_rate"])
     return ensemble, optimizer
 
 
+def _set_rates(optimizer: torch.optim.Optimizer, rates: np.ndarray) -> None:
+    """Give each member its learning rate."""
+    # One group, and so one call of the fused kernel, for all members of a rate.
+    groups: dict[float, list[Tensor]] = {}
+    for row, rate in zip(optimizer.state, rates.tolist(), strict=True):
+        groups.setdefault(rate, []).append(row)
+    optimizer.param_groups.clear()
+    for rate, rows in groups.items():
+        optimizer.add_param_group({"params": rows, "lr": rate})
+
+
 def _moments(optimizer: torch.optim.Optimizer) -> State:
-    """Return what the optimiser remembers, a tensor (M, ...) for each name, on the CPU."""
+    """Return what the optimizer remembers, a tensor (M, ...) for each name, on the CPU."""
     members = list(optimizer.state.values())  # in the order of `_assemble`
     names = [name for name, value in members[0].items() if isinstance(value, Tensor)]
     return {name: torch.stack([member[name] for member in members]).cpu() for name in names}

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from sbt_utils.ensembles.ensemble import State, member_network
 from sbt_utils.measuring.evaluation import separation_or_nan
 from sbt_utils.measuring.layer_choice import Layers
+from sbt_utils.training.ranges import RANGES, check_range
 from sbt_utils.training.settings import Members
 
 
@@ -22,17 +23,19 @@ class Readings:
     epochs : tuple of int
         After how many epochs to take a reading; 0 is before training.
     take : callable
-        Maps the epoch, the networks' state and the settings of M members to the settings to go on
-        with. ``settings["member"]`` tells who they are, by their places in the ensemble. Chunks of
-        members take their readings at the same time, in several threads.
+        Maps the epoch, the networks' state and the settings of M members to the settings to train
+        with from the next epoch on. Of these it may change ``negative_slope``, ``dropout``,
+        ``learning_rate`` and ``data_noise``. ``settings["member"]`` says who the members are, by
+        their places in the ensemble. Chunks of members are read at the same time, in several
+        threads.
 
     Examples
     --------
     >>> from sbt_utils.data.datasets import load_data
     >>> from sbt_utils.training.networks import MLP
     >>> from sbt_utils.training.trainer import train
-    >>> def halve(epoch, state, members):
-    ...     return members | {"dropout": members["dropout"] / 2}
+    >>> def halve(epoch, state, settings):
+    ...     return settings | {"dropout": settings["dropout"] / 2}
     >>> digits = load_data("mnist", train=100)
     >>> trained = train(MLP(width=10), digits.train_images, digits.train_labels, dropout=0.2,
     ...                 epochs=3, readings=Readings((1, 2), halve), progress=False)
@@ -43,31 +46,19 @@ class Readings:
     epochs: tuple[int, ...]
     take: Callable[[int, State, Members], Members]
 
+    def following(self, epoch: int, state: State, members: Members) -> Members:
+        """Take a reading; return the settings to go on with, checked, and leave the old ones."""
+        following = self.take(epoch, state, {name: old.copy() for name, old in members.items()})
+        for name, old in members.items():
+            if not np.array_equal(following[name], old, equal_nan=True):
+                if name not in RANGES:
+                    raise ValueError(f"{name}: changed by a reading; change {', '.join(RANGES)}")
+                check_range(name, following[name])
+        return following
+
 
 class SeparationRecord:
-    """D_l of members as they train, for `Readings`: it leaves their settings as they are.
-
-    Parameters
-    ----------
-    network : torch.nn.Sequential
-        The architecture.
-    images, labels : Tensor, shapes (N, ...) and (N,)
-        What to measure on.
-    layers : optional
-        What to measure, as in `sbt_utils.measuring.probe.load_curve`.
-
-    Examples
-    --------
-    >>> import torch
-    >>> from sbt_utils.ensembles.ensemble import initial_state
-    >>> from sbt_utils.training.networks import MLP
-    >>> network = MLP(inputs=4, width=3, hidden_layers=2)
-    >>> record = SeparationRecord(network, torch.rand(8, 4), torch.arange(8) % 2, None)
-    >>> members = {"member": np.arange(2), "negative_slope": np.zeros(2)}
-    >>> _ = record.take(0, initial_state(network, [0, 1]), members)
-    >>> record.array(2).shape
-    (2, 1, 3)
-    """
+    """D_l of members as they train, for `Readings`: it leaves their settings as they are."""
 
     def __init__(
         self, network: nn.Sequential, images: Tensor, labels: Tensor, layers: Layers | None
@@ -77,9 +68,9 @@ class SeparationRecord:
 
     def take(self, epoch: int, state: State, members: Members) -> Members:
         """Measure the members and train on as before."""
-        for place, member in enumerate(members["member"].tolist()):
-            slope = members["negative_slope"][place]
-            network = member_network(self.network, state, place, slope, 0.0)
+        for index, member in enumerate(members["member"].tolist()):
+            slope = members["negative_slope"][index]
+            network = member_network(self.network, state, index, slope, 0.0)
             curve = separation_or_nan(network, self.images, self.labels, layers=self.layers)
             self.curves[epoch, member] = curve
         return members

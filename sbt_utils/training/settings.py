@@ -1,6 +1,7 @@
 """The members' settings and data, checked once, before anything is trained."""
 
 from collections.abc import Sequence
+from itertools import chain
 
 import numpy as np
 import torch
@@ -8,6 +9,7 @@ from numpy.typing import ArrayLike
 from torch import Tensor, nn
 
 from sbt_utils.ensembles.ensemble import stock_layers
+from sbt_utils.measuring.models import evaluation_mode
 from sbt_utils.training.ranges import check_range
 
 Members = dict[str, np.ndarray]
@@ -23,36 +25,14 @@ def member_settings(
     data_noise: ArrayLike,
     batch_size: ArrayLike,
 ) -> Members:
-    """Give every member its entry of each setting.
+    """Give every member its entry of each setting, from the arguments of `train`.
 
-    Parameters
-    ----------
-    network : torch.nn.Sequential
-        Its layers' own α and p serve where None is given.
-    seeds, negative_slope, dropout, learning_rate, data_noise, batch_size
-        As in `sbt_utils.training.trainer.train`.
-
-    Returns
-    -------
-    dict of str to ndarray, shape (members,)
-        ``seed``, ``negative_slope``, ``dropout``, ``learning_rate``, ``data_noise`` and
-        ``batch_size``; α or p is nan where the network has no such layer.
-
-    Raises
-    ------
-    ValueError
-        If a value is out of range or the sequences differ in length.
-
-    Examples
-    --------
-    >>> from sbt_utils.training.networks import MLP
-    >>> member_settings(MLP(), range(2), None, [0.0, 0.1], 1e-3, 0.0, 20)["dropout"]
-    array([0. , 0.1])
+    Where None is given, α or p is that of the network's layers; nan if it has no such layer.
     """
     given = {
         "seed": seeds,
-        "negative_slope": _own(network, nn.LeakyReLU, "negative_slope", negative_slope),
-        "dropout": _own(network, nn.Dropout, "dropout", dropout),
+        "negative_slope": _of_layers(network, nn.LeakyReLU, "negative_slope", negative_slope),
+        "dropout": _of_layers(network, nn.Dropout, "dropout", dropout),
         "learning_rate": learning_rate,
         "data_noise": data_noise,
         "batch_size": batch_size,
@@ -77,31 +57,7 @@ def member_settings(
     }
 
 
-def check_device(device: str) -> None:
-    """Raise unless the machine has the device.
-
-    Parameters
-    ----------
-    device : str
-        ``"cpu"``, ``"cuda"`` or ``"cuda:1"``, ...
-
-    Raises
-    ------
-    ValueError
-        If it is unknown or not there.
-
-    Examples
-    --------
-    >>> check_device("cpu")
-    """
-    kind, _, number = device.partition(":")
-    if kind not in ("cpu", "cuda") or not (number or "0").isdecimal():
-        raise ValueError(f"device={device!r}: choose 'cpu' or 'cuda' (of several, 'cuda:1')")
-    if kind == "cuda" and int(number or 0) >= torch.cuda.device_count():
-        raise ValueError(f"device={device!r}: this machine has no such GPU; choose 'cpu'")
-
-
-def _own(
+def _of_layers(
     network: nn.Sequential, kind: type[nn.Module], name: str, given: ArrayLike | None
 ) -> np.ndarray:
     """Return what was given for a setting of the network's layers, else what they have."""
@@ -117,48 +73,48 @@ def _own(
     return np.array(values.pop() if values else np.nan)
 
 
+def check_device(device: str) -> None:
+    """Raise unless the machine has the device: ``"cpu"``, ``"cuda"`` or ``"cuda:1"``, ..."""
+    kind, _, number = device.partition(":")
+    if kind not in ("cpu", "cuda") or not (number or "0").isdecimal():
+        raise ValueError(f"device={device!r}: choose 'cpu' or 'cuda' (of several, 'cuda:1')")
+    if kind == "cuda" and int(number or 0) >= torch.cuda.device_count():
+        raise ValueError(f"device={device!r}: this machine has no such GPU; choose 'cpu'")
+
+
+def check_network(network: nn.Sequential) -> None:
+    """Raise unless an ensemble can train the network: on the CPU, and all of its parameters."""
+    stock_layers(network)
+    for name, parameter in network.named_parameters():
+        if not parameter.requires_grad:
+            raise ValueError(
+                f"network: parameter {name!r} has requires_grad=False, but ensembles train all "
+                "parameters; call network.requires_grad_(True), or train with a loop of your own"
+            )
+    for name, tensor in chain(network.named_parameters(), network.named_buffers()):
+        if tensor.device.type != "cpu":
+            raise ValueError(
+                f"network: {name!r} is on {str(tensor.device)!r}; give the network on the CPU "
+                "(network.cpu()) and choose by device where its copies are trained"
+            )
+
+
 def check_data(network: nn.Sequential, images: Tensor, labels: Tensor) -> int:
     """Raise unless the images and labels fit the network and one another.
 
-    Parameters
-    ----------
-    network : torch.nn.Sequential
-    images : Tensor, shape (N, ...), floating point
-    labels : Tensor, shape (N,), integer
-
-    Returns
-    -------
-    int
-        How many numbers the widest layer makes of an image.
-
-    Raises
-    ------
-    TypeError, ValueError
-        Naming what does not fit, and the remedy.
-
-    Examples
-    --------
-    >>> from sbt_utils.training.networks import MLP
-    >>> check_data(MLP(width=120), torch.rand(8, 100), torch.arange(8))
-    120
+    Returns how many numbers the widest layer makes of an image.
     """
-    layers = stock_layers(network)
-    for name, tensor in (("images", images), ("labels", labels)):
-        if not isinstance(tensor, Tensor):
-            raise TypeError(f"{name} is a {type(tensor).__name__}: give a torch.Tensor")
     if not len(images):
         raise ValueError(f"images of shape {tuple(images.shape)}: give at least one")
     if not torch.isfinite(images).all():
-        raise ValueError("images hold NaN or infinite values: remove or mend them")
+        raise ValueError("images hold NaN or infinite values: remove or fix them")
     if labels.shape != images.shape[:1] or labels.is_floating_point() or labels.dtype == torch.bool:
         raise ValueError(f"labels of shape {tuple(labels.shape)} and {labels.dtype} for "
                          f"{len(images)} images: give one integer for each image")  # fmt: skip
-    training = [layer.training for _, layer in layers]
     features, widest = images[:1].to("cpu", copy=True), 1  # layers may work in place
     try:
-        with torch.no_grad():
-            for _, layer in layers:
-                layer.training = False
+        with evaluation_mode(network), torch.no_grad():
+            for _, layer in stock_layers(network):
                 features = layer(features)
                 widest = max(widest, features.numel())
         classes = features.shape[1]
@@ -166,9 +122,6 @@ def check_data(network: nn.Sequential, images: Tensor, labels: Tensor) -> int:
         raise ValueError(
             f"images of shape {tuple(images.shape)} do not fit the network: {error}"
         ) from None
-    finally:
-        for (_, layer), flag in zip(layers, training, strict=True):
-            layer.training = flag
     if labels.min() < 0 or labels.max() >= classes:
         raise ValueError(f"labels from {labels.min()} to {labels.max()}: "
                          f"the network has classes 0 to {classes - 1}")  # fmt: skip
@@ -176,25 +129,7 @@ def check_data(network: nn.Sequential, images: Tensor, labels: Tensor) -> int:
 
 
 def check_batch_sizes(network: nn.Sequential, count: int, batch_sizes: np.ndarray) -> None:
-    """Raise unless batches of these sizes can be taken from so many images.
-
-    Parameters
-    ----------
-    network : torch.nn.Sequential
-    count : int
-        Training images.
-    batch_sizes : ndarray of int
-
-    Raises
-    ------
-    ValueError
-        If a batch is larger than that, or one image is left where batch normalisation needs two.
-
-    Examples
-    --------
-    >>> from sbt_utils.training.networks import MLP
-    >>> check_batch_sizes(MLP(), 8, np.array([4]))
-    """
+    """Raise unless batches of these sizes can be taken from so many images."""
     normalised = any(isinstance(layer, nn.BatchNorm1d) for layer in network.modules())
     for size in set(batch_sizes.tolist()):
         if size > count:

@@ -2,7 +2,7 @@
 
 Every argument that describes a member may be one value or a sequence of values; sequences must
 have the same length, one entry for each member. What a member becomes depends on its own settings
-alone: it is the same bit by bit (on a CPU) trained by itself, in any company and in any chunking.
+alone: it is bit-for-bit identical on a CPU whether trained alone, with others, or in other chunks.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -19,12 +19,19 @@ from tqdm.auto import tqdm
 
 from sbt_utils.ensembles.ensemble import initial_state, member_network
 from sbt_utils.ensembles.noise import seed_words
+from sbt_utils.measuring.batches import Data, whole_arrays
 from sbt_utils.measuring.evaluation import single_threads
 from sbt_utils.measuring.layer_choice import Layers
 from sbt_utils.training.descent import Job, concatenate, select, train_chunk
-from sbt_utils.training.ranges import OPTIMIZERS
+from sbt_utils.training.ranges import OPTIMIZERS, RANGES
 from sbt_utils.training.readings import Readings, SeparationRecord
-from sbt_utils.training.settings import check_batch_sizes, check_data, check_device, member_settings
+from sbt_utils.training.settings import (
+    check_batch_sizes,
+    check_data,
+    check_device,
+    check_network,
+    member_settings,
+)
 
 # Elements of one layer's activations, all members of a chunk together: large enough that PyTorch
 # calls cost little, small enough that a step's working set stays near the processor's cache.
@@ -43,9 +50,9 @@ class Training:
         ``loss`` and ``accuracy`` (member, epoch), of the training batches as trained (with noise
         and dropout), nan after a member has stopped; ``epochs`` (member), epochs trained; with
         `separation_every`, ``separation`` (member, probe_epoch, layer), of the training images.
-        The members' settings are coordinates.
+        The members' settings are coordinates; where readings changed them, those at the end.
     state : dict
-        Everything needed to go on: pass it as `resume`. It holds tensors and plain numbers only,
+        Everything needed to continue: pass it as `resume`. It holds tensors and plain numbers only,
         so ``torch.load(path, weights_only=True)`` reads what ``torch.save`` wrote.
     """
 
@@ -82,8 +89,8 @@ class Training:
 
 def train(
     network: nn.Sequential,
-    images: Tensor,
-    labels: Tensor,
+    data: Data,
+    labels: ArrayLike | Tensor | None = None,
     *,
     seeds: int | Sequence[int] = 0,
     negative_slope: ArrayLike | None = None,
@@ -108,12 +115,14 @@ def train(
     Parameters
     ----------
     network : torch.nn.Sequential
-        The architecture, made of the stock layers in `sbt_utils.ensembles.ensemble.LAYERS`. Left as it
-        is: each member starts from the default initialisation drawn from its own seed.
-    images : Tensor, shape (N, ...), floating point
-        Training images.
-    labels : Tensor, shape (N,), integer
-        Classes 0..C-1.
+        The architecture, on the CPU, made of the stock layers in
+        `sbt_utils.ensembles.ensemble.LAYERS`. Left as it is: each member starts from the default
+        initialisation drawn from its own seed. All of its parameters are trained; one with
+        ``requires_grad=False``, or shared by two layers, is an error.
+    data : tuple (inputs, labels), loader of such batches, or inputs
+        Training images (N, ...), floating point. A loader is read whole, once.
+    labels : Tensor or ndarray of int, shape (N,), optional
+        Classes 0..C-1, where `data` holds the images alone.
     seeds : int or sequence of int
         A member's seed decides its weights, its order of images, its dropout and its noise.
     negative_slope : float or sequence of float, optional
@@ -124,7 +133,7 @@ def train(
         Positive.
     data_noise : float or sequence of float
         In [0, 1], anew at every step: this fraction of the labels is redrawn uniformly over all
-        classes, and Gaussian noise of this many standard deviations of `images` is added to them.
+        classes, and Gaussian noise of this many standard deviations of the images is added to them.
     batch_size : int or sequence of int, optional
         Images in a step; default all. An epoch's last step takes what is left.
     epochs : int
@@ -135,12 +144,12 @@ def train(
     layers : optional
         What to measure, as in `sbt_utils.measuring.evaluation.evaluate`.
     readings : Readings, optional
-        What else to read of the networks, which may change how they train on, as
-        `sbt_utils.training.steering.steer` does; instead of `separation_every`.
+        What else to read of the networks, which may change their settings from the next epoch on,
+        as `sbt_utils.training.steering.steer` does; instead of `separation_every`.
     device : str
         ``"cpu"`` (chunks of members on as many threads as PyTorch uses) or ``"cuda"``.
     resume : dict, optional
-        The `state` of an earlier training of the same ensemble.
+        The `state` of an earlier training of the same ensemble; other settings may change.
     progress : bool
         Show a progress bar.
 
@@ -168,11 +177,13 @@ def train(
     >>> from sbt_utils.data.datasets import load_data
     >>> from sbt_utils.training.networks import MLP
     >>> digits = load_data("mnist", train=100)
-    >>> trained = train(MLP(hidden_layers=2), digits.train_images, digits.train_labels,
+    >>> trained = train(MLP(hidden_layers=2), (digits.train_images, digits.train_labels),
     ...                 seeds=range(3), dropout=[0.0, 0.1, 0.2], epochs=2, progress=False)
     >>> trained.history.loss.shape
     (3, 2)
     """
+    check_network(network)
+    images, labels = whole_arrays(data, labels)
     width = check_data(network, images, labels)
     members = member_settings(
         network,
@@ -197,7 +208,7 @@ def train(
         state = _fresh(network, members["seed"], words[:, 0])
     else:
         state = _resumed(resume, network, members["seed"], optimizer)
-    state["dropout"] = torch.from_numpy(members["dropout"])
+    state["settings"] = {name: torch.from_numpy(members[name]) for name in RANGES}
     going = np.flatnonzero(~state["stopped"].numpy())
     start = int(state["epochs"][going].min()) if len(going) else epochs
     going = going if start < epochs else going[:0]
@@ -205,6 +216,7 @@ def train(
     if readings is None:
         every = range(0, epochs + 1, separation_every) if separation_every else ()
         readings = Readings(tuple(every), record.take)
+    # What an earlier training has read is not read again.
     due = tuple(epoch for epoch in readings.epochs if epoch > start or epoch == 0 == start)
     job = Job(
         network,
@@ -221,15 +233,22 @@ def train(
         settings = members | {"word": words[:, 1], "member": np.arange(len(words))}
         tasks = [(job, select(settings, c), select(state, c), bar.update) for c in chunks]
         outcomes = _in_threads(tasks, device)
+    losses, accuracies = np.full((2, len(words), len(job.epochs)), np.nan)
+    for chunk, (_, recorded) in zip(chunks, outcomes, strict=True):
+        losses[chunk], accuracies[chunk] = recorded
+    # Those that had stopped before are as they were.
     idle = np.setdiff1d(np.arange(len(words)), going)
     states = [trained for trained, _ in outcomes] + ([select(state, idle)] if len(idle) else [])
     state = select(concatenate(states), np.argsort(np.concatenate([*chunks, idle])))
-    members["dropout"] = state.pop("dropout").numpy()
-    history = xr.Dataset(coords={"member": np.arange(len(words))})
-    if outcomes:
-        recorded = [h.assign_coords(member=c) for c, (_, h) in zip(chunks, outcomes, strict=True)]
-        history = xr.concat(recorded, "member", join="outer").reindex_like(history)
-    history = history.drop_vars("member")
+    members |= {name: values.numpy() for name, values in state.pop("settings").items()}
+    dims = ("member", "epoch")
+    history = xr.Dataset(
+        {
+            "loss": (dims, losses, {"long_name": "cross-entropy of the training batches"}),
+            "accuracy": (dims, accuracies, {"long_name": "accuracy on the training batches"}),
+        },
+        {"epoch": np.array(job.epochs, dtype=np.int64) + 1},
+    )
     if record.curves:
         history["separation"] = record.array(len(words))
     history["epochs"] = ("member", state["epochs"].numpy(), {"long_name": "epochs trained"})

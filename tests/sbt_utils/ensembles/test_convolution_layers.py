@@ -59,9 +59,19 @@ def test_training_equals_a_plain_loop():
     torch.testing.assert_close(after(images), plain.eval()(images), rtol=1e-8, atol=1e-8)
 
 
-def test_a_member_is_the_same_alone_and_in_company():
+def odd_network():
+    """Return a network whose flattened maps do not end at multiples of 64 bytes."""
+    return nn.Sequential(
+        nn.Conv2d(2, 3, 2), nn.LeakyReLU(), nn.Dropout(), nn.Flatten(), nn.Linear(75, 3)
+    )
+
+
+@pytest.mark.parametrize("batch_size", [24, 7])
+@pytest.mark.parametrize("network", [network, odd_network])
+def test_a_member_is_the_same_alone_and_in_company(network, batch_size):
     images, labels = problem()
     members = {"seeds": [0, 1, 2], "dropout": [0.0, 0.2, 0.5], "learning_rate": [1e-3, 1e-2, 1e-3]}
+    members["batch_size"] = [batch_size] * 3
     together = fit(network(), images, labels, epochs=3, **members)
     torch.set_num_threads(2)
     for m in range(3):

@@ -1,6 +1,7 @@
 """Stacked networks against plain PyTorch: every member by itself, by automatic differentiation."""
 
 import copy
+import gc
 from collections import OrderedDict
 
 import numpy as np
@@ -387,6 +388,24 @@ def test_an_ensemble_copies_its_state_in_and_out():
         assert torch.equal(state[name], tensor)
         assert torch.equal(out[name], tensor)
         assert not torch.equal(ensemble.state()[name], tensor)
+
+
+@pytest.mark.usefixtures("layers")
+@pytest.mark.parametrize("architecture", ARCHITECTURES)
+def test_steps_keep_no_more_tensors_alive(architecture):
+    network = ARCHITECTURES[architecture]().double()
+    images, labels = batch(9, image_shape(network))
+    ensemble = Ensemble(network, random_state(network))
+    keys = draw_keys(np.arange(MEMBERS, dtype=np.uint64), [0], ensemble.draws)[:, 0]
+
+    def alive_after(steps):
+        for _ in range(steps):
+            step(ensemble, images, labels, keys, DROPOUTS)
+        gc.collect()
+        return sum(issubclass(type(each), torch.Tensor) for each in gc.get_objects())
+
+    # Memory that a cache holds cannot be freed and had again: every step would add some.
+    assert alive_after(2) == alive_after(5)
 
 
 def test_draws_counts_the_dropout_layers():

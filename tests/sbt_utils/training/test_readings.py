@@ -1,10 +1,19 @@
-"""Readings of networks as they train."""
+"""Readings of networks as they train: what they measure, and what they may change."""
 
 import numpy as np
 import pytest
-from small_training import assert_same_member, fit, network, of_member, plain_start, problem
+from small_training import (
+    assert_same_member,
+    assert_same_state,
+    fit,
+    network,
+    of_member,
+    plain_start,
+    problem,
+)
 
 from sbt_utils.measuring.probe import load_curve
+from sbt_utils.training.readings import Readings
 
 
 def test_separation_every_measures_the_network_of_that_epoch():
@@ -87,3 +96,92 @@ def test_labels_without_separation_are_an_error_not_a_row_of_nan():
     labels[:] = 1
     with pytest.raises(ValueError, match="class"):
         fit(network(), images, labels, epochs=2, separation_every=1)
+
+
+# What a reading changes ----------------------------------------------------------------------
+
+CHANGES = {
+    "negative_slope": (0.0, 0.5),
+    "dropout": (0.1, 0.3),
+    "learning_rate": (1e-3, 1e-2),
+    "data_noise": (0.0, 0.2),
+}
+
+
+def changing(epoch, **values):
+    """Return readings after this epoch that give every member these settings."""
+
+    def take(_, state, members):
+        return members | {name: np.full_like(members[name], v) for name, v in values.items()}
+
+    return Readings((epoch,), take)
+
+
+@pytest.mark.parametrize("optimizer", ["adam", "sgd", "momentum"])
+@pytest.mark.parametrize("name", CHANGES)
+def test_a_change_is_training_resumed_with_the_new_setting(name, optimizer):
+    images, labels = problem()
+    before, after = CHANGES[name]
+    common = {"seeds": [0, 1], "batch_size": 20, "optimizer": optimizer}
+    common |= {other: values[0] for other, values in CHANGES.items() if other != name}
+    begun = fit(network(), images, labels, epochs=3, **{name: before}, **common)
+    expected = fit(
+        network(), images, labels, epochs=5, resume=begun.state, **{name: after}, **common
+    )
+    readings = changing(3, **{name: after})
+    found = fit(network(), images, labels, epochs=5, readings=readings, **{name: before}, **common)
+    np.testing.assert_array_equal(found.history.loss[:, :3], begun.history.loss)
+    np.testing.assert_array_equal(found.history.loss[:, 3:], expected.history.loss)
+    for m in range(2):
+        assert_same_state(found.state, m, expected.state, m)
+    assert found.history[name].values.tolist() == [after, after]
+    layer = found.network(0).activation1
+    assert layer.negative_slope == (after if name == "negative_slope" else 0.0)
+
+
+def test_a_learning_rate_near_zero_stops_the_loss_at_once_whoever_leaves_the_chunk():
+    # The second member stops after two epochs, which puts the others together anew.
+    images, labels = problem()
+    settings = {"seeds": [0, 1, 2], "learning_rate": [1e-2, 1e-30, 1e-3]}
+    still = changing(4, learning_rate=1e-12)
+    together = fit(network(), images, labels, epochs=8, readings=still, **settings)
+    assert together.history.epochs.values.tolist() == [6, 2, 6]
+    steps = np.abs(np.diff(together.history.loss))
+    assert (steps[[0, 2], :4] > 1e-3).all()
+    assert (steps[[0, 2], 4] < 1e-10).all()
+    for m in (0, 2):
+        alone = fit(network(), images, labels, epochs=8, readings=still, **of_member(settings, m))
+        assert_same_member(alone, 0, together, m)
+
+
+def test_a_reading_that_writes_into_the_settings_changes_only_what_follows():
+    images, labels = problem()
+
+    def take(_, state, members):
+        members["dropout"][:] = 0.3
+        return members
+
+    settings = {"seeds": [0, 1], "dropout": 0.0, "learning_rate": [1e-30, 1e-3], "epochs": 4}
+    found = fit(network(), images, labels, readings=Readings((2,), take), **settings)
+    expected = fit(network(), images, labels, readings=changing(2, dropout=0.3), **settings)
+    # The first member stopped as it was read: it never trained with another dropout.
+    assert found.history.epochs.values.tolist() == [2, 4]
+    assert found.history.dropout.values.tolist() == [0.0, 0.3]
+    for m in range(2):
+        assert_same_member(found, m, expected, m)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"dropout": 1.0}, r"dropout=1\.0: give a number in \[0, 1\)"),
+        ({"learning_rate": -1.0}, r"learning_rate=-1\.0: give a number in \(0, inf\)"),
+        ({"negative_slope": np.nan}, "negative_slope=nan: give a number"),
+        ({"batch_size": 30}, "batch_size: changed by a reading; change negative_slope, dropout, "),
+        ({"member": 3}, "member: changed by a reading; change"),
+    ],
+)
+def test_what_a_reading_may_not_change(change, message):
+    images, labels = problem()
+    with pytest.raises(ValueError, match=message):
+        fit(network(), images, labels, epochs=3, readings=changing(1, **change))

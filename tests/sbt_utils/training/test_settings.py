@@ -9,6 +9,7 @@ from torch import nn
 
 from sbt_utils.training.ranges import check_range
 from sbt_utils.training.settings import member_settings
+from sbt_utils.training.trainer import train
 
 
 @pytest.mark.parametrize(
@@ -116,9 +117,9 @@ IMAGES, LABELS = problem()
 @pytest.mark.parametrize(
     ("images", "labels", "message"),
     [
-        (IMAGES.log(), LABELS, "images hold NaN or infinite values: remove or mend them"),
+        (IMAGES.log(), LABELS, "images hold NaN or infinite values: remove or fix them"),
         (IMAGES / 0, LABELS, "images hold NaN or infinite values"),
-        (IMAGES, LABELS[:59], r"labels of shape \(59,\) .* for 60 images: give one integer for"),
+        (IMAGES, LABELS[:59], r"labels: shape \(59,\) does not match .* \(60, 1, 2, 4\); give one"),
         (IMAGES, LABELS[:, None], r"labels of shape \(60, 1\) .* for 60 images"),
         (IMAGES, LABELS.float(), r"labels of shape \(60,\) and torch\.float32 for 60 images"),
         (IMAGES, LABELS > 1, r"labels of shape \(60,\) and torch\.bool for 60 images"),
@@ -155,12 +156,38 @@ def test_labels_may_be_any_integers(dtype):
     assert_same_member(found, 0, expected, 0)
 
 
-def test_arrays_instead_of_tensors_are_named_in_the_error():
+def as_given(images, labels):
+    """Return the forms in which training data may be given."""
+    whole = torch.utils.data.TensorDataset(images, labels)
+    return {
+        "a pair": ((images, labels),),
+        "a loader": (torch.utils.data.DataLoader(whole, batch_size=7),),
+        "arrays": (images.numpy(), labels.numpy()),
+        "a pair of arrays": ([images.numpy(), labels.numpy()],),
+    }
+
+
+@pytest.mark.parametrize("form", as_given(*problem()))
+def test_data_are_a_pair_a_loader_or_two_arguments(form):
     images, labels = problem()
-    with pytest.raises(TypeError, match=r"images.*Tensor"):
-        fit(network(), images.numpy(), labels)
-    with pytest.raises(TypeError, match=r"labels.*Tensor"):
-        fit(network(), images, labels.numpy())
+    settings = {"batch_size": 20, "data_noise": 0.1, "epochs": 2, "progress": False}
+    expected = train(network(), images, labels, **settings)
+    assert_same_member(
+        train(network(), *as_given(images, labels)[form], **settings), 0, expected, 0
+    )
+
+
+@pytest.mark.parametrize(
+    ("data", "message"),
+    [
+        ((IMAGES, None), "labels: None given; inputs in an array need labels"),
+        (((IMAGES, LABELS), LABELS), "labels: given twice, also in data"),
+        ((3, None), r"data: int given; give \(inputs, labels\) or a loader"),
+    ],
+)
+def test_data_of_no_such_form(data, message):
+    with pytest.raises(TypeError, match=message):
+        fit(network(), *data)
 
 
 def test_a_batch_of_1_is_fine_without_batch_norm():
@@ -181,3 +208,47 @@ def test_networks_with_unknown_layers():
     model = nn.Sequential(nn.Flatten(), nn.Linear(8, 4), nn.Tanh())
     with pytest.raises(TypeError, match="layer '2' is a Tanh; ensembles know"):
         fit(model, images, labels)
+
+
+@pytest.mark.parametrize("frozen", ["linear1.weight", "norm2.bias"])
+def test_parameters_that_are_not_to_be_trained_are_refused(frozen):
+    images, labels = problem()
+    model = network()
+    model.get_parameter(frozen).requires_grad_(False)
+    message = f"parameter '{frozen}' has requires_grad=False, .* call network.requires_grad_"
+    with pytest.raises(ValueError, match=message):
+        fit(model, images, labels, epochs=1)
+    fit(model.requires_grad_(True), images, labels, epochs=1)
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [("linear1.weight", "linear2.weight"), ("norm1.bias", "norm2.bias")],
+)
+def test_parameters_that_layers_share_are_refused(one, other):
+    images, labels = problem(inputs=16)
+    model = network(inputs=16)
+    layer, name = other.split(".")
+    setattr(model.get_submodule(layer), name, model.get_parameter(one))
+    message = f"network: '{one}' and '{other}' are one tensor; .* give each layer its own"
+    with pytest.raises(TypeError, match=message):
+        fit(model, images, labels, epochs=1)
+
+
+def test_buffers_that_layers_share_are_refused():
+    images, labels = problem()
+    model = network()
+    model.norm2.running_mean = model.norm1.running_mean
+    message = "'norm1.running_mean' and 'norm2.running_mean' are one tensor"
+    with pytest.raises(TypeError, match=message):
+        fit(model, images, labels, epochs=1)
+
+
+@pytest.mark.parametrize("part", ["linear1", "norm1"])
+def test_a_network_on_another_device_is_refused(part):
+    images, labels = problem()
+    model = network()
+    model.get_submodule(part).to("meta")  # as "cuda" is, where there is a GPU
+    message = rf"network: '{part}\.weight' is on 'meta'; give the network on the CPU \(network\.cpu"
+    with pytest.raises(ValueError, match=message):
+        fit(model, images, labels, epochs=1)

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import torch
 from torch import nn
+from torch.utils.data import DataLoader, TensorDataset
 
 from sbt_utils.data.datasets import load_data
 from sbt_utils.measuring.evaluation import evaluate
@@ -16,14 +17,6 @@ from sbt_utils.training.steering import steer
 from sbt_utils.training.trainer import train
 
 NETWORK = MLP(width=16, hidden_layers=3)
-
-
-@pytest.fixture(autouse=True, scope="module")
-def one_thread():
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
 
 
 @pytest.fixture(scope="module")
@@ -124,6 +117,43 @@ class Counting:
 
     def step(self, convexity):
         return Counting(self.dropout + 1e-4)
+
+
+class Remembering:
+    """A controller that keeps what it has read in itself."""
+
+    def __init__(self, dropout):
+        self.dropout, self.read = dropout, []
+
+    def step(self, convexity):
+        self.read.append(convexity)
+        self.dropout += 0.01 * len(self.read) * abs(np.nan_to_num(convexity))
+        return self
+
+
+@pytest.mark.parametrize("as_list", [False, True])
+def test_each_member_has_a_mutable_controller_of_its_own(images, as_list):
+    given = Remembering(0.1)
+    both = steered(images, [given] * 2 if as_list else given)
+    assert (given.dropout, given.read) == (0.1, [])
+    for member in range(2):
+        alone = steered(images, Remembering(0.1), seeds=[member])
+        for name in ("dropout", "convexity", "loss"):
+            np.testing.assert_array_equal(alone.history[name][0], both.history[name][member])
+    assert (both.history.dropout[:, 1] > 0.1).all()
+
+
+def test_data_and_unseen_images_may_come_from_loaders(images, digits):
+    def loader(*arrays):
+        return DataLoader(TensorDataset(*arrays), batch_size=64)
+
+    unseen = digits.test_images, digits.test_labels
+    settings = {"controllers": Schedule((0.1, 0.2)), "epochs": 2, "every": 1, "progress": False}
+    state = torch.random.get_rng_state()
+    expected = steer(NETWORK, *images, unseen=unseen, **settings).history
+    assert torch.equal(torch.random.get_rng_state(), state)
+    for data, others in ((images, unseen), (loader(*images), loader(*unseen))):
+        assert steer(NETWORK, data, unseen=others, **settings).history.identical(expected)
 
 
 def test_a_network_that_stops_keeps_its_dropout():
