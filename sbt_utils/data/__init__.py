@@ -5,7 +5,7 @@ from sbt_utils.lazily import exports
 __getattr__, __dir__, __all__ = exports(
     __name__,
     {
-        "datasets": "NAMES Dataset load_data",
-        "downloads": "DatasetError",
+        "datasets": "Dataset load_data",
+        "downloads": "DatasetError NAMES",
     },
 )

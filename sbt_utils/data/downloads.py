@@ -1,8 +1,8 @@
 """Full data sets from the network: fetched once, checked, and read without pickle.
 
 Every file is checked against its SHA-256 before it is read. Files in the folder that the
-environment variable ``SBT_DATA`` names come first (`sbt_utils.data.datasets` shows its layout); else
-`pooch` downloads them into its cache.
+environment variable ``SBT_DATA`` names come first (`sbt_utils.data.datasets` shows its layout);
+else `pooch` downloads them into its cache. Loads no PyTorch.
 """
 
 from __future__ import annotations
@@ -20,35 +20,19 @@ from importlib import resources
 from pathlib import Path
 
 import numpy as np
-import pooch
 
 Pools = tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]
 """Training images, training labels, test images, test labels; uint8, images (n, channels, h, w)."""
 
 
 class DatasetError(RuntimeError):
-    """The data cannot be had or are not what was published: missing, truncated, altered."""
+    """The data are not available, or not what was published: missing, truncated, altered."""
 
 
 def fetch(name: str) -> tuple[Pools, str]:
-    """Return a full data set from ``SBT_DATA``, the cache or, the first time, the network.
+    """Return a full data set, and its source in a sentence; a `DatasetError` if that fails.
 
-    Parameters
-    ----------
-    name : str
-        A key of `REMOTES`.
-
-    Returns
-    -------
-    pools : tuple of ndarray
-        See `Pools`.
-    source : str
-        Where the data came from, in a sentence.
-
-    Raises
-    ------
-    DatasetError
-        If a file cannot be had, or its contents are not the published ones.
+    It comes from ``SBT_DATA``, the cache or, the first time, the network.
     """
     remote = REMOTES[name]
     files = [file for file in CHECKSUMS if file.startswith(f"{remote.folder}/")]
@@ -56,13 +40,7 @@ def fetch(name: str) -> tuple[Pools, str]:
 
 
 def sha256(raw: bytes) -> str:
-    """Return the SHA-256 of some bytes in hexadecimal.
-
-    Examples
-    --------
-    >>> sha256(b"")[:8]
-    'e3b0c442'
-    """
+    """Return the SHA-256 of some bytes in hexadecimal."""
     return hashlib.sha256(raw).hexdigest()
 
 
@@ -101,7 +79,7 @@ def _read_cifar(contents: list[bytes]) -> Pools:
 
 @dataclass(frozen=True)
 class Remote:
-    """Where the files of a data set are and how they are read."""
+    """Where the files of a data set are, and how to read them."""
 
     folder: str  # in the cache, in SBT_DATA and in checksums.txt
     mirrors: tuple[str, ...]
@@ -135,6 +113,9 @@ REMOTES = {
     ),
 }
 
+NAMES = ("mnist", *REMOTES, "gaussian_mixture")
+"""The data sets that `sbt_utils.data.datasets.load_data` knows."""
+
 
 def _by_hand(file: str) -> bytes | None:
     """Return the unpacked contents of a file in the folder SBT_DATA, None if it is not there."""
@@ -154,31 +135,33 @@ def _by_hand(file: str) -> bytes | None:
     if sha256(raw) not in published and sha256(unpacked) not in published:
         raise DatasetError(
             f"{path}, found through SBT_DATA, is truncated or not the published file: its SHA-256 "
-            f"is {sha256(raw)}, not {published[0]}; replace it, or take it away to download it"
+            f"is {sha256(raw)}, not {published[0]}; replace it, or remove it to download it"
         )
     return unpacked
 
 
 def _by_pooch(remote: Remote, file: str) -> bytes:
     """Return the unpacked contents of a file in the cache, downloaded if it is not there yet."""
+    import pooch  # only here: it takes as long to import as all else in this module
+
     cache = pooch.os_cache("sbt_utils")
     failures = []
     for url in (mirror + Path(file).name for mirror in remote.mirrors):
         try:
             path = pooch.retrieve(url, CHECKSUMS[file][0], file, cache, progressbar=True)
-        except (OSError, ValueError) as error:  # not reached (requests), wrong hash (pooch)
+        except (OSError, ValueError) as error:  # out of reach (requests), wrong hash (pooch)
             failures.append(f"  {url}: {type(error).__name__}: {error}")
         else:
             return gzip.decompress(Path(path).read_bytes())
-    # Were the file in the cache the right one, pooch would have returned it: it is a bad one.
+    # Pooch would have returned a cached file with the right hash: this one is damaged.
     with suppress(OSError):
         (cache / file).unlink()
     by_hand = Path(os.environ.get("SBT_DATA") or "$SBT_DATA") / remote.folder
     names = " ".join(Path(file).name for file in CHECKSUMS if file.startswith(f"{remote.folder}/"))
     raise DatasetError(
         f"{file} could not be downloaded:\n" + "\n".join(failures) + "\n"
-        f"Get the set's files ({names}) elsewhere and put them into {by_hand} (the environment "
-        "variable SBT_DATA names a folder of your choice) or, as published, into "
+        f"Get the files of this data set ({names}) elsewhere and put them into {by_hand} (the "
+        "environment variable SBT_DATA names a folder of your choice) or, as published, into "
         f'{cache / remote.folder}. Or load "mnist": 10,000 digits that come with the package and '
         "need no network."
     )

@@ -5,6 +5,7 @@ import io
 import runpy
 import shutil
 import subprocess
+import sys
 import tarfile
 import threading
 from dataclasses import replace
@@ -58,6 +59,21 @@ def test_embedded_digits_are_digits_with_their_labels():
     data = load_data("mnist", train=5000, test=500)
     nearest = torch.cdist(data.test_images.flatten(1), data.train_images.flatten(1)).argmin(1)
     assert (data.train_labels[nearest] == data.test_labels).double().mean() > 0.93
+
+
+def test_names_of_data_sets_need_no_torch():
+    program = """
+import sys
+from sbt_utils.data import NAMES
+from sbt_utils.measuring import MEASURES
+from sbt_utils.data.downloads import DatasetError
+print(*NAMES, *MEASURES)
+assert not {"torch", "pooch", "matplotlib"} & set(sys.modules)
+"""
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    names = "mnist mnist_full fashion_mnist cifar10 gaussian_mixture"
+    assert done.stdout.split() == [*names.split(), "trace", "fuzziness"]
 
 
 def test_defaults():
@@ -277,7 +293,7 @@ def unreachable():
 def cache(monkeypatch, tmp_path):
     monkeypatch.delenv("SBT_DATA", raising=False)
     monkeypatch.setenv("NO_PROXY", "127.0.0.1")
-    monkeypatch.setattr(downloads.pooch, "os_cache", lambda project: tmp_path / "cache" / project)
+    monkeypatch.setattr("pooch.os_cache", lambda project: tmp_path / "cache" / project)
     return tmp_path / "cache" / "sbt_utils"
 
 
@@ -421,7 +437,7 @@ def test_offline_message(serve, cache, unreachable, monkeypatch, tmp_path):
 def test_cache_that_cannot_be_made(serve, monkeypatch, tmp_path):
     serve()
     (tmp_path / "file").write_text("not a folder")
-    monkeypatch.setattr(downloads.pooch, "os_cache", lambda project: tmp_path / "file" / project)
+    monkeypatch.setattr("pooch.os_cache", lambda project: tmp_path / "file" / project)
     with pytest.raises(DatasetError, match="could not be downloaded"):
         load_data("mnist_full")
 
