@@ -9,6 +9,7 @@ take friction explicitly, so that no block ever rests, and are hundreds of times
 Compiled functions that call one another stand in one file: numba's cache watches no other.
 """
 
+# mypy: allow-untyped-defs
 import math
 from typing import NamedTuple
 
@@ -30,16 +31,7 @@ class Forces(NamedTuple):
 
 
 @njit(cache=True, nogil=True)
-def langevin_steps(
-    state: np.ndarray,
-    forces: Forces,
-    pulls: np.ndarray,
-    kicks: np.ndarray,
-    dt: float,
-    done: int,
-    every: int,
-    kept: np.ndarray,
-) -> None:
+def langevin_steps(state, forces, pulls, kicks, dt, done, every, kept):
     """Advance positions and velocities, shape (2, L), in place; keep every n-th state.
 
     `pulls` (steps,) is the force on the last block, but for what its own position takes off;
@@ -73,16 +65,7 @@ def langevin_steps(
 
 
 @njit(cache=True, nogil=True)
-def overdamped_steps(
-    state: np.ndarray,
-    forces: Forces,
-    pulls: np.ndarray,
-    kicks: np.ndarray,
-    dt: float,
-    done: int,
-    every: int,
-    kept: np.ndarray,
-) -> None:
+def overdamped_steps(state, forces, pulls, kicks, dt, done, every, kept):
     """Advance positions, shape (1, L), as `langevin_steps` does; here the kicks are forces."""
     positions = state[0]
     blocks = len(positions)
@@ -100,9 +83,7 @@ def overdamped_steps(
 
 
 @njit(cache=True, nogil=True)
-def _spring_forces(
-    positions: np.ndarray, spring: float, last_spring: float, pull: float, spring_force: np.ndarray
-) -> None:
+def _spring_forces(positions, spring, last_spring, pull, spring_force):
     """Write the springs' force on each block, k (x_{l+1} - 2 x_l + x_{l-1})."""
     end = len(positions) - 1
     for block in range(1, end):
@@ -117,16 +98,7 @@ def _spring_forces(
 
 
 @njit(cache=True)
-def relax(
-    times: np.ndarray,
-    longest_step: float,
-    forces: Forces,
-    pull: float,
-    amplitude: float,
-    decay: float,
-    overdamped: bool,
-    positions: np.ndarray,
-) -> None:
+def relax(times, longest_step, forces, pull, amplitude, decay, overdamped, positions):
     """Write the mean field's positions at ascending times, shape (n, L): x'_l = V(F_l) from 0.
 
     Classical Runge-Kutta steps. `amplitude` and `decay` are the noise's.
@@ -153,13 +125,7 @@ def relax(
 
 
 @njit(cache=True)
-def drifts(
-    spring_force: np.ndarray,
-    forces: Forces,
-    noise: float,
-    overdamped: bool,
-    velocities: np.ndarray,
-) -> None:
+def drifts(spring_force, forces, noise, overdamped, velocities):
     """Write the mean velocity V(F) of each block, as `chain_theory.drift` defines it."""
     for block in range(len(spring_force)):
         # What holds the block back from either side.
@@ -176,13 +142,13 @@ def drifts(
 
 
 @njit(cache=True)
-def _excess(u: float) -> float:
+def _excess(u):
     """Return the mean of what a standard normal exceeds u by."""
     return math.exp(-u * u / 2) / math.sqrt(2 * math.pi) - u * math.erfc(u / math.sqrt(2)) / 2
 
 
 @njit(cache=True)
-def _mean_velocity(a: float, b: float) -> float:
+def _mean_velocity(a, b):
     """Return (g(a) - g(b)) / sqrt(π) / (erfcx a + erfcx b)."""
     if a < -20.0:  # the block slides without end: erfcx a overflows soon after
         return -a
@@ -193,7 +159,7 @@ def _mean_velocity(a: float, b: float) -> float:
 
 
 @njit(cache=True)
-def _erfcx(u: float) -> float:
+def _erfcx(u):
     """Return exp(u²) erfc(u), for u > -26; scipy's is out of reach of compiled code."""
     if u < 20.0:
         return math.exp(u * u) * math.erfc(u)
@@ -201,7 +167,7 @@ def _erfcx(u: float) -> float:
 
 
 @njit(cache=True)
-def _gap(u: float, erfcx: float) -> float:
+def _gap(u, erfcx):
     """Return g(u) = 1 - sqrt(π) u erfcx(u)."""
     if u < 20.0:
         return 1 - _ROOT_PI * u * erfcx

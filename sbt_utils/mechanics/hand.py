@@ -1,19 +1,13 @@
-"""Movements of the hand that pulls the folding ruler: steady, jerky or recorded."""
-
-from __future__ import annotations
+"""The movement of the hand that pulls the folding ruler."""
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 import numpy as np
-
-if TYPE_CHECKING:
-    pass
 
 
 @dataclass(frozen=True, eq=False)
 class Hand:
-    """A movement of the hand: positions over time, straight from one to the next.
+    """A movement of the hand: positions over time, in straight lines from one to the next.
 
     Parameters
     ----------
@@ -26,7 +20,7 @@ class Hand:
     Raises
     ------
     ValueError
-        Other shapes, NaN or infinite values, times that do not increase.
+        Other shapes, non-finite values, times that do not increase.
 
     Examples
     --------
@@ -50,17 +44,17 @@ class Hand:
         for name, values in (("times", times), ("positions", positions)):
             if not np.isfinite(values).all():
                 raise ValueError(f"{name}: NaN or infinite values; leave such samples out")
-        if not (np.diff(times) > 0).all():
-            first = int(np.argmin(np.diff(times) > 0))
+            values.setflags(write=False)
+            object.__setattr__(self, name, values)
+        late = np.diff(times) <= 0
+        if late.any():
+            first = int(late.argmax())
             raise ValueError(
                 f"times: {times[first + 1]:g} s after {times[first]:g} s; sort them, and keep one "
                 "of equal ones"
             )
-        for name, values in (("times", times), ("positions", positions)):
-            values.setflags(write=False)
-            object.__setattr__(self, name, values)
 
     @property
     def speeds(self) -> np.ndarray:
-        """Speed at each time, by differences to the neighbours, shape (n,), in m/s."""
+        """Speed at each time, from differences to its neighbours, shape (n,), in m/s."""
         return np.hypot(*np.gradient(self.positions, self.times, axis=0).T)

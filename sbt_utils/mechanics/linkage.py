@@ -1,5 +1,28 @@
-"""The folding ruler in time: compiled steps from one position of the hand to the next."""
+r"""The folding ruler in time: a chain of rigid rods with implicit dry friction, compiled.
 
+In a step the point velocities v become :math:`v^+ = J(\varphi) \omega`, with the angular velocities
+:math:`\omega` of the rods that minimise
+
+.. math:: \tfrac12 |J \omega - v|_M^2 + \Delta t \sum_i \mu m g |J_i \omega|
+          + \Delta t \sum_j \tau |\omega_{j+1} - \omega_j|
+
+where the last point follows the hand, :math:`J_N \omega = u`, and no hinge passes its stops. This
+is implicit Coulomb friction (Moreau-Jean: Acary & Brogliato 2010, doi
+10.1016/j.sysconle.2010.03.002), solved by the method of multipliers with Newton steps (Alart &
+Curnier 1991, doi 10.1016/0045-7825(91)90022-X): stiff dampers hold what may rest, and impulses take
+over their forces until none is left for the dampers.
+
+At the minimum the derivative along :math:`\omega` vanishes, so that :math:`E^+ - E` is the work of
+the hand less the heat of all friction and :math:`\tfrac12 |v^+ - v|_M^2`: energy never appears.
+
+By hand because engines such as pymunk and Box2D stop after a few sweeps over the contacts, too far
+from the minimum for this balance or for exact rest; Siconos, which goes on, has no PyPI package.
+
+Rod k = 0..N-1 starts at point k; arrays over ``i`` leave out the pin: i = k is the far end of rod
+k, hinge j = i joins rods j and j + 1, and the hand holds i = N - 1.
+"""
+
+# mypy: allow-untyped-defs
 import math
 
 import numpy as np
@@ -11,50 +34,35 @@ INSIDE = 1.0 - 1e-9
 """Fraction of the bound up to which friction holds."""
 ROUNDING = 1e-11
 """Fraction of the highest speed up to which a point at the bound counts as resting."""
+STIFFNESS = 300.0
+"""Of the dampers, in masses of a point; the result does not depend on it, the speed does."""
+TOLERANCE = 1e-11
+"""Of the impulses, relative to the largest that friction or inertia ask for in this step."""
+PATIENCE = 60
+"""Newton steps before the tolerance grows tenfold, at most to 1e-6; three or four are common."""
 
 
 @njit(nogil=True, cache=True, error_model="numpy")
-def advance(angles, hand, section, mass, table, hinge, dt, every):  # type: ignore[no-untyped-def]
-    """Lead the ruler along the positions of the hand, one a step, starting at rest.
+def advance(angles, hand, section, mass, table, hinge, dt, every):
+    """Lead a ruler at rest along the positions of the hand, shape (steps + 1, 2), one per step.
 
-    Parameters
-    ----------
-    angles : ndarray, shape (N,)
-        Of the sections to the x axis at the start, zigzag: the first one positive.
-    hand : ndarray, shape (steps + 1, 2)
-        Where the end is at the start and after each step.
-    section, mass, table, hinge, dt : float
-        Length, mass of a hinge point, friction force of a point, friction torque, time step.
-    every : int
-        Keep each so-manieth state, and the first.
-
-    Returns
-    -------
-    kept : tuple of ndarray
-        Angles and angular velocities (kept, N), velocities (kept, N + 1, 2), and (kept, 4) of
-        kinetic energy, work of the hand, heat of the table and heat of the hinges.
-    failed : int
-        The step for which no solution was found, 0 if there was none.
-
-    Examples
-    --------
-    >>> hand = np.array([[0.2, 0.0], [0.201, 0.0]])
-    >>> kept, failed = advance(np.array([1.4706, -1.4706]), hand, 1.0, 1.0, 1.0, 0.0, 0.01, 1)
-    >>> kept[0].shape, failed
-    ((2, 2), 0)
+    `angles` (N,) start as a zigzag, the first one positive; `section` and `mass` are those of one
+    rod and one point, `table` and `hinge` the friction force of a point and the friction torque.
+    Return every n-th state, with the first: angles and angular velocities (kept, N), velocities
+    (kept, N + 1, 2), and (kept, 4) of kinetic energy, work of the hand, heat of the table and of
+    the hinges; and the step for which no solution was found, 0 if there was none.
     """
-    size = len(angles)
-    last = size - 1
-    steps = len(hand) - 1
+    size, last, steps = len(angles), len(angles) - 1, len(hand) - 1
     angles = angles.copy()
     omega, v = np.zeros(size), np.zeros((size, 2))
     p, q, s = np.zeros((size, 2)), np.zeros(last), np.zeros(last)
-    low, high, target, books = np.empty(last), np.empty(last), np.empty(2), np.zeros(4)
+    low, high, target, energies = np.empty(last), np.empty(last), np.empty(2), np.zeros(4)
     kept = 1 + steps // every
     all_angles, all_omega = np.empty((kept, size)), np.zeros((kept, size))
-    all_v, all_books = np.zeros((kept, size + 1, 2)), np.zeros((kept, 4))
+    all_v, all_energies = np.zeros((kept, size + 1, 2)), np.zeros((kept, 4))
     all_angles[0] = angles
     for n in range(1, steps + 1):
+        # Aim from where the end is, not from where it was sent: errors of a step do not add up.
         x = y = 0.0
         for k in range(size):
             x += section * math.cos(angles[k])
@@ -71,31 +79,29 @@ def advance(angles, hand, section, mass, table, hinge, dt, every):  # type: igno
             low[j] = 0.0 if low[j] > -CLOSED else low[j] / dt
             high[j] = 0.0 if high[j] < CLOSED else high[j] / dt
         bounds = dt * table, dt * hinge
-        found = step(angles, v, target, low, high, section, mass, *bounds, omega, p, q, s)
-        if found < 0:
-            return (all_angles, all_omega, all_v, all_books), n
+        if step(angles, v, target, low, high, section, mass, *bounds, omega, p, q, s) < 0:
+            return (all_angles, all_omega, all_v, all_energies), n
         _settle(angles, target, low, high, section, *bounds, omega, v, p, q, s)
-        books[0] = 0.0
+        energies[0] = 0.0
         for i in range(last):
             square = v[i, 0] * v[i, 0] + v[i, 1] * v[i, 1]
-            books[0] += 0.5 * mass * square
-            books[2] += dt * table * math.sqrt(square)
-            books[3] += dt * hinge * abs(omega[i + 1] - omega[i])
+            energies[0] += 0.5 * mass * square
+            energies[2] += dt * table * math.sqrt(square)
+            energies[3] += dt * hinge * abs(omega[i + 1] - omega[i])
         # The hand gives the impulse that its constraint takes from the rest.
-        books[1] -= p[last, 0] * v[last, 0] + p[last, 1] * v[last, 1]
+        energies[1] -= p[last, 0] * v[last, 0] + p[last, 1] * v[last, 1]
         for k in range(size):
             angles[k] += dt * omega[k]
         if n % every == 0:
             all_angles[n // every], all_omega[n // every] = angles, omega
-            all_v[n // every, 1:], all_books[n // every] = v, books
-    return (all_angles, all_omega, all_v, all_books), 0
+            all_v[n // every, 1:], all_energies[n // every] = v, energies
+    return (all_angles, all_omega, all_v, all_energies), 0
 
 
 @njit(nogil=True, cache=True, error_model="numpy")
-def _settle(angles, hand, low, high, section, table, hinge, omega, v, p, q, s):  # type: ignore[no-untyped-def]
+def _settle(angles, hand, low, high, section, table, hinge, omega, v, p, q, s):
     """Give what sticks the velocity 0.0, free of rounding: its friction is below the bound."""
-    size = len(omega)
-    last = size - 1
+    size, last = len(omega), len(omega) - 1
     swiftest = quickest = 0.0
     for k in range(size):
         swiftest = max(swiftest, abs(v[k, 0]) + abs(v[k, 1]))
@@ -115,14 +121,14 @@ def _settle(angles, hand, low, high, section, table, hinge, omega, v, p, q, s): 
             or (s[i] < 0.0 and low[i] == 0.0)
             or (rate <= ROUNDING * quickest and hinge > 0.0)
         )
+    # A piece that comes to rest may leave its neighbour with both ends at rest: repeat.
     again = True
     while again:
-        again = False
-        start = 0
+        again, start = False, 0
         for k in range(size):
             if locked[k]:
                 continue
-            # Sections start..k are one rigid piece; it rests if one of them has both ends at rest.
+            # Sections start..k are one rigid piece: at rest if one of them has both ends at rest.
             total, fixed, free = 0.0, False, False
             for n in range(start, k + 1):
                 total += omega[n]
@@ -143,54 +149,15 @@ def _settle(angles, hand, low, high, section, table, hinge, omega, v, p, q, s): 
         v[i, 0], v[i, 1] = x, y
 
 
-# Numba's cache looks at each file by itself: after a change here, save `linkage.py` anew as well.
-STIFFNESS = 300.0
-"""Of the dampers, in masses of a point; the result does not depend on it, the speed does."""
-
-
-TOLERANCE = 1e-11
-"""Of the impulses, relative to the largest that friction or inertia ask for in this step."""
-
-
-PATIENCE = 60
-"""Newton steps before the tolerance grows tenfold, at most to 1e-6; three or four are common."""
-
-
 @njit(nogil=True, cache=True, error_model="numpy")
-def step(angles, v, hand, low, high, section, mass, table, hinge, omega, p, q, s):  # type: ignore[no-untyped-def]
-    """Minimise the function of the module; velocities and impulses are changed in place.
+def step(angles, v, hand, low, high, section, mass, table, hinge, omega, p, q, s):
+    """Minimise the function of the module; return the Newton steps, -1 without a solution.
 
-    What sticks has a velocity of the order of rounding, and a friction impulse below its bound.
-
-    Parameters
-    ----------
-    angles : ndarray, shape (N,)
-    v : ndarray, shape (N, 2)
-        Velocities of the points before and after the step.
-    hand : ndarray, shape (2,)
-        Velocity of the hand.
-    low, high : ndarray, shape (N - 1,)
-        What the stops allow a hinge's rate to be.
-    section, mass, table, hinge : float
-        Length, mass, bounds of the friction impulses of a point and of a hinge.
-    omega, p, q, s : ndarray, shapes (N,), (N, 2), (N - 1,), (N - 1,)
-        Angular velocities; impulses against the motion: of the table on each point (the last:
-        minus that of the hand), of the friction in the hinges and of their stops. As input, the
-        first guess.
-
-    Returns
-    -------
-    int
-        Newton steps taken; -1 without a solution.
-
-    Examples
-    --------
-    >>> omega, v, p = np.zeros(2), np.zeros((2, 2)), np.zeros((2, 2))
-    >>> step(np.array([1.4706, -1.4706]), v, np.array([1.0, 0.0]), np.array([-9.0]),
-    ...      np.array([9.0]), 1.0, 1.0, 0.1, 0.1, omega, p, np.zeros(1), np.zeros(1)) > 0
-    True
-    >>> v[1].round(9)
-    array([1., 0.])
+    In place: angular velocities `omega`; velocities `v` (N, 2) of the points before and after;
+    impulses against the motion, of the table on each point `p` (N, 2) (the last: minus that of the
+    hand), of friction in the hinges `q` and of their stops `s`, first guesses as input. What sticks
+    keeps a velocity of the order of rounding. `hand` is a velocity; `low` and `high` bound the
+    hinges' rates, `table` and `hinge` the impulses of friction.
     """
     size = len(angles)
     last = size - 1
@@ -213,7 +180,7 @@ def step(angles, v, hand, low, high, section, mass, table, hinge, omega, p, q, s
         tangent[k, 1] = section * math.cos(angles[k])
     count, solved, before = 0, False, math.inf
     while True:
-        # Impulses at each point, and how they change with its velocity.
+        # Impulses at each point, and how they change with its velocity: block = (xx, xy, yy).
         _velocities(tangent, omega, v)
         for i in range(size):
             px, py = p[i, 0] + damping * v[i, 0], p[i, 1] + damping * v[i, 1]
@@ -222,14 +189,11 @@ def step(angles, v, hand, low, high, section, mass, table, hinge, omega, p, q, s
                 force[i, 0], force[i, 1] = px - damping * hand[0], py - damping * hand[1]
                 continue
             length = math.sqrt(px * px + py * py)
-            if length >= table:
+            if length >= table:  # the point slides: friction of fixed size can only turn
                 ratio = damping * table / length if length > 0.0 else 0.0
                 px, py = _unit(px, py)
-                block[i, 0], block[i, 1], block[i, 2] = (
-                    ratio * py * py,
-                    -ratio * px * py,
-                    ratio * px * px,
-                )
+                xx, xy, yy = ratio * py * py, -ratio * px * py, ratio * px * px
+                block[i, 0], block[i, 1], block[i, 2] = xx, xy, yy
                 px, py = table * px, table * py
             block[i, 0] += mass
             block[i, 2] += mass
@@ -250,8 +214,7 @@ def step(angles, v, hand, low, high, section, mass, table, hinge, omega, p, q, s
                 matrix[n, k] = tangent[n, 0] * bx + tangent[n, 1] * by
         for j in range(last):
             turn = turning * (omega[j + 1] - omega[j])
-            torque = _clip(q[j] + turn, -hinge, hinge)
-            stop = s[j] + turn - _clip(s[j] + turn, turning * low[j], turning * high[j])
+            torque, stop = _torques(q[j], s[j], turn, hinge, turning * low[j], turning * high[j])
             d[j] -= torque + stop
             d[j + 1] += torque + stop
             slope = (turning if abs(q[j] + turn) < hinge else 0.0) + (turning if stop != 0 else 0.0)
@@ -262,7 +225,7 @@ def step(angles, v, hand, low, high, section, mass, table, hinge, omega, p, q, s
         for k in range(size):
             worst = max(worst, abs(d[k]))
         if solved and worst <= allowed * section:
-            # The impulses take over what the dampers do.
+            # Method of multipliers: the impulses take over what the dampers do.
             change = swiftest = 0.0
             for i in range(size):
                 swiftest = max(swiftest, abs(v[i, 0]), abs(v[i, 1]))
@@ -271,18 +234,16 @@ def step(angles, v, hand, low, high, section, mass, table, hinge, omega, p, q, s
                 p[i, 0], p[i, 1] = px, py
             for j in range(last):
                 turn = turning * (omega[j + 1] - omega[j])
-                torque = _clip(q[j] + turn, -hinge, hinge)
-                stop = s[j] + turn - _clip(s[j] + turn, turning * low[j], turning * high[j])
+                torque, stop = _torques(
+                    q[j], s[j], turn, hinge, turning * low[j], turning * high[j]
+                )
                 change = max(change, abs(torque - q[j]) / section, abs(stop - s[j]) / section)
                 q[j], s[j] = torque, stop
             if change <= max(allowed, 1e-13 * damping * fastest):
-                break
+                return count
             # Slow, and far from where rounding would enter: stiffer dampers.
-            if (
-                change > 0.3 * before
-                and worst < 0.02 * allowed * section
-                and damping * swiftest < 1e6 * scale
-            ):
+            exact = worst < 0.02 * allowed * section and damping * swiftest < 1e6 * scale
+            if change > 0.3 * before and exact:
                 damping, turning = 10.0 * damping, 10.0 * turning
             before, solved = change, False
             continue
@@ -291,7 +252,7 @@ def step(angles, v, hand, low, high, section, mass, table, hinge, omega, p, q, s
             return -1
         if count % PATIENCE == 0:
             allowed, before = 10.0 * allowed, math.inf
-        # Newton's direction, and along it the zero of the derivative, which only grows.
+        # Newton's direction, and along it, by bisection, the zero of the growing derivative.
         first = _descend(matrix, d)
         if not first <= 0.0:
             return -1
@@ -309,23 +270,22 @@ def step(angles, v, hand, low, high, section, mass, table, hinge, omega, p, q, s
             for j in range(last):
                 bend = d[j + 1] - d[j]
                 turn = turning * (omega[j + 1] - omega[j] + length * bend)
-                stop = s[j] + turn - _clip(s[j] + turn, turning * low[j], turning * high[j])
-                slope += (_clip(q[j] + turn, -hinge, hinge) + stop) * bend
+                torque, stop = _torques(
+                    q[j], s[j], turn, hinge, turning * low[j], turning * high[j]
+                )
+                slope += (torque + stop) * bend
             if abs(slope) <= -0.1 * first or (length == 1.0 and slope < 0.0):
                 break
-            if slope > 0.0:
-                above = length
-            else:
-                below = length
+            below, above = (below, length) if slope > 0.0 else (length, above)
             length = 0.5 * (below + above)
         for k in range(size):
             omega[k] += length * d[k]
         solved = True
-    return count
 
 
 @njit(nogil=True, cache=True, error_model="numpy")
-def _velocities(tangent, omega, v):  # type: ignore[no-untyped-def]
+def _velocities(tangent, omega, v):
+    """Write the velocities of the points, J omega."""
     x = y = 0.0
     for i in range(len(omega)):
         x += tangent[i, 0] * omega[i]
@@ -334,7 +294,7 @@ def _velocities(tangent, omega, v):  # type: ignore[no-untyped-def]
 
 
 @njit(nogil=True, cache=True, error_model="numpy")
-def _impulse(p, v, hand, damping, table, held):  # type: ignore[no-untyped-def]
+def _impulse(p, v, hand, damping, table, held):
     """Return the impulse against the motion of a point: unbounded if the hand holds it."""
     if held:
         return p[0] + damping * (v[0] - hand[0]), p[1] + damping * (v[1] - hand[1])
@@ -346,21 +306,27 @@ def _impulse(p, v, hand, damping, table, held):  # type: ignore[no-untyped-def]
 
 
 @njit(nogil=True, cache=True, error_model="numpy")
-def _unit(x, y):  # type: ignore[no-untyped-def]
+def _torques(q, s, turn, hinge, low, high):
+    """Return the impulses of a hinge's friction, within its bound, and of its stops."""
+    return _clip(q + turn, -hinge, hinge), s + turn - _clip(s + turn, low, high)
+
+
+@njit(nogil=True, cache=True, error_model="numpy")
+def _unit(x, y):
     length = math.sqrt(x * x + y * y)
     return (x / length, y / length) if length > 0.0 else (0.0, 0.0)
 
 
 @njit(nogil=True, cache=True, error_model="numpy")
-def _clip(x, low, high):  # type: ignore[no-untyped-def]
+def _clip(x, low, high):
     return min(max(x, low), high)
 
 
 @njit(nogil=True, cache=True, error_model="numpy")
-def _descend(matrix, d):  # type: ignore[no-untyped-def]
+def _descend(matrix, d):
     """Replace a gradient by Newton's direction (Cholesky); return the derivative along it.
 
-    Reads the upper triangle of the matrix and overwrites it.
+    The upper triangle of the matrix is overwritten. NaN, no exception, if it is not positive.
     """
     size = len(d)
     along = 0.0

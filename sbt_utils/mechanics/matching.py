@@ -1,7 +1,7 @@
 """Matching: the friction and the noise of the chain that behaves like a given network.
 
 A network and a chain match where their load curves, scaled to fall from 1 to 0, have one shape.
-Forces are in units of k y, as in `sbt_utils.mechanics.mechanical_diagram`.
+Forces are in units of k y, as in `sbt_utils.mechanics.published_chains`.
 """
 
 from dataclasses import dataclass, replace
@@ -9,7 +9,7 @@ from functools import lru_cache
 
 import numpy as np
 from scipy.optimize import least_squares
-from scipy.stats import f as fisher
+from scipy.special import fdtri
 
 from sbt_utils.measuring.curves import LoadCurve, scaled
 from sbt_utils.mechanics.chain import SpringBlockChain
@@ -21,7 +21,7 @@ from sbt_utils.mechanics.published_chains import (
     theory_diagram,
 )
 
-# Where a fit looks. With more noise the curve's shape changes no further, and the chain jitters by
+# Where a fit looks. More noise changes the curve's shape no further, and makes the chain jitter by
 # more than its loads.
 _FRICTIONS = tuple(np.linspace(0.0, 0.2, 41).tolist())
 _NOISES = tuple(np.geomspace(0.003, 0.2, 54).tolist())
@@ -44,7 +44,7 @@ class Match:
     residual : float
         Root mean square over the layers of the difference of the scaled curves.
     curve : LoadCurve
-        Of the chain, simulated: a trajectory a repeat.
+        Of the simulated chain, each trajectory a repeat.
     """
 
     chain: SpringBlockChain
@@ -72,10 +72,10 @@ def fit_chain(
         Of the network, which needs at least four layers.
     friction : float, optional
         The friction to the right, in units of k y, if it is known; then only the noise is fitted.
-        One curve alone says little about both: more of both gives nearly the same curve.
+        One curve alone hardly determines both: more of both gives nearly the same curve.
     chain : SpringBlockChain
-        Says all but the number of blocks (the network's layers), the friction to the right and the
-        noise.
+        Gives all but the number of blocks (the network's layers), the friction to the right and
+        the noise.
     duration : float
         For which the chain is simulated.
     trajectories : int
@@ -93,12 +93,12 @@ def fit_chain(
 
     Notes
     -----
-    Least squares on the curve of the mean field. Then the chain found is simulated, what the mean
-    field misses there is taken off the target, and the fit is repeated; the best of four rounds is
-    returned. Beale's confidence region [1]_ holds the chains of the mean field whose mean square
-    residual is at most :math:`1 + F\,p / (n - p)` times the best (or than the squared
-    standard errors of both curves, if they are more), for n inner layers, p fitted numbers
-    and the 95 % quantile F of Fisher's distribution with p and n - p degrees of freedom.
+    Least squares on the curve of the mean field. Then the fitted chain is simulated, what the mean
+    field misses there is subtracted from the target, and the fit is repeated; the best of four
+    rounds is returned. Beale's confidence region [1]_ holds the chains of the mean field whose mean
+    square residual is at most :math:`1 + F\,p / (n - p)` times the best (or the squared standard
+    errors of both curves, if they are larger), for n inner layers, p fitted numbers and the 95 %
+    quantile F of Fisher's distribution with p and n - p degrees of freedom.
 
     References
     ----------
@@ -121,19 +121,20 @@ def fit_chain(
     library = _library(chain, duration, frictions)
     target, missed, matches = curve.scaled, np.zeros(layers + 1), []
     for _ in range(_ROUNDS):
-        found = _fit_mean_field(target - missed, chain, duration, frictions, library)
-        own = in_units(chain, *found)
-        simulated = own.simulate(duration, every=10**9, seeds=range(trajectories)).load_curve
-        missed = simulated.scaled - relaxed_curve(own, duration).scaled
+        levels = _fit_mean_field(target - missed, chain, duration, frictions, library)
+        candidate = in_units(chain, *levels)
+        # Only the last state counts: keep no other.
+        simulated = candidate.simulate(duration, every=10**9, seeds=range(trajectories)).load_curve
+        missed = simulated.scaled - relaxed_curve(candidate, duration).scaled
         residual = float(np.sqrt(np.mean((simulated.scaled - target) ** 2)))
-        region = _region(curve, simulated, missed, found, frictions, library)
-        matches.append(Match(own, *found, *region, residual, simulated))
+        intervals = _intervals(curve, simulated, missed, levels, frictions, library)
+        matches.append(Match(candidate, *levels, *intervals, residual, simulated))
     return min(matches, key=lambda match: match.residual)
 
 
 @lru_cache(maxsize=16)
 def _library(chain: SpringBlockChain, duration: float, frictions: tuple[float, ...]) -> np.ndarray:
-    """Return the mean field's scaled curves over frictions and noises."""
+    """Return the mean field's scaled curves, shape (frictions, noises, L + 1)."""
     return scaled(theory_diagram(chain, frictions, _NOISES, duration).values)
 
 
@@ -146,13 +147,14 @@ def _fit_mean_field(
 ) -> tuple[float, float]:
     """Return the friction and the noise whose mean field is nearest to a target."""
 
-    def chain_at(parameters: np.ndarray) -> tuple[float, float]:
+    def levels(parameters: np.ndarray) -> tuple[float, float]:
         friction = frictions[0] if len(frictions) == 1 else float(parameters[1])
         return friction, float(np.exp(parameters[0]))
 
     def difference(parameters: np.ndarray) -> np.ndarray:
-        return relaxed_curve(in_units(chain, *chain_at(parameters)), duration).scaled - target
+        return relaxed_curve(in_units(chain, *levels(parameters)), duration).scaled - target
 
+    # From the nearest curve of the library: the squares may have several minima.
     distance = ((library - target) ** 2).sum(-1)
     friction, noise = np.unravel_index(distance.argmin(), distance.shape)
     ends = np.array([[np.log(_NOISES[0]), np.log(_NOISES[-1])], [frictions[0], frictions[-1]]])
@@ -161,14 +163,14 @@ def _fit_mean_field(
     low, high = ends[:fitted].T
     inside = np.clip(start[:fitted], low + 1e-9, high - 1e-9)
     scale = np.array([0.5, 0.02])[:fitted]
-    return chain_at(least_squares(difference, inside, x_scale=scale, bounds=(low, high)).x)
+    return levels(least_squares(difference, inside, x_scale=scale, bounds=(low, high)).x)
 
 
-def _region(
+def _intervals(
     curve: LoadCurve,
     simulated: LoadCurve,
     missed: np.ndarray,
-    found: tuple[float, float],
+    levels: tuple[float, float],
     frictions: tuple[float, ...],
     library: np.ndarray,
 ) -> tuple[tuple[float, float], tuple[float, float]]:
@@ -176,20 +178,21 @@ def _region(
     squares = ((library + missed - curve.scaled) ** 2).mean(-1)
     fitted = min(2, len(frictions))
     free = len(missed) - 2 - fitted  # both ends of a scaled curve are given
-    factor = 1 + fitted / free * fisher.ppf(0.95, fitted, free)
+    factor = 1 + fitted / free * fdtri(fitted, free, 0.95)
     error = 0.0
-    for curves in (curve, simulated):
-        repeats = np.atleast_2d(curves.separation)
+    for separation in (curve.separation, simulated.separation):
+        repeats = np.atleast_2d(separation)
         if len(repeats) > 1:
             error += np.mean(scaled(repeats).var(0, ddof=1)) / len(repeats)
     best = min(squares.min(), np.mean((simulated.scaled - curve.scaled) ** 2))
     inside = squares <= factor * max(best, error)
     inside.flat[squares.argmin()] = True
-    return _extent(frictions, inside.any(1), found[0]), _extent(_NOISES, inside.any(0), found[1])
+    friction, noise = levels
+    return _extent(frictions, inside.any(1), friction), _extent(_NOISES, inside.any(0), noise)
 
 
-def _extent(levels: tuple[float, ...], inside: np.ndarray, found: float) -> tuple[float, float]:
-    """Return a range that holds what was found and reaches to the levels just outside."""
-    (places,) = inside.nonzero()
-    low, high = levels[max(places[0] - 1, 0)], levels[min(places[-1] + 1, len(levels) - 1)]
-    return min(low, found), max(high, found)
+def _extent(grid: tuple[float, ...], inside: np.ndarray, level: float) -> tuple[float, float]:
+    """Return a range that holds a level and reaches to the grid points just outside."""
+    (indices,) = inside.nonzero()
+    low, high = grid[max(indices[0] - 1, 0)], grid[min(indices[-1] + 1, len(grid) - 1)]
+    return min(low, level), max(high, level)

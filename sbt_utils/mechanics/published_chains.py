@@ -1,32 +1,32 @@
 """The published chains, and the theory of their phase diagrams."""
 
+from __future__ import annotations
+
 from collections.abc import Sequence
 from dataclasses import replace
+from typing import TYPE_CHECKING
 
 import numpy as np
-import xarray as xr
 
 from sbt_utils.measuring.curves import LoadCurve
 from sbt_utils.mechanics.chain import SpringBlockChain
 from sbt_utils.mechanics.chain_theory import relaxation
 from sbt_utils.mechanics.trajectories import curve_of
 
+if TYPE_CHECKING:
+    import xarray as xr
+
 SECOND_ORDER = SpringBlockChain(friction_left=0.015)
 """The published chain, but for a friction to the left of 0.15 k y, with which noise can bend its
 load curve as far as the networks' bend."""
-
-
 FIRST_ORDER = SpringBlockChain(
     spring_constant=1.0, friction_left=0.15, noise_decay=0.0, common_noise=False
 )
 """The published chain of first order, with the same friction to the left."""
-
-
 DURATION = 700.0
-
-
+"""How long the published chain was simulated."""
 DURATION_OVERDAMPED = 100.0
-"""How long the published chains were simulated."""
+"""How long the published chain of first order was simulated."""
 
 
 def in_units(chain: SpringBlockChain, friction_right: float, noise: float) -> SpringBlockChain:
@@ -57,10 +57,9 @@ def in_units(chain: SpringBlockChain, friction_right: float, noise: float) -> Sp
     """
     if chain.force is not None or not chain.pull > 0:
         raise ValueError("chain: forces in units of k y need a held end; give end > 0 and no force")
-    one = replace(chain, noise=1.0).amplitude
-    return replace(
-        chain, friction_right=friction_right * chain.pull, noise=noise * chain.pull / one
-    )
+    per_noise = replace(chain, noise=1.0).amplitude
+    noise = noise * chain.pull / per_noise
+    return replace(chain, friction_right=friction_right * chain.pull, noise=noise)
 
 
 def relaxed_curve(
@@ -75,7 +74,7 @@ def relaxed_curve(
     duration : float
         Since the pull.
     overdamped : bool
-        In first order; else in second.
+        First order instead of second.
 
     Returns
     -------
@@ -102,8 +101,12 @@ def theory_diagram(
 
     Parameters
     ----------
-    chain, friction, noise, duration, overdamped
-        As in `mechanical_diagram`.
+    chain : SpringBlockChain
+        What all cells have in common; with a held end.
+    friction, noise : sequence of float
+        Frictions to the right and noise amplitudes on each block, in units of k y.
+    duration, overdamped
+        As in `relaxed_curve`.
 
     Returns
     -------
@@ -116,12 +119,11 @@ def theory_diagram(
     >>> [LoadCurve(curve).regime for curve in theory.sel(friction=0.1).values]
     ['lazy', 'active']
     """
+    import xarray as xr  # here: it takes longer to load than all else in this module
+
     curves = [
         [relaxed_curve(in_units(chain, mu, level), duration, overdamped).mean for level in noise]
         for mu in friction
     ]
-    return xr.DataArray(
-        np.array(curves),
-        {"friction": list(friction), "noise": list(noise)},
-        ("friction", "noise", "layer"),
-    )
+    axes = {"friction": list(friction), "noise": list(noise)}
+    return xr.DataArray(np.array(curves), axes, ("friction", "noise", "layer"))

@@ -1,23 +1,14 @@
 """Pulls of the folding ruler: slow and steady, or quick and with a shaking hand."""
 
-from __future__ import annotations
-
-from typing import TYPE_CHECKING
-
 import numpy as np
 
-if TYPE_CHECKING:
-    from sbt_utils.mechanics.ruler import FoldingRuler
 from sbt_utils.mechanics.hand import Hand
+from sbt_utils.mechanics.ruler import FoldingRuler
 
 JERKS = np.arange(2.0, 10.0)
 """Frequencies of the sinusoids of a jerky hand, in Hz."""
-
-
 SAMPLING = 1e-3
-"""Interval in s at which the made histories are sampled."""
-
-
+"""Interval between positions of the hand, in s."""
 REST = 1.0
 """How long the hand stays at its end, in s, so that the ruler comes to rest."""
 
@@ -41,12 +32,10 @@ def slow_and_steady(ruler: FoldingRuler, reach: float = 0.55, speed: float = 0.0
     Raises
     ------
     ValueError
-        A reach that is shorter than the folded ruler or beyond its length, a speed that is not
-        positive.
+        A reach no longer than the folded ruler, a speed that is not positive.
 
     Examples
     --------
-    >>> from sbt_utils.mechanics.ruler import FoldingRuler
     >>> slow_and_steady(FoldingRuler(), reach=0.5).positions[-1].round(9)
     array([0.5, 0. ])
     """
@@ -67,12 +56,8 @@ def quick_and_jerky(
 
     Parameters
     ----------
-    ruler : FoldingRuler
-        Where to start.
-    reach : float
-        Where to end: extension along the pull as a fraction of the ruler's full length.
-    speed : float
-        Of the pull, in m/s.
+    ruler, reach, speed
+        As in `slow_and_steady`.
     amplitude : float
         Of each sinusoid, in m.
     seed : int
@@ -85,11 +70,10 @@ def quick_and_jerky(
     Raises
     ------
     ValueError
-        As for `slow_and_steady`; a negative amplitude.
+        As in `slow_and_steady`; a negative amplitude.
 
     Examples
     --------
-    >>> from sbt_utils.mechanics.ruler import FoldingRuler
     >>> ruler = FoldingRuler()
     >>> steady, jerky = slow_and_steady(ruler, speed=0.5), quick_and_jerky(ruler, speed=0.5)
     >>> bool(jerky.speeds.max() > steady.speeds.max())
@@ -106,35 +90,19 @@ def quick_and_jerky(
         raise ValueError(f"amplitude: {amplitude}; give metres, 0 for a steady hand")
     soft = min(0.1, 0.25 * distance / speed)
     duration = distance / speed + soft
-    pull = np.linspace(0.0, duration, max(2, round(duration / SAMPLING)) + 1)
-    ramp = np.clip(np.minimum(pull, duration - pull) / soft, 0.0, 1.0)
-    ramp = ramp**2 * (3.0 - 2.0 * ramp)
+    times = np.linspace(0.0, duration, max(2, round(duration / SAMPLING)) + 1)
+    ramp = np.clip(np.minimum(times, duration - times) / soft, 0.0, 1.0)
+    ramp = ramp**2 * (3.0 - 2.0 * ramp)  # smooth at both ends
     path = np.concatenate([[0.0], np.cumsum(ramp[1:] + ramp[:-1])])
-    positions = np.tile(start, (len(pull), 1))
+    positions = np.tile(start, (len(times), 1))
     positions[:, 0] += distance * path / path[-1]
     phases = tremble_phases(seed)[:, :, None]
-    waves = np.sin(2.0 * np.pi * JERKS[:, None] * pull + phases).sum(axis=1)
+    waves = np.sin(2.0 * np.pi * JERKS[:, None] * times + phases).sum(axis=1)
     positions += amplitude * (ramp * waves).T
-    rest = pull[-1] + REST * np.array([0.5, 1.0])
-    return Hand(np.append(pull, rest), np.append(positions, positions[[-1, -1]], axis=0))
+    rest = times[-1] + REST * np.array([0.5, 1.0])
+    return Hand(np.append(times, rest), np.append(positions, positions[[-1, -1]], axis=0))
 
 
 def tremble_phases(seed: int) -> np.ndarray:
-    """Draw the phases of the sinusoids of a jerky hand.
-
-    Parameters
-    ----------
-    seed : int
-        Non-negative.
-
-    Returns
-    -------
-    ndarray, shape (2, 8)
-        In radians: along and across the pull, for each of `JERKS`.
-
-    Examples
-    --------
-    >>> tremble_phases(0).shape
-    (2, 8)
-    """
+    """Draw phases in radians, shape (2, 8): along and across the pull, for each of `JERKS`."""
     return np.random.default_rng(seed).uniform(0.0, 2.0 * np.pi, (2, len(JERKS)))

@@ -64,10 +64,9 @@ class FoldingRuler:
 
     Examples
     --------
-    >>> from sbt_utils.mechanics.hand import slow_and_steady
+    >>> from sbt_utils.mechanics.pulls import slow_and_steady
     >>> ruler = FoldingRuler(sections=4)
-    >>> motion = ruler.pull(slow_and_steady(ruler, speed=0.5))
-    >>> motion.load_curve.regime
+    >>> ruler.pull(slow_and_steady(ruler, speed=0.5)).load_curve.regime
     'lazy'
     """
 
@@ -124,7 +123,7 @@ class FoldingRuler:
         return np.insert(self.section_length * ends, 0, 0.0, axis=-2)
 
     def pull(self, hand: Hand, dt: float = 1e-3, every: int = 10) -> Motion:
-        """Move the ruler, at rest at first, along with the hand.
+        """Let the ruler, at rest at first, follow the hand.
 
         Parameters
         ----------
@@ -133,7 +132,7 @@ class FoldingRuler:
         dt : float
             Time step in s; the error of positions is of first order in it.
         every : int
-            Keep each so-manieth step, and the first and the last.
+            Keep every n-th step, the first and the last.
 
         Returns
         -------
@@ -142,34 +141,27 @@ class FoldingRuler:
         Raises
         ------
         ValueError
-            A hand that starts elsewhere, goes beyond `LONGEST` of the full length or where the
-            ruler cannot follow; a time step or a number of steps that is not positive.
+            A hand that starts elsewhere, a time step or a number of steps that is not positive.
+        ImpossiblePull
+            A hand that goes beyond `LONGEST` of the full length, or where the ruler cannot follow.
 
         Examples
         --------
         >>> ruler = FoldingRuler(sections=2)
-        >>> far = [ruler.end, [0.12, 0.0], [0.12, 0.0]]
-        >>> motion = ruler.pull(Hand([0.0, 0.5, 1.0], far))
-        >>> motion.points[-1].round(3)
+        >>> hand = Hand([0.0, 0.5, 1.0], [ruler.end, [0.12, 0.0], [0.12, 0.0]])
+        >>> ruler.pull(hand).points[-1].round(3)
         array([[0.  , 0.  ],
                [0.06, 0.08],
                [0.12, 0.  ]])
         """
         steps = self._checked_steps(hand, dt, every)
-        # The first state, every so many, and the last, which a rest of the hand fills up to.
-        steps = every * -(-steps // every)
+        steps = every * -(-steps // every)  # the last is kept too: the hand rests until then
         times = hand.times[0] + dt * np.arange(steps + 1)
-        targets = np.stack([np.interp(times, hand.times, each) for each in hand.positions.T], 1)
+        targets = np.stack([np.interp(times, hand.times, along) for along in hand.positions.T], 1)
         weight = self.table_friction * self.mass * GRAVITY
-        (angles, rates, velocities, books), failed = advance(
-            self.angles,
-            targets,
-            self.section_length,
-            self.mass,
-            weight,
-            self.hinge_friction,
-            dt,
-            every,
+        forces = self.section_length, self.mass, weight, self.hinge_friction
+        (angles, rates, velocities, energies), failed = advance(
+            self.angles, targets, *forces, dt, every
         )
         if failed:
             raise ImpossiblePull(
@@ -177,9 +169,10 @@ class FoldingRuler:
                 f"{times[failed]:.4g} s (its hinges stop where they are shut or straight); "
                 "move less towards the pin and across the pull"
             )
-        return Motion(self, hand, times[::every], angles, rates, velocities, *books.T)
+        return Motion(self, hand, times[::every], angles, rates, velocities, *energies.T)
 
     def _checked_steps(self, hand: Hand, dt: float, every: int) -> int:
+        """Return the number of steps; raise where the arguments of `pull` are impossible."""
         duration = hand.times[-1] - hand.times[0]
         if not 0 < dt <= duration:
             raise ValueError(
@@ -216,21 +209,14 @@ class Motion:
     rates : ndarray, shape (kept, N)
         Angular velocities of the sections, in rad/s; equal where a hinge sticks.
     velocities : ndarray, shape (kept, N + 1, 2)
-        Of the points, in m/s; 0.0 where a point sticks. Average over the step before.
+        Of the points, in m/s, averaged over the step before; 0.0 where a point sticks.
     energy : ndarray, shape (kept,)
         Kinetic energy of the hinge points, in J.
     work : ndarray, shape (kept,)
         Of the hand since the start, in J: its impulses times its velocities.
     table_heat, hinge_heat : ndarray, shape (kept,)
-        What dry friction took since the start, in J. Each step takes as much or more:
-        energy + table_heat + hinge_heat - work never grows.
-
-    Examples
-    --------
-    >>> ruler = FoldingRuler(sections=2)
-    >>> motion = ruler.pull(Hand([0.0, 0.1], [ruler.end, [0.1, 0.0]]), every=50)
-    >>> motion.points.shape, motion.extensions[-1].round(3)
-    ((3, 3, 2), array([0.5, 0.5]))
+        What dry friction took since the start, in J: energy + table_heat + hinge_heat - work never
+        grows.
     """
 
     ruler: FoldingRuler
