@@ -5,7 +5,7 @@ from sbt_utils.lazily import exports
 __getattr__, __dir__, __all__ = exports(
     __name__,
     {
-        "committed": "RESULTS",
+        "committed": "RESULTS load_committed",
         "profiles": "at_profile",
         "films": "player",
         "noise_axes": "NOISES in_order level_name",

@@ -14,32 +14,9 @@ from PIL import Image
 def gif(
     figure: Figure, show: Callable[[int], None], frames: int, seconds: float, colours: int = 24
 ) -> bytes:
-    """Return an animated GIF of a figure that is brought up to date frame by frame.
+    """Return an endless animated GIF of a figure, drawn after each call of `show` with 0, 1, ...
 
-    Parameters
-    ----------
-    figure : matplotlib.figure.Figure
-        Its layout stays that of the first frame.
-    show : callable
-        Called with the number of a frame, 0 first, before the figure is drawn.
-    frames : int
-        How many, at least 1.
-    seconds : float
-        How long the film runs before the last frame, which stays for a second.
-    colours : int
-        In the palette; fewer make a smaller file.
-
-    Returns
-    -------
-    bytes
-        An endless GIF.
-
-    Examples
-    --------
-    >>> figure = Figure(figsize=(1, 1))
-    >>> (line,) = figure.add_subplot().plot([0, 1])
-    >>> gif(figure, lambda number: line.set_ydata([number, 1]), frames=2, seconds=1)[:6]
-    b'GIF89a'
+    The last frame stays for a second. Fewer `colours` in the palette make a smaller file.
     """
     canvas, pictures = FigureCanvasAgg(figure), []
     for number in range(frames):
@@ -48,8 +25,9 @@ def gif(
         if number == 0:
             figure.set_layout_engine("none")  # nothing may jump between frames
         pictures.append(Image.fromarray(np.asarray(canvas.buffer_rgba())).convert("RGB"))
+    # One palette for all frames, without dithering: what stands still must not flicker.
     palette = pictures[-1].quantize(colours)
-    pictures = [each.quantize(palette=palette, dither=Image.Dither.NONE) for each in pictures]
+    pictures = [frame.quantize(palette=palette, dither=Image.Dither.NONE) for frame in pictures]
     pause = [round(1000 * seconds / frames)] * (frames - 1) + [1000]
     file = io.BytesIO()
     pictures[0].save(file, "GIF", save_all=True, append_images=pictures[1:], duration=pause, loop=0)
@@ -67,10 +45,6 @@ def player(film: bytes, words: str) -> str:
         An animated GIF.
     words : str
         What it shows: the line to open it by, and its alternative text.
-
-    Returns
-    -------
-    str
 
     Examples
     --------

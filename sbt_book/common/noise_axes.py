@@ -1,14 +1,18 @@
 """The sources of noise of the phase diagrams, as figures show them: names, order and scale."""
 
 from dataclasses import dataclass
-from typing import Any
+from typing import TypeVar
+
+import xarray as xr
+
+Cells = TypeVar("Cells", xr.DataArray, xr.Dataset)
 
 
 @dataclass(frozen=True)
 class Noise:
     """How a source of noise is drawn.
 
-    Parameters
+    Attributes
     ----------
     label : str
         Of the axis.
@@ -39,7 +43,7 @@ NOISES = {
 """The sources of noise of the published diagrams."""
 
 
-def in_order(name: str, cells: Any) -> Any:
+def in_order(name: str, cells: Cells) -> Cells:
     """Return cells as they are drawn: rows from α = 0, columns from the strongest noise.
 
     Parameters
@@ -53,18 +57,6 @@ def in_order(name: str, cells: Any) -> Any:
     -------
     xarray.DataArray or xarray.Dataset
         Their dimensions start with slope, noise.
-
-    Raises
-    ------
-    ValueError
-        If the source of noise is unknown.
-
-    Examples
-    --------
-    >>> import xarray as xr
-    >>> cells = xr.DataArray([[1, 2]], {"slope": [0.0], "noise": [0.0, 0.1]})
-    >>> in_order("dropout", cells).noise.values
-    array([0.1, 0. ])
     """
     if name not in NOISES:
         raise ValueError(f"source of noise {name!r}: choose one of {', '.join(NOISES)}")
@@ -73,24 +65,6 @@ def in_order(name: str, cells: Any) -> Any:
 
 
 def level_name(level: float) -> str:
-    """Return a level of noise in few characters.
-
-    Parameters
-    ----------
-    level : float
-        The level.
-
-    Returns
-    -------
-    str
-
-    Examples
-    --------
-    >>> level_name(0.0005), level_name(0.28), level_name(2560)
-    ('5e-4', '0.28', '2560')
-    """
+    """Return a level of noise in few characters: 5e-4, 0.28, 2560."""
     small = 0 < level < 0.005
     return f"{level:.0e}".replace("e-0", "e-") if small else f"{level:g}"
-
-
-MARKERS = "osD^vP"

@@ -11,48 +11,27 @@ from matplotlib.figure import Figure
 from matplotlib.image import AxesImage
 
 from sbt_book.common.noise_axes import NOISES, level_name
+from sbt_utils.drawing import COLOURS
 from sbt_utils.measuring.curves import REGIME_TOLERANCE
+
+MARKERS = "osD^vP"
+
+REGIME_LINES = ((-REGIME_TOLERANCE, ":"), (0.0, "-"), (REGIME_TOLERANCE, ":"))
+"""Convexity and line style of the straight load curve and of the edges of its regime."""
+
+
+def series_look(index: int) -> dict[str, Any]:
+    """Return the marker and the colour of the index-th of several series."""
+    return {"marker": MARKERS[index % len(MARKERS)], "color": COLOURS[index % len(COLOURS)]}
 
 
 def shade_equiseparated(span: Callable[..., Any]) -> None:
-    """Shade the convexities of the equiseparated regime.
-
-    Parameters
-    ----------
-    span : callable
-        ``axhspan`` or ``axvspan`` of the axes, whichever way the convexity runs.
-
-    Examples
-    --------
-    >>> axes = Figure().add_subplot()
-    >>> shade_equiseparated(axes.axhspan)
-    >>> len(axes.patches)
-    1
-    """
+    """Shade the equiseparated regime with the ``axhspan`` or ``axvspan`` of the axes."""
     span(-REGIME_TOLERANCE, REGIME_TOLERANCE, color="0.9", lw=0, zorder=0)
 
 
 def panels(count: int, width: float, height: float) -> tuple[Figure, list[Axes]]:
-    """Return a figure of panels, two in a row.
-
-    Parameters
-    ----------
-    count : int
-        How many.
-    width, height : float
-        Of a panel, in inches.
-
-    Returns
-    -------
-    figure : matplotlib.figure.Figure
-    panels : list of matplotlib.axes.Axes
-
-    Examples
-    --------
-    >>> figure, three = panels(3, width=4, height=3)
-    >>> len(three), len(figure.axes)
-    (3, 3)
-    """
+    """Return a figure of panels, two in a row, of a width and height in inches."""
     rows, columns = -(-count // 2), min(count, 2)
     figure = Figure(figsize=(width * columns, height * rows))
     grid = figure.subplots(rows, columns, squeeze=False).ravel()
@@ -61,33 +40,10 @@ def panels(count: int, width: float, height: float) -> tuple[Figure, list[Axes]]
     return figure, list(grid[:count])
 
 
-REGIME_LINES = ((-REGIME_TOLERANCE, ":"), (0.0, "-"), (REGIME_TOLERANCE, ":"))
-"""Convexity and line style of the straight load curve and of the edges of its regime."""
-
-
 def cell_image(axes: Axes, name: str, cells: xr.DataArray, **style: Any) -> AxesImage:
-    """Draw cells as an image with its axes named.
+    """Draw cells (slope, noise), ordered by `in_order`, as an image with its axes named.
 
-    Parameters
-    ----------
-    axes : matplotlib.axes.Axes
-        Where.
-    name : str
-        Source of noise, a key of `NOISES`.
-    cells : xarray.DataArray
-        (slope, noise), from `sbt_book.common.noise_axes.in_order`.
-    **style
-        Of the image.
-
-    Returns
-    -------
-    matplotlib.image.AxesImage
-
-    Examples
-    --------
-    >>> cells = xr.DataArray([[0.9]], {"slope": [0.0], "noise": [0.1]}, ("slope", "noise"))
-    >>> cell_image(Figure().add_subplot(), "dropout", cells).get_array().shape
-    (1, 1)
+    `name` is the source of noise, a key of `NOISES`.
     """
     axes.set_facecolor("white")
     image = axes.imshow(cells.values, aspect="auto", interpolation="nearest", **style)
@@ -102,24 +58,9 @@ def cell_image(axes: Axes, name: str, cells: xr.DataArray, **style: Any) -> Axes
 
 
 def add_curves(axes: Axes, curves: xr.DataArray, **style: Any) -> None:
-    """Draw curves, each within its cell of a `cell_image`.
+    """Draw scaled curves (slope, noise, layer), each within its cell of a `cell_image`.
 
-    Parameters
-    ----------
-    axes : matplotlib.axes.Axes
-        Where.
-    curves : xarray.DataArray
-        Scaled, (slope, noise, layer), from `sbt_book.common.noise_axes.in_order`; undefined ones are left
-        out.
-    **style
-        Of the lines.
-
-    Examples
-    --------
-    >>> axes = Figure().add_subplot()
-    >>> add_curves(axes, xr.DataArray([[[1, 0.4, 0]]], dims=("slope", "noise", "layer")))
-    >>> len(axes.collections)
-    1
+    Undefined curves are left out.
     """
     curves = curves.transpose("slope", "noise", "layer")
     across = np.linspace(-0.38, 0.38, curves.sizes["layer"])
@@ -129,10 +70,11 @@ def add_curves(axes: Axes, curves: xr.DataArray, **style: Any) -> None:
         for column, curve in enumerate(cells)
         if np.isfinite(curve).all()
     ]
+    # One collection: a line for each of hundreds of cells takes seconds.
     axes.add_collection(LineCollection(lines, **style), autolim=False)
 
 
-def _add_contours(axes: Axes, convexity: np.ndarray, colour: str) -> None:
+def add_contours(axes: Axes, convexity: np.ndarray, colour: str) -> None:
     """Draw the equiseparated line and the edges of its regime, where they cross the diagram."""
     if min(convexity.shape) < 2:
         return

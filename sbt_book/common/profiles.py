@@ -4,7 +4,7 @@ from typing import Any
 
 
 def at_profile(profile: str, **choices: Any) -> Any:
-    """Return what a notebook is to compute at a profile.
+    """Return what a notebook computes at a profile.
 
     Parameters
     ----------
@@ -12,16 +12,6 @@ def at_profile(profile: str, **choices: Any) -> Any:
         One of the names in `choices`.
     **choices
         By profile: ``smoke`` (seconds), ``quick`` (minutes), ``paper`` (everything).
-
-    Returns
-    -------
-    object
-        ``choices[profile]``.
-
-    Raises
-    ------
-    ValueError
-        If there is no such profile.
 
     Examples
     --------

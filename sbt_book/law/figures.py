@@ -13,7 +13,7 @@ from sbt_utils.measuring.curves import LoadCurve
 
 
 def digits(images: ArrayLike, labels: ArrayLike, per_class: int = 12) -> Figure:
-    """Show the first images of every class, a row for each.
+    """Show the first images of every class, one row per class.
 
     Parameters
     ----------
@@ -22,23 +22,13 @@ def digits(images: ArrayLike, labels: ArrayLike, per_class: int = 12) -> Figure:
     labels : array_like of int, shape (N,)
     per_class : int
         Images in a row.
-
-    Returns
-    -------
-    matplotlib.figure.Figure
-
-    Examples
-    --------
-    >>> figure = digits(np.zeros((4, 1, 3, 3)), [0, 0, 1, 1], per_class=2)
-    >>> len(figure.axes)
-    1
     """
     images, labels = np.asarray(images)[:, 0], np.asarray(labels)
     framed = np.pad(images, ((0, 0), (1, 1), (1, 1)))
     rows = []
     for label in np.unique(labels):
-        own = framed[labels == label][:per_class]
-        row = np.pad(own, ((0, per_class - len(own)), (0, 0), (0, 0)))
+        first = framed[labels == label][:per_class]
+        row = np.pad(first, ((0, per_class - len(first)), (0, 0), (0, 0)))
         rows.append(row.transpose(1, 0, 2).reshape(row.shape[1], -1))
     with mpl.rc_context(STYLE):
         figure = Figure(figsize=(6.4, 6.4 * len(rows) / per_class))
@@ -58,35 +48,24 @@ def feature_clouds(
     features : sequence of array_like, shapes (N, d_l)
         Of the layers l = 0..L.
     labels : array_like of int, shape (N,)
-        Classes, each in its own colour and by its numeral.
+        Classes, each in a colour and by its numeral.
     curve : LoadCurve
         Of the same network: its D_l stand in the titles.
     layers : sequence of int
         Which l to show.
-
-    Returns
-    -------
-    matplotlib.figure.Figure
-
-    Examples
-    --------
-    >>> points = np.random.default_rng(0).normal(size=(8, 3))
-    >>> figure = feature_clouds([points, points], [0, 1] * 4, LoadCurve([1.0, 0.0]), [0, 1])
-    >>> [axes.get_title() for axes in figure.axes]
-    ['l = 0,  D = 1.00', 'l = 1,  D = 0.00']
     """
     labels = np.asarray(labels)
+    classes = np.unique(labels)
+    colours = mpl.colormaps["viridis"](np.linspace(0, 0.85, len(classes)))
     with mpl.rc_context(STYLE):
         figure = Figure(figsize=(2.6 * len(layers), 2.9))
-        for place, layer in enumerate(layers, start=1):
-            axes = figure.add_subplot(1, len(layers), place)
+        panels = figure.subplots(1, len(layers), squeeze=False)[0]
+        for axes, layer in zip(panels, layers, strict=True):
             points = _principal_plane(np.asarray(features[layer], np.float64))
-            classes = np.unique(labels)
-            colours = mpl.colormaps["viridis"](np.linspace(0, 0.85, len(classes)))
             for colour, label in zip(colours, classes, strict=True):
-                own = points[labels == label]
+                cloud = points[labels == label]
                 axes.plot(
-                    *own.T, linestyle="none", marker=f"${label}$", ms=5, mew=0.3, color=colour
+                    *cloud.T, linestyle="none", marker=f"${label}$", ms=5, mew=0.3, color=colour
                 )
             axes.set(xticks=[], yticks=[], title=f"l = {layer},  D = {curve.mean[layer]:.2f}")
             axes.spines[:].set_visible(False)
@@ -99,19 +78,8 @@ def curves_in_time(history: xr.Dataset) -> Figure:
     Parameters
     ----------
     history : xarray.Dataset
-        One member of `sbt_utils.training.trainer.Training.history`, with ``separation``.
-
-    Returns
-    -------
-    matplotlib.figure.Figure
-
-    Examples
-    --------
-    >>> history = xr.Dataset(
-    ...     {"separation": (("probe_epoch", "layer"), [[1, 1], [1, 0]]), "loss": ("epoch", [2, 1])},
-    ...     {"probe_epoch": [0, 2], "epoch": [1, 2]})
-    >>> len(curves_in_time(history).axes)
-    2
+        ``separation`` (probe_epoch, layer) and ``loss`` (epoch): one member of
+        `sbt_utils.training.trainer.Training.history`.
     """
     probes = history.probe_epoch.values
     colours = mpl.colormaps["viridis"](np.linspace(0, 0.85, len(probes)))
@@ -132,6 +100,7 @@ def curves_in_time(history: xr.Dataset) -> Figure:
 
 def _principal_plane(points: np.ndarray) -> np.ndarray:
     """Project points (N, d) on their first two principal axes."""
+    # Features of a single dimension gain a second one, all zero.
     centred = np.pad(points - points.mean(0), ((0, 0), (0, max(0, 2 - points.shape[1]))))
     _, _, axes = np.linalg.svd(centred, full_matrices=False)
     return centred @ axes[:2].T

@@ -19,7 +19,10 @@ Cell = Mapping[str, float]
 
 
 def diagram_excerpt(ours: xr.Dataset, published: xr.Dataset) -> Figure:
-    """Lay measured load curves over the published ones, a panel for each cell.
+    """Lay measured load curves over the published ones, one panel per cell.
+
+    Noise falls from left to right and α rises from top to bottom, as in the paper; the lower the
+    accuracy, the darker the background.
 
     Parameters
     ----------
@@ -27,23 +30,7 @@ def diagram_excerpt(ours: xr.Dataset, published: xr.Dataset) -> Figure:
         ``separation_train`` (slope, noise, seed, layer) and ``accuracy_test`` (slope, noise, seed),
         a fraction.
     published : xarray.Dataset
-        From `sbt_book.phase_diagram.published.published_diagram`.
-
-    Returns
-    -------
-    matplotlib.figure.Figure
-        Noise falls from left to right and α rises from top to bottom, as in the paper; the ground
-        is the darker, the lower the accuracy.
-
-    Examples
-    --------
-    >>> cell = {"slope": [0.0], "noise": [0.1]}
-    >>> ours = xr.Dataset({
-    ...     "separation_train": (("slope", "noise", "seed", "layer"), np.array([[[[1.0, 0.0]]]])),
-    ...     "accuracy_test": (("slope", "noise", "seed"), np.array([[[0.9]]]))}, cell)
-    >>> published = xr.Dataset({"curve": (("slope", "noise", "layer"), [[[1, 0]]])}, cell)
-    >>> len(diagram_excerpt(ours, published).axes)
-    1
+        ``curve`` (slope, noise, layer), from `published_diagram`.
     """
     slopes, levels = np.sort(ours.slope.values), np.sort(ours.noise.values)[::-1]
     accuracy = ours.accuracy_test.mean("seed")
@@ -71,20 +58,14 @@ def worst_cells(comparison: xr.Dataset, count: int = 4) -> list[dict[str, float]
     Parameters
     ----------
     comparison : xarray.Dataset
-        From `sbt_book.phase_diagram.published.compare`.
+        ``deviation`` (slope, noise), from `compare`; nan cells are left out.
     count : int
         How many, at most.
 
     Returns
     -------
     list of dict
-        ``noise``, ``slope`` and ``deviation``. Cells without a curve of ours are left out.
-
-    Examples
-    --------
-    >>> deviation = xr.DataArray([[0.01, 0.03]], {"slope": [0.2], "noise": [0.0, 0.1]})
-    >>> worst_cells(xr.Dataset({"deviation": deviation}), count=1)
-    [{'noise': 0.1, 'slope': 0.2, 'deviation': 0.03}]
+        ``noise``, ``slope`` and ``deviation``.
     """
     cells = comparison.deviation.to_series().dropna().sort_values(ascending=False).head(count)
     rows = cells.reset_index()[["noise", "slope", "deviation"]]
@@ -96,38 +77,23 @@ def cells_compared(
 ) -> Figure:
     """Draw some cells large: every seed's curve, our mean with its spread, the published curve.
 
+    Seeds are grey, in the scale of the mean curve, which runs from 1 to 0.
+
     Parameters
     ----------
     name : str
-        Source of noise, a key of `sbt_book.common.noise_axes.NOISES`.
-    ours : xarray.Dataset
-        A phase diagram.
-    published : xarray.Dataset
-        From `sbt_book.phase_diagram.published.published_diagram`.
+        Source of noise, a key of `NOISES`.
+    ours, published : xarray.Dataset
+        As in `diagram_excerpt`.
     cells : sequence of mapping
         ``noise`` and ``slope`` of each.
-
-    Returns
-    -------
-    matplotlib.figure.Figure
-        Seeds in grey, in the scale of the mean curve, which runs from 1 to 0.
-
-    Examples
-    --------
-    >>> cell = {"slope": [0.0], "noise": [0.1]}
-    >>> ours = xr.Dataset({"separation_train": (
-    ...     ("slope", "noise", "seed", "layer"), [[[[1.0, 0.0], [1.2, 0.0]]]])}, cell)
-    >>> published = xr.Dataset({"curve": (("slope", "noise", "layer"), [[[1, 0]]])}, cell)
-    >>> figure = cells_compared("dropout", ours, published, [{"slope": 0.0, "noise": 0.1}])
-    >>> figure.axes[0].get_title()
-    'dropout p = 0.1, α = 0'
     """
     with mpl.rc_context(STYLE | {"axes.titlesize": 10}):
         figure, grid = panels(len(cells), width=4.2, height=3.0)
         for axes, cell in zip(grid, cells, strict=True):
             where = {"noise": cell["noise"], "slope": cell["slope"]}
-            own = ours.separation_train.sel(where)
-            _draw_cell(axes, own, published.curve.sel(where), seeds=True)
+            separation = ours.separation_train.sel(where)
+            _draw_cell(axes, separation, published.curve.sel(where), seeds=True)
             axes.set(title=_title(name, cell), xlabel="layer l", ylabel="D, scaled")
         figure.legend(*grid[0].get_legend_handles_labels(), loc="outside lower center", ncols=3)
     return figure
@@ -136,29 +102,16 @@ def cells_compared(
 def train_and_test(name: str, diagram: xr.Dataset, cells: Sequence[Cell]) -> Figure:
     """Draw the load curves of some cells on the training and on the test images.
 
+    Means over the seeds, with bands of one standard deviation; D as measured.
+
     Parameters
     ----------
     name : str
-        Source of noise, a key of `sbt_book.common.noise_axes.NOISES`.
+        Source of noise, a key of `NOISES`.
     diagram : xarray.Dataset
-        A phase diagram with ``separation_test`` beside ``separation_train``.
+        ``separation_train`` and ``separation_test`` (noise, slope, seed, layer).
     cells : sequence of mapping
         ``noise`` and ``slope`` of each.
-
-    Returns
-    -------
-    matplotlib.figure.Figure
-        Means over the seeds, with bands of one standard deviation; D as measured.
-
-    Examples
-    --------
-    >>> axes = "noise", "slope", "seed", "layer"
-    >>> diagram = xr.Dataset({"separation_train": (axes, [[[[1.0, -1.0]]]]),
-    ...                       "separation_test": (axes, [[[[1.0, 0.0]]]])},
-    ...                      {"noise": [0.0], "slope": [1.0]})
-    >>> figure = train_and_test("dropout", diagram, [{"noise": 0.0, "slope": 1.0}])
-    >>> len(figure.axes[0].lines)
-    2
     """
     with mpl.rc_context(STYLE | {"axes.titlesize": 10}):
         figure, grid = panels(len(cells), width=4.2, height=3.0)
@@ -176,49 +129,36 @@ def train_and_test(name: str, diagram: xr.Dataset, cells: Sequence[Cell]) -> Fig
 
 
 def seeds_apart(name: str, diagram: xr.Dataset) -> Figure:
-    """Draw the test accuracy of every network, with means, medians and the failures.
+    """Draw the test accuracy of every network, with means and medians, one panel per slope.
+
+    Crosses are networks that failed (`sbt_book.common.failed`), their number written above.
 
     Parameters
     ----------
     name : str
-        Source of noise, a key of `sbt_book.common.noise_axes.NOISES`.
+        Source of noise, a key of `NOISES`.
     diagram : xarray.Dataset
-        A phase diagram.
-
-    Returns
-    -------
-    matplotlib.figure.Figure
-        A panel for each slope. Crosses are networks that failed (`sbt_book.common.selections.failed`), with
-        their number, if any, written above.
-
-    Examples
-    --------
-    >>> cells = "noise", "slope", "seed"
-    >>> diagram = xr.Dataset({"separation_train": ((*cells, "layer"), [[[[1.0, 0.0], [1.0, 0.9]]]]),
-    ...                       "accuracy_train": (cells, [[[0.95, 0.1]]]),
-    ...                       "accuracy_test": (cells, [[[0.9, 0.1]]])},
-    ...                      {"noise": [0.5], "slope": [0.0]})
-    >>> [text.get_text() for text in seeds_apart("learning_rate", diagram).axes[0].texts]
-    ['1']
+        ``separation_train`` (noise, slope, seed, layer); ``accuracy_train`` and ``accuracy_test``
+        (noise, slope, seed), fractions.
     """
     cells = in_order(name, diagram)
     lost = failed(cells).transpose("slope", "noise", "seed")
     accuracy = (100 * cells.accuracy_test).transpose("slope", "noise", "seed")
-    places = np.arange(cells.sizes["noise"])
-    jitter = np.linspace(-0.25, 0.25, cells.sizes["seed"]) + places[:, None]
+    columns = np.arange(cells.sizes["noise"])
+    jitter = np.linspace(-0.25, 0.25, cells.sizes["seed"]) + columns[:, None]
     names = [level_name(level) for level in cells.noise.values]
     with mpl.rc_context(STYLE | {"axes.titlesize": 10}):
         figure, grid = panels(cells.sizes["slope"], width=4.2, height=2.4)
         for axes, slope in zip(grid, cells.slope.values, strict=True):
-            own, out = accuracy.sel(slope=slope), lost.sel(slope=slope).values
-            axes.plot(jitter[~out], own.values[~out], "o", ms=3, color="0.6", label="a network")
-            axes.plot(jitter[out], own.values[out], "x", color=COLOURS[1], label="one that failed")
-            axes.plot(places, own.median("seed"), "-", color=COLOURS[0], label="median")
-            axes.plot(places, own.mean("seed"), "--", color="black", label="mean")
-            for place in np.flatnonzero(out.any(1)).tolist():
-                axes.text(place, 103, f"{out[place].sum()}", ha="center", color=COLOURS[1])
+            row, out = accuracy.sel(slope=slope), lost.sel(slope=slope).values
+            axes.plot(jitter[~out], row.values[~out], "o", ms=3, color="0.6", label="a network")
+            axes.plot(jitter[out], row.values[out], "x", color=COLOURS[1], label="one that failed")
+            axes.plot(columns, row.median("seed"), "-", color=COLOURS[0], label="median")
+            axes.plot(columns, row.mean("seed"), "--", color="black", label="mean")
+            for column in np.flatnonzero(out.any(1)).tolist():
+                axes.text(column, 103, f"{out[column].sum()}", ha="center", color=COLOURS[1])
             axes.set(title=f"α = {slope:g}", ylabel="test accuracy, %", ylim=(0, 112))
-            axes.set_xticks(places[::2], names[::2])
+            axes.set_xticks(columns[::2], names[::2])
             axes.set_xlabel(NOISES[name].label)
         figure.legend(*grid[0].get_legend_handles_labels(), loc="outside lower center", ncols=4)
     return figure
@@ -234,8 +174,8 @@ def _draw_cell(
         curve = LoadCurve(defined)
         lowest, height = curve.mean.min(), np.ptp(curve.mean)
         if seeds:
-            each = axes.plot((defined.T - lowest) / height, color="0.65", lw=0.8, zorder=0)
-            each[0].set_label("its seeds")
+            lines = axes.plot((defined.T - lowest) / height, color="0.65", lw=0.8, zorder=0)
+            lines[0].set_label("its seeds")
         spread = None if curve.spread is None else curve.spread / height
         draw_curve(axes, curve.scaled, spread, color=COLOURS[1], label="this companion")
     if not seeds:

@@ -12,7 +12,7 @@ from matplotlib.figure import Figure
 from matplotlib.image import AxesImage
 
 from sbt_book.common.noise_axes import NOISES, in_order
-from sbt_book.common.panels import _add_contours, add_curves, cell_image, panels
+from sbt_book.common.panels import add_contours, add_curves, cell_image, panels
 from sbt_book.common.selections import scaled_curves
 from sbt_utils.drawing import STYLE
 
@@ -25,7 +25,10 @@ RED = "#B3200E"
 def phase_diagram(
     diagrams: Mapping[str, xr.Dataset], published: Mapping[str, xr.Dataset] | None = None
 ) -> Figure:
-    """Draw phase diagrams as the paper does: every cell's load curve on a ground of its accuracy.
+    """Draw phase diagrams as the paper does: every cell's load curve on a shade of its accuracy.
+
+    Of more than eight levels, those that `NOISES` shows. Curves are scaled from 1 to 0 after the
+    mean over the seeds. Each panel has its own scale of accuracy, of at most 12 points.
 
     Parameters
     ----------
@@ -33,23 +36,7 @@ def phase_diagram(
         By source of noise, a key of `NOISES`: ``separation_train`` (noise, slope, seed, layer),
         ``accuracy_test`` (noise, slope, seed), a fraction.
     published : mapping of str to xarray.Dataset, optional
-        From `sbt_book.phase_diagram.published.published_diagram`, drawn dashed over ours.
-
-    Returns
-    -------
-    matplotlib.figure.Figure
-        A panel for each source of noise; of more than eight levels, those that `NOISES` shows.
-        Curves are scaled from 1 to 0 after the mean over the seeds; the ground is the darker, the
-        lower the mean test accuracy, on a scale of the panel's own that reaches down at most 12
-        points.
-
-    Examples
-    --------
-    >>> cells = xr.Dataset({
-    ...     "separation_train": (("noise", "slope", "seed", "layer"), [[[[1.0, 0.0]]]]),
-    ...     "accuracy_test": (("noise", "slope", "seed"), [[[0.9]]])}, {"noise": [0], "slope": [1]})
-    >>> [axes.get_xlabel() for axes in phase_diagram({"dropout": cells}).axes[:1]]
-    ['dropout p']
+        From `published_diagram`, drawn dashed over ours.
     """
     with mpl.rc_context(STYLE | {"font.size": 11}):
         figure, grid = panels(len(diagrams), width=4.6, height=3.4)
@@ -68,25 +55,15 @@ def phase_diagram(
 
 
 def shape_and_accuracy(summaries: Mapping[str, xr.Dataset]) -> Figure:
-    """Draw convexity and test accuracy as heat maps, with the line of equal loads over both.
+    """Draw convexity and test accuracy as heat maps, one row per source of noise.
+
+    Solid: convexity zero, the equiseparated line; dotted: the edges of the equiseparated regime.
+    The star marks the cell with the highest accuracy.
 
     Parameters
     ----------
     summaries : mapping of str to xarray.Dataset
-        From `sbt_book.phase_diagram.summaries.cell_summary`, by source of noise, a key of `NOISES`.
-
-    Returns
-    -------
-    matplotlib.figure.Figure
-        A row for each source of noise. Solid: convexity zero, the equiseparated line; dotted: the
-        edges of the equiseparated regime. The star marks the cell with the highest accuracy.
-
-    Examples
-    --------
-    >>> cells = xr.Dataset({"convexity": (("noise", "slope"), [[0.1, -0.1], [0.2, 0.1]]),
-    ...                     "accuracy": (("noise", "slope"), [[0.9, 0.91], [0.92, 0.8]])},
-    ...                    {"noise": [0.0, 0.1], "slope": [0.0, 1.0]})
-    >>> figure = shape_and_accuracy({"dropout": cells})
+        From `cell_summary`, by source of noise, a key of `NOISES`.
     """
     # Few cells bend further; they would leave the others no colour.
     extreme = max(float(abs(cells.convexity).quantile(0.85)) for cells in summaries.values())
@@ -102,9 +79,9 @@ def shape_and_accuracy(summaries: Mapping[str, xr.Dataset]) -> Figure:
             shape = cell_image(row[0], name, convexity, cmap="PuOr", vmin=-extreme, vmax=extreme)
             height = cell_image(row[1], name, accuracy, cmap="cividis", vmin=floor, vmax=best)
             for axes, colour in zip(row, ("black", "white"), strict=True):
-                _add_contours(axes, convexity.values, colour)
-                place = np.unravel_index(np.nanargmax(accuracy.values), accuracy.shape)
-                axes.plot(place[1], place[0], "*", ms=13, mfc="white", mec="black", mew=1)
+                add_contours(axes, convexity.values, colour)
+                best_row, best_column = np.unravel_index(np.nanargmax(accuracy), accuracy.shape)
+                axes.plot(best_column, best_row, "*", ms=13, mfc="white", mec="black", mew=1)
         bar: Any = {"location": "bottom", "aspect": 30}
         words = "convexity: lazy < 0 < active"
         figure.colorbar(shape, ax=grid[:, 0], extend="both", label=words, **bar)
@@ -125,24 +102,13 @@ def cell_values(
         What the values are.
     limits : mapping of str to float, optional
         Cells with a higher value are framed.
-
-    Returns
-    -------
-    matplotlib.figure.Figure
-
-    Examples
-    --------
-    >>> deviation = xr.DataArray([[0.01], [0.04]], {"noise": [0.0, 0.1], "slope": [0.0]})
-    >>> figure = cell_values({"dropout": deviation}, "deviation", limits={"dropout": 0.03})
-    >>> [text.get_text() for text in figure.axes[0].texts]
-    ['.040', '.010']
     """
-    highest = max(float(each.max()) for each in values.values())
+    highest = max(float(cells.max()) for cells in values.values())
     with mpl.rc_context(STYLE | {"font.size": 11}):
         figure = Figure(figsize=(6.4, 3.1 * len(values)))
         panels = figure.subplots(len(values), squeeze=False)[:, 0]
-        for axes, (name, each) in zip(panels, values.items(), strict=True):
-            cells = in_order(name, each)
+        for axes, (name, cells) in zip(panels, values.items(), strict=True):
+            cells = in_order(name, cells)
             image = cell_image(axes, name, cells, cmap="Oranges", vmin=0, vmax=max(highest, 1e-12))
             for (row, column), value in np.ndenumerate(cells.values):
                 dark = value > 0.6 * highest

@@ -137,16 +137,6 @@ def test_compare_leaves_out_seeds_without_a_curve():
     assert result.accuracy_difference.item() == pytest.approx(0)
 
 
-def test_compare_by_medians():
-    curves = [[5.0, 2.0, 1.0], [5.0, 2.0, 1.0], [100.0, 99.0, 0.0]]
-    ours = measured([[curves]], [[[0.9, 0.8, 0.1]]], [0.0], [0.1])
-    theirs = published([[[1.0, 0.25, 0.0]]], [[80.0]], [0.0], [0.1])
-    result = compare(ours, theirs, average="median")
-    assert result.deviation.item() == pytest.approx(0)
-    assert result.accuracy_difference.item() == pytest.approx(0)
-    assert compare(ours, theirs).deviation.item() > 0.1
-
-
 # Summing up ----------------------------------------------------------------------------------
 
 
