@@ -10,6 +10,9 @@ __getattr__, __dir__, __all__ = exports(
         "prediction": "early_prediction learned_elsewhere",
         "minima": "sharpness",
         "convolutional_experiment": "dropout_in_rounds",
-        "figures": "accuracy_and_shape correlations_held_fixed prediction_in_time shape_in_time within_cells",
+        "figures": (
+            "accuracy_and_shape correlations_held_fixed prediction_in_time shape_in_time "
+            "within_cells"
+        ),
     },
 )

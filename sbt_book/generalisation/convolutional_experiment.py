@@ -1,13 +1,13 @@
 """The published experiment on convolutional networks: load curves and accuracy over dropout.
 
-2,000 epochs of it are hours on a CPU. So it trains in rounds, keeps what each has reached, and
-goes on from there when it is called again.
+Its 2,000 epochs take hours on a CPU. So networks train in rounds, which are kept: an interrupted
+experiment resumes at its last checkpoint when it is called again.
 """
 
-import json
 import os
-import time
+import shutil
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 
 import torch
@@ -39,23 +39,23 @@ def dropout_in_rounds(
     device: str = "cpu",
     progress: bool = True,
 ) -> xr.Dataset:
-    """Train convolutional networks at several dropouts, and measure them again and again.
+    """Train convolutional networks at several dropouts, and measure them every so many epochs.
+
+    Shi, Pan & Dokmanić, Phys. Rev. Lett. (2025), arXiv:2407.19353.
 
     Parameters
     ----------
     data : Dataset
-        ``load("cifar10")`` as published.
+        ``load_data("cifar10")`` as published.
     out : path-like
-        A netCDF file. It grows by a checkpoint each round; the networks wait beside it, in a file
-        of the same name that ends in ``.pt``, until they are trained to the end.
+        The results file, ending in ``.nc``. Until it is there, finished rounds and the networks of
+        the last one are in a folder of the same name that ends in ``.parts``.
     dropouts : sequence of float
         p in [0, 1).
     seeds : int
         Networks for each dropout.
-    epochs : int
-        How many to train, full batch.
-    every : int
-        Epochs between checkpoints.
+    epochs, every : int
+        How many to train, full batch, and after how many to measure.
     network : CNN, optional
         The architecture; default the published one.
     learning_rate : float
@@ -75,26 +75,9 @@ def dropout_in_rounds(
     Raises
     ------
     ValueError
-        If `out` holds the results of other settings, or as `sbt_utils.training.trainer.train`.
-
-    References
-    ----------
-    Shi, Pan & Dokmanić, Spring-block theory of feature learning in deep neural networks,
-    Phys. Rev. Lett. (2025), arXiv:2407.19353.
-
-    Examples
-    --------
-    >>> import tempfile
-    >>> from sbt_utils.data.datasets import load_data
-    >>> digits, small = load_data("mnist", train=100, test=50), CNN(1, channels=2, hidden_layers=2)
-    >>> with tempfile.TemporaryDirectory() as folder:
-    ...     grown = dropout_in_rounds(digits, f"{folder}/cnn.nc", dropouts=[0, 0.1], seeds=1,
-    ...                               epochs=4, every=2, network=small, progress=False)
-    >>> grown.separation_test.shape
-    (2, 1, 2, 3)
+        If `out` or its ``.parts`` hold the results of other settings.
     """
-    path, network = Path(out), network or CNN(classes=data.classes)
-    waiting = path.with_suffix(".pt")
+    network = network or CNN(classes=data.classes)
     configuration = {
         "data": data.source,
         "train": len(data.train_images),
@@ -102,57 +85,57 @@ def dropout_in_rounds(
         "network": str(network),
         "dropouts": list(dropouts),
         "seeds": seeds,
+        "epochs": epochs,
         "every": every,
         "learning_rate": learning_rate,
         "optimizer": "adam",
         "device": device,
     }
-    found = results.load(path) if path.exists() else None
-    if found is not None and json.loads(found.attrs["configuration"]) != configuration:
-        raise ValueError(f"out={path} was made with other settings: give another name")
-    reached = 0 if found is None else int(found.checkpoint[-1])
-    if 0 < reached < epochs and not waiting.exists():
-        raise ValueError(
-            f"out={path} ends at epoch {reached} and its networks, {waiting}, are not there to go "
-            "on with: give another name to start anew"
-        )
-    state = torch.load(waiting, weights_only=True) if 0 < reached < epochs else None
+    parts = Path(out).with_suffix(".parts")
     cells = [(float(p), seed) for p in dropouts for seed in range(seeds)]
-    members = [network_seed(0, ["dropout", "CNN"], {"dropout": p}, seed) for p, seed in cells]
-    with tqdm(total=epochs, initial=reached, unit="epoch", disable=not progress) as bar:
-        while reached < epochs:
-            start, stop = time.time(), min(reached + every, epochs)
-            trained = train(
-                network,
-                data.train_images,
-                data.train_labels,
-                seeds=members,
-                dropout=[p for p, _ in cells],
-                learning_rate=learning_rate,
-                epochs=stop,
-                resume=state,
-                device=device,
-                progress=False,
-            )
-            state = trained.state
-            measured = _measure(list(trained.networks), data)
-            measured = measured.assign_coords(
-                noise=("member", [p for p, _ in cells]), seed=("member", [s for _, s in cells])
-            )
-            measured = measured.set_index(member=["noise", "seed"]).unstack("member")
-            measured = measured.expand_dims(checkpoint=[stop])
-            grown = measured if found is None else xr.concat([found, measured], "checkpoint")
-            before = 0.0 if found is None else found.attrs["wall_time_seconds"]
-            # The networks first: should the results not follow, they are only measured again.
-            with results.whole_file(waiting) as temporary:
-                torch.save(state, temporary)
-            wall_time = before + time.time() - start
-            found = results.load(results.save(grown, path, configuration, wall_time))
-            bar.update(stop - reached)
-            reached = stop
-    assert found is not None
-    dimensions = ("noise", "seed", "checkpoint", "layer")
-    return found.transpose(*dimensions)
+    levels, numbers = zip(*cells, strict=True)
+
+    def networks_at(epoch: int) -> Path:
+        return parts / f"{epoch:06d}.pt"
+
+    def advance(start: int, stop: int) -> xr.Dataset:
+        """Train from one checkpoint to the next; keep the networks, return what was measured."""
+        # Without the networks of `start`, training begins anew and comes to the same.
+        known = networks_at(start).exists()
+        run = train(
+            network,
+            (data.train_images, data.train_labels),
+            seeds=[network_seed(0, ["dropout", "CNN"], {"dropout": p}, n) for p, n in cells],
+            dropout=levels,
+            learning_rate=learning_rate,
+            epochs=stop,
+            resume=torch.load(networks_at(start), weights_only=True) if known else None,
+            device=device,
+            progress=False,
+        )
+        parts.mkdir(parents=True, exist_ok=True)
+        with results.whole_file(networks_at(stop)) as temporary:
+            torch.save(run.state, temporary)
+        measured = _measure(list(run.networks), data)
+        measured = measured.assign_coords(noise=("member", [*levels]), seed=("member", [*numbers]))
+        measured = measured.set_index(member=["noise", "seed"]).unstack("member")
+        return measured.expand_dims(checkpoint=[stop])
+
+    def all_rounds() -> xr.Dataset:
+        rounds, reached = [], 0
+        with tqdm(total=epochs, unit="epoch", disable=not progress) as bar:
+            for stop in (*range(every, epochs, every), epochs):
+                part = networks_at(stop).with_suffix(".nc")
+                rounds.append(results.kept(part, configuration, partial(advance, reached, stop)))
+                networks_at(reached).unlink(missing_ok=True)
+                bar.update(stop - reached)
+                reached = stop
+        whole = xr.concat(rounds, "checkpoint").transpose("noise", "seed", "checkpoint", "layer")
+        return whole.assign_attrs(wall_time_seconds=sum(r.wall_time_seconds for r in rounds))
+
+    whole = results.kept(out, configuration, all_rounds)
+    shutil.rmtree(parts, ignore_errors=True)
+    return whole
 
 
 def _measure(networks: list[nn.Sequential], data: Dataset) -> xr.Dataset:
@@ -164,6 +147,6 @@ def _measure(networks: list[nn.Sequential], data: Dataset) -> xr.Dataset:
     measured = {
         f"{name}_{part}": variable
         for part, images in parts.items()
-        for name, variable in evaluate(networks, *images, layers=nn.MaxPool2d).items()
+        for name, variable in evaluate(networks, images, layers=nn.MaxPool2d).items()
     }
     return xr.Dataset(measured).drop_vars("loss_test")

@@ -1,4 +1,4 @@
-"""How far the shape of a load curve tells how well the network reads what it has not seen.
+"""How far the shape of a load curve predicts test accuracy.
 
 Rank correlations of a predictor with the accuracy: what is held fixed is named, and the bootstrap
 gives an interval.
@@ -17,25 +17,14 @@ from sbt_utils.measuring.curves import curve_statistics
 
 @dataclass(frozen=True)
 class Estimate:
-    """A number and the interval that the bootstrap gives it.
-
-    Parameters
-    ----------
-    value, low, high : float
-        The number, and the ends of the interval; nan where there is none.
-
-    Examples
-    --------
-    >>> str(Estimate(-0.914, -0.93, -0.9))
-    '-0.91 (-0.93 to -0.90)'
-    """
+    """A number and the ends of its bootstrap interval; nan where there is none."""
 
     value: float
     low: float
     high: float
 
     def __str__(self) -> str:
-        """Write it with two digits."""
+        """Write it with two digits, as in "-0.91 (-0.93 to -0.90)"."""
         return f"{self.value:.2f} ({self.low:.2f} to {self.high:.2f})"
 
 
@@ -54,15 +43,7 @@ def networks_of(diagram: xr.Dataset, least: float = 0.5) -> xr.Dataset:
     xarray.Dataset
         (...): ``convexity``; ``bend``, its magnitude; ``imbalance``; ``accuracy``, of the test
         images, a fraction; ``loss``, if the diagram has ``loss_train``. All nan for networks that
-        failed (`sbt_book.common.selections.failed`).
-
-    Examples
-    --------
-    >>> seeds = xr.Dataset({"separation_train": (("seed", "layer"), [[4, 3, 0], [4, 1, 0]]),
-    ...                     "accuracy_train": ("seed", [0.9, 0.1]),
-    ...                     "accuracy_test": ("seed", [0.8, 0.1])})
-    >>> networks_of(seeds).bend.values
-    array([0.25,  nan])
+        failed (`sbt_book.common.failed`).
     """
     curves = whole_curves(diagram)
     imbalance = xr.apply_ufunc(
@@ -84,7 +65,6 @@ def rank_correlation_at(
     accuracy: xr.DataArray,
     fixed: Sequence[str] = (),
     draws: int = 1000,
-    level: float = 0.95,
     seed: int = 0,
 ) -> Estimate:
     """Return the rank correlation of a predictor and the accuracy with some things held fixed.
@@ -99,35 +79,16 @@ def rank_correlation_at(
         Of the same dimensions, ``seed`` among them; networks where either is nan are left out.
     fixed : sequence of str
         Dimensions other than ``seed``.
-    draws : int
-        Of the bootstrap.
-    level : float
-        Of the interval, between its percentiles.
-    seed : int
-        Of the draws.
+    draws, seed : int
+        Of the bootstrap: how many, and the seed of their random numbers.
 
     Returns
     -------
     Estimate
-        While anything besides the seeds varies in a group, the draws take each cell's seeds with
-        replacement: the interval says what other random numbers would do to the same grid. Where
-        only the seeds vary, the draws take the groups with replacement, as each is a sample of its
-        own.
-
-    Raises
-    ------
-    ValueError
-        If the dimensions differ, lack ``seed``, or lack one of `fixed`.
-
-    References
-    ----------
-    B. Efron, Bootstrap methods: another look at the jackknife, Ann. Statist. 7 (1979) 1.
-
-    Examples
-    --------
-    >>> accuracy = xr.DataArray([[0.91, 0.92], [0.93, 0.94], [0.88, 0.89]], dims=("noise", "seed"))
-    >>> print(rank_correlation_at(accuracy**2, accuracy))
-    1.00 (1.00 to 1.00)
+        With the 95 % interval. While anything besides the seeds varies in a group, the draws take
+        each cell's seeds with replacement: the interval says what other random numbers would do to
+        the same grid. Where only the seeds vary, the draws take the groups with replacement, as
+        each is a sample of its own.
     """
     if set(predictor.dims) != set(accuracy.dims) or "seed" not in accuracy.dims:
         raise ValueError(
@@ -138,28 +99,26 @@ def rank_correlation_at(
         raise ValueError(f"fixed={list(fixed)}: {unknown[0]!r} is no dimension to hold fixed")
     varied = [name for name in accuracy.dims if name not in (*fixed, "seed")]
     order = (*fixed, *varied, "seed")
+    groups = int(np.prod([accuracy.sizes[name] for name in fixed]))
     x, y = (
-        each.transpose(*order)
-        .values.astype(float)
-        .reshape(int(np.prod([accuracy.sizes[name] for name in fixed])), -1, accuracy.sizes["seed"])
-        for each in xr.align(predictor, accuracy, join="exact")
+        values.transpose(*order).values.astype(float).reshape(groups, -1, accuracy.sizes["seed"])
+        for values in xr.align(predictor, accuracy, join="exact")
     )  # groups, cells, seeds
-    groups = x.shape[:1]
-    each = spearman(x.reshape(*groups, -1), y.reshape(*groups, -1))
-    defined = each[np.isfinite(each)]
+    correlations = spearman(x.reshape(groups, -1), y.reshape(groups, -1))
+    defined = correlations[np.isfinite(correlations)]
     if not defined.size:
         return Estimate(np.nan, np.nan, np.nan)
+    # Not `scipy.stats.bootstrap`, which draws from each sample as a whole, not within its cells.
     rng = np.random.default_rng(seed)
     if varied:
         seeds = rng.integers(x.shape[-1], size=(draws, *x.shape))
-        drawn = (np.take_along_axis(each[None], seeds, -1) for each in (x, y))
-        again = spearman(*(each.reshape(draws, *groups, -1) for each in drawn))
+        drawn = (np.take_along_axis(values[None], seeds, -1) for values in (x, y))
+        again = spearman(*(values.reshape(draws, groups, -1) for values in drawn))
     else:
         again = rng.choice(defined, size=(draws, defined.size))
     found = np.isfinite(again)
     means = np.where(found, again, 0).sum(-1) / np.maximum(found.sum(-1), 1)
-    outside = (1 - level) / 2
-    return Estimate(defined.mean(), *np.quantile(means, [outside, 1 - outside]).tolist())
+    return Estimate(defined.mean(), *np.quantile(means, [0.025, 0.975]).tolist())
 
 
 def correlations_at(
@@ -182,19 +141,14 @@ def correlations_at(
     -------
     xarray.Dataset
         (predictor): ``value``, ``low`` and ``high``.
-
-    Examples
-    --------
-    >>> accuracy = xr.DataArray([[0.91, 0.92], [0.93, 0.94]], dims=("noise", "seed"))
-    >>> correlations_at(xr.Dataset({"error": 1 - accuracy}), accuracy).value.values.round(6)
-    array([-1.])
     """
     estimates = [
-        rank_correlation_at(each, accuracy, fixed, draws, seed=seed) for each in predictors.values()
+        rank_correlation_at(predictor, accuracy, fixed, draws, seed)
+        for predictor in predictors.values()
     ]
     return xr.Dataset(
         {
-            name: ("predictor", [getattr(each, name) for each in estimates])
+            name: ("predictor", [getattr(estimate, name) for estimate in estimates])
             for name in ("value", "low", "high")
         },
         {"predictor": list(predictors)},

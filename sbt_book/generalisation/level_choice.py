@@ -5,13 +5,12 @@ import xarray as xr
 
 
 def straightest_and_best(networks: xr.Dataset) -> xr.Dataset:
-    """Compare the level of noise with the straightest load curves and the one that reads best.
+    """Compare the level of noise with the straightest load curves and the most accurate one.
 
     Parameters
     ----------
     networks : xarray.Dataset
-        ``convexity`` and ``accuracy`` (noise, seed, ...), from
-        `sbt_book.generalisation.correlations.networks_of`.
+        ``convexity`` and ``accuracy`` (noise, seed, ...), from `networks_of`.
 
     Returns
     -------
@@ -20,33 +19,24 @@ def straightest_and_best(networks: xr.Dataset) -> xr.Dataset:
         whose mean accuracy is highest; ``convexity_straightest``, ``convexity_best`` and
         ``accuracy_straightest``, ``accuracy_best``, their means over the seeds; ``given_up``, the
         difference of the accuracies, and ``error``, its standard error from the scatter of the
-        seeds (0 where both levels are the same, nan for a single seed). As the best level is
-        chosen by the accuracies that are compared, `given_up` is never negative, and is positive
-        by chance alone where levels are equally good.
-
-    Examples
-    --------
-    >>> networks = xr.Dataset({"convexity": (("noise", "seed"), [[-0.2, -0.1], [0.0, 0.02]]),
-    ...                        "accuracy": (("noise", "seed"), [[0.93, 0.95], [0.9, 0.92]])},
-    ...                       {"noise": [0.0, 0.1]})
-    >>> choice = straightest_and_best(networks)
-    >>> choice.straightest.item(), choice.best.item(), round(choice.given_up.item(), 4)
-    (0.1, 0.0, 0.03)
+        seeds (0 where both levels are the same, nan for a single seed). The best level is chosen
+        by the accuracies that are compared: ``given_up`` is never negative, and where levels are
+        equally good it is positive by chance alone.
     """
     means = networks[["convexity", "accuracy"]].mean("seed")
     count = networks.accuracy.count("seed")
     variance = networks.accuracy.var("seed", ddof=1).where(count > 1) / count
-    places = {
+    chosen = {
         "straightest": abs(means.convexity).fillna(np.inf).argmin("noise"),
         "best": means.accuracy.fillna(-np.inf).argmax("noise"),
     }
     columns = {}
-    for name, place in places.items():
-        columns[name] = networks.noise.isel(noise=place).drop_vars("noise")
+    for name, level in chosen.items():
+        columns[name] = networks.noise.isel(noise=level).drop_vars("noise")
         for quantity in ("convexity", "accuracy"):
-            columns[f"{quantity}_{name}"] = means[quantity].isel(noise=place).drop_vars("noise")
-    apart = places["straightest"] != places["best"]
-    squares = sum(variance.isel(noise=place).drop_vars("noise") for place in places.values())
+            columns[f"{quantity}_{name}"] = means[quantity].isel(noise=level).drop_vars("noise")
+    apart = chosen["straightest"] != chosen["best"]
+    squares = sum(variance.isel(noise=level).drop_vars("noise") for level in chosen.values())
     columns["given_up"] = columns["accuracy_best"] - columns["accuracy_straightest"]
     columns["error"] = np.sqrt(squares * apart)
     return xr.Dataset(columns)
@@ -70,13 +60,6 @@ def cost_of_choice(criterion: xr.DataArray, accuracy: xr.DataArray) -> xr.DataAr
     xarray.DataArray
         (seed, ...): mean accuracy of the best level less that of the chosen one; 0 if they are the
         same, nan where the criterion is nan at all levels.
-
-    Examples
-    --------
-    >>> accuracy = xr.DataArray([[0.93, 0.95], [0.9, 0.92]], dims=("noise", "seed"))
-    >>> bend = xr.DataArray([[0.2, 0.0], [0.1, 0.1]], dims=("noise", "seed"))
-    >>> cost_of_choice(bend, accuracy).values.round(4)
-    array([0.03, 0.  ])
     """
     worth = accuracy.mean("seed").reset_coords(drop=True)
     given_up = worth.max("noise") - worth

@@ -1,10 +1,8 @@
 """How early in training the shape of a load curve predicts test accuracy."""
 
-import json
 import shutil
-import time
 from collections.abc import Mapping, Sequence
-from itertools import product
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -27,9 +25,7 @@ SOURCES = {
 }
 """Levels of the two sources of noise."""
 
-
 SLOPES = (0.0, 0.4)
-
 
 CHECKPOINTS = (10, 30, 100)
 """Epochs after which networks are measured."""
@@ -45,24 +41,10 @@ def follow(
     validation: int = 1000,
     progress: bool = False,
 ) -> xr.Dataset:
-    """Train the published network, one of each kind, and measure it on the way.
+    """Train the published network at each level and slope, and measure it at each checkpoint.
 
-    Parameters
-    ----------
-    data : Dataset
-        The first `validation` test images are kept apart from the others.
-    source : {"dropout", "learning_rate"}
-        Of noise.
-    seed : int
-        Every network has a seed of its own, made of this one, its level and its slope.
-    levels, slopes : sequence of float
-        Of the source of noise, and of the leaky ReLU.
-    checkpoints : sequence of int
-        Epochs after which to measure, rising; the last is the end of training.
-    validation : int
-        How many test images.
-    progress : bool
-        Show a progress bar.
+    `checkpoints` are epochs, rising; the last is the end of training. The first `validation` test
+    images are kept apart from the others.
 
     Returns
     -------
@@ -71,19 +53,6 @@ def follow(
         ``sharpness`` (to 5 %) of all training images in evaluation mode; ``loss_trained``, of the
         epoch as it was trained, with dropout and the batches' statistics; ``accuracy_validation``.
         (noise, slope): ``accuracy_test`` at the end, on the test images that are left.
-
-    Raises
-    ------
-    ValueError
-        If `validation` leaves no test image, or as `sbt_utils.training.trainer.train`.
-
-    Examples
-    --------
-    >>> from sbt_utils.data.datasets import load_data
-    >>> few = load_data("mnist", train=100, test=200)
-    >>> early = follow(few, "dropout", 0, [0.0, 0.1], [0.0], [1, 2], validation=100)
-    >>> dict(early.sharpness.sizes)
-    {'noise': 2, 'slope': 1, 'checkpoint': 2}
     """
     if not 0 < validation < len(data.test_images):
         raise ValueError(
@@ -91,7 +60,7 @@ def follow(
             "keep at least one apart and leave at least one"
         )
     training = data.train_images, data.train_labels
-    kept = data.test_images[:validation], data.test_labels[:validation]
+    apart = data.test_images[:validation], data.test_labels[:validation]
     unseen = data.test_images[validation:], data.test_labels[validation:]
     level, slope = (grid.ravel() for grid in np.meshgrid(levels, slopes, indexing="ij"))
     seeds = np.random.SeedSequence([seed, list(SOURCES).index(source)]).generate_state(len(level))
@@ -101,15 +70,15 @@ def follow(
     measured = []
     for epoch in tqdm(checkpoints, desc=f"{source}, seed {seed}", disable=not progress):
         state = run.state if run else None
-        run = train(network, *training, epochs=epoch, resume=state, progress=False, **settings)
+        run = train(network, training, epochs=epoch, resume=state, progress=False, **settings)
         networks = list(run.networks)
-        here = evaluate(networks, *training).rename(accuracy="accuracy_train")
+        here = evaluate(networks, training).rename(accuracy="accuracy_train")
         here["loss_trained"] = "member", run.state["loss"].numpy()
-        here["sharpness"] = "member", [sharpness(each, *training, 0.05) for each in networks]
-        here["accuracy_validation"] = evaluate(networks, *kept).accuracy
+        here["sharpness"] = "member", [sharpness(n, *training, 0.05) for n in networks]
+        here["accuracy_validation"] = evaluate(networks, apart).accuracy
         measured.append(here)
     early = xr.concat(measured, xr.Variable("checkpoint", list(checkpoints)))
-    early["accuracy_test"] = evaluate(networks, *unseen).accuracy
+    early["accuracy_test"] = evaluate(networks, unseen).accuracy
     cells = pd.MultiIndex.from_product([range(len(levels)), list(slopes)], names=["noise", "slope"])
     early = early.assign_coords(xr.Coordinates.from_pandas_multiindex(cells, "member"))
     early = early.unstack("member").transpose("noise", "slope", "checkpoint", "layer")
@@ -124,17 +93,16 @@ def early_prediction(
     progress: bool = True,
     **settings: Any,
 ) -> xr.Dataset:
-    """Follow networks of both sources of noise over several seeds, and save what was measured.
-
-    What is done for one seed and one source is kept in a folder beside `out` until all are: call
-    again to go on after an interruption.
+    """Follow networks of both sources of noise over several seeds, and keep what was measured.
 
     Parameters
     ----------
     data : Dataset
     seeds : sequence of int
+        Every network has its own seed, made of one of these, its level and its slope.
     out : pathlib.Path
-        The results file, ending in ``.nc``.
+        The results file, ending in ``.nc``. Until it is there, what is done for one seed and one
+        source is kept in a folder of the same name that ends in ``.parts``: call again to resume.
     sources : mapping of str to sequence of float
         Levels by source of noise, equally many of each.
     progress : bool
@@ -145,45 +113,35 @@ def early_prediction(
     Returns
     -------
     xarray.Dataset
-        From `follow`, with dimensions ``source`` and ``seed`` more.
+        From `follow`, with the dimensions ``source`` and ``seed`` added.
 
     Raises
     ------
     ValueError
-        If the folder holds parts of another experiment, or as `follow`.
-
-    Examples
-    --------
-    >>> import tempfile
-    >>> from sbt_utils.data.datasets import load_data
-    >>> few = load_data("mnist", train=100, test=200)
-    >>> short = {"slopes": [0.0], "checkpoints": [1], "validation": 100, "progress": False}
-    >>> with tempfile.TemporaryDirectory() as folder:
-    ...     early = early_prediction(few, [0, 1], Path(folder) / "e.nc", {"dropout": [0]}, **short)
-    >>> dict(early.accuracy_test.sizes)
-    {'source': 1, 'seed': 2, 'noise': 1, 'slope': 1}
+        If `out` or its ``.parts`` hold the results of other settings.
     """
     out = Path(out)
     parts = out.with_suffix(".parts")
     configuration = {"data": data.source, "train": len(data.train_images), **settings}
     configuration["sources"] = {source: list(levels) for source, levels in sources.items()}
-    measured: dict[str, list[xr.Dataset]] = {source: [] for source in sources}
-    for seed, (source, levels) in product(seeds, sources.items()):
-        part = parts / f"{source}_{seed}.nc"
-        if not part.exists():
-            start = time.time()
-            early = follow(data, source, seed, levels, progress=progress, **settings)
-            results.save(early, part, configuration, time.time() - start)
-        measured[source].append(results.load(part))
-        if json.loads(measured[source][-1].attrs["configuration"]) != configuration:
-            raise ValueError(f"{part} is part of another experiment: remove it, or go on with that")
-    numbers = xr.Variable("seed", list(seeds))
-    by_source = [xr.concat(each, numbers) for each in measured.values()]
-    early = xr.concat(by_source, xr.Variable("source", list(sources)))
-    wall_time = sum(part.attrs["wall_time_seconds"] for each in measured.values() for part in each)
-    results.save(early, out, configuration | {"seeds": list(seeds)}, wall_time)
-    shutil.rmtree(parts)
-    return results.load(out)
+
+    def followed(source: str, seed: int) -> xr.Dataset:
+        compute = partial(
+            follow, data, source, seed, sources[source], progress=progress, **settings
+        )
+        return results.kept(parts / f"{source}_{seed}.nc", configuration, compute)
+
+    def everything() -> xr.Dataset:
+        runs = {(source, seed): followed(source, seed) for seed in seeds for source in sources}
+        numbers = xr.Variable("seed", list(seeds))
+        by_source = [xr.concat([runs[source, n] for n in seeds], numbers) for source in sources]
+        early = xr.concat(by_source, xr.Variable("source", list(sources)))
+        seconds = sum(run.wall_time_seconds for run in runs.values())
+        return early.assign_attrs(wall_time_seconds=seconds)
+
+    early = results.kept(out, configuration | {"seeds": list(seeds)}, everything)
+    shutil.rmtree(parts, ignore_errors=True)
+    return early
 
 
 def learned_elsewhere(
@@ -201,7 +159,7 @@ def learned_elsewhere(
     predictor, accuracy : xarray.DataArray
         Of the same dimensions; networks where either is nan are left out.
     groups : sequence of str
-        Dimensions: each combination of their values is a group.
+        Dimensions: each combination of their values is a group, of which there are at least two.
     degree : int
         Of the polynomial, at least 1.
 
@@ -210,17 +168,6 @@ def learned_elsewhere(
     xarray.DataArray
         Of the dimensions `groups`: Spearman's rank correlation of the accuracies that the rule
         gives to the group's networks with those that they have.
-
-    Raises
-    ------
-    ValueError
-        If there is only one group.
-
-    Examples
-    --------
-    >>> shape = xr.DataArray(2 * [[-0.2, -0.1, 0.0, 0.12]], dims=("slope", "seed"))
-    >>> learned_elsewhere(shape, 0.9 - shape**2, ["slope"]).values.round(6)
-    array([1., 1.])
     """
     order = (*groups, ...)
     first = accuracy.transpose(*order)
@@ -233,12 +180,12 @@ def learned_elsewhere(
     y = y - np.nanmean(y, axis=1, keepdims=True)
     known = np.isfinite(x) & np.isfinite(y)
     scores = []
-    for place in range(len(y)):
-        others = known & (np.arange(len(y)) != place)[:, None]
+    for group in range(len(y)):
+        others = known & (np.arange(len(y)) != group)[:, None]
         sample = np.sort(x[others])
         rank = np.searchsorted(sample, np.where(known, x, 0.0)) / len(sample)
         rule = np.polynomial.Polynomial.fit(rank[others], y[others], degree)
-        given = np.where(known[place], rule(rank[place]), np.nan)
-        scores.append(spearman(given, y[place]))
+        predicted = np.where(known[group], rule(rank[group]), np.nan)
+        scores.append(spearman(predicted, y[group]))
     coords = {name: accuracy[name] for name in groups if name in accuracy.coords}
     return xr.DataArray(np.reshape(scores, shape), coords, list(groups))

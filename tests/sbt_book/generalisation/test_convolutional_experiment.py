@@ -1,12 +1,14 @@
-"""The convolutional experiment: rounds against one go, and against training by hand."""
+"""The convolutional experiment: interrupted against in one go, and against training by hand."""
 
-import json
+import itertools
+import os
 
 import numpy as np
 import pytest
 import xarray as xr
 from torch import nn
 
+from sbt_book.generalisation import convolutional_experiment
 from sbt_book.generalisation.convolutional_experiment import DROPOUTS, dropout_in_rounds
 from sbt_utils import results
 from sbt_utils.data.datasets import load_data
@@ -34,14 +36,73 @@ def test_the_published_levels():
     assert DROPOUTS == (0, 0.01, 0.02, 0.04, 0.08, 0.16, 0.32, 0.64)
 
 
-def test_stopped_and_called_again_it_is_the_same(digits, tmp_path):
-    whole = rounds(digits, tmp_path / "whole.nc", epochs=6)
-    rounds(digits, tmp_path / "parts.nc", epochs=2)
-    parts = rounds(digits, tmp_path / "parts.nc", epochs=6)
-    xr.testing.assert_identical(parts.drop_attrs(), whole.drop_attrs())
-    assert parts.checkpoint.values.tolist() == [2, 4, 6]
-    again = rounds(digits, tmp_path / "parts.nc", epochs=6)
-    xr.testing.assert_identical(again, parts)
+def interrupted(digits, out, monkeypatch, name, after, **settings):
+    """Call the experiment, and interrupt it before the next call of a function of its module."""
+    original, calls = getattr(convolutional_experiment, name), []
+
+    def once_more(*arguments, **named):
+        if len(calls) == after:
+            raise KeyboardInterrupt
+        calls.append(None)
+        return original(*arguments, **named)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(convolutional_experiment, name, once_more)
+        with pytest.raises(KeyboardInterrupt):
+            rounds(digits, out, **settings)
+
+
+@pytest.fixture(scope="module")
+def whole(digits, tmp_path_factory):
+    return rounds(digits, tmp_path_factory.mktemp("whole") / "cnn.nc", epochs=6)
+
+
+def trained_epochs(monkeypatch):
+    """Return a list that gathers, for each training, where it begins and how long it is."""
+    trainings = []
+
+    def noted(*arguments, epochs, resume, **settings):
+        trainings.append((int(resume["epochs"].max()) if resume else 0, epochs))
+        return train(*arguments, epochs=epochs, resume=resume, **settings)
+
+    monkeypatch.setattr(convolutional_experiment, "train", noted)
+    return trainings
+
+
+@pytest.mark.parametrize("name", ["train", "_measure"])
+def test_interrupted_and_called_again_it_is_the_same(digits, tmp_path, monkeypatch, name, whole):
+    out = tmp_path / "cnn.nc"
+    interrupted(digits, out, monkeypatch, name, after=2, epochs=6)
+    assert not out.exists()
+    trainings = trained_epochs(monkeypatch)
+    again = rounds(digits, out, epochs=6)
+    assert trainings == [(4, 6)]
+    xr.testing.assert_identical(again.drop_attrs(), whole.drop_attrs())
+    assert again.checkpoint.values.tolist() == [2, 4, 6]
+    xr.testing.assert_identical(rounds(digits, out, epochs=6), again)
+    assert trainings == [(4, 6)]
+
+
+def test_partial_states_are_removed_once_the_result_is_there(digits, tmp_path, monkeypatch):
+    out, parts = tmp_path / "cnn.nc", tmp_path / "cnn.parts"
+    interrupted(digits, out, monkeypatch, "train", after=2, epochs=6)
+    # The networks of the last round alone.
+    assert sorted(os.listdir(parts)) == ["000002.nc", "000004.nc", "000004.pt"]
+    rounds(digits, out, epochs=6)
+    assert os.listdir(tmp_path) == ["cnn.nc"]
+    # Also where the process was killed between the two.
+    parts.mkdir()
+    (parts / "000006.pt").write_bytes(b"")
+    rounds(digits, out, epochs=6)
+    assert os.listdir(tmp_path) == ["cnn.nc"]
+
+
+def test_the_last_round_may_be_shorter_and_the_time_is_that_of_all(digits, tmp_path, monkeypatch):
+    clock = itertools.count(step=100.0)
+    monkeypatch.setattr(results.time, "perf_counter", lambda: next(clock))
+    grown = rounds(digits, tmp_path / "cnn.nc", epochs=3)
+    assert grown.checkpoint.values.tolist() == [2, 3]
+    assert grown.attrs["wall_time_seconds"] == 200
 
 
 def test_a_checkpoint_is_what_training_by_hand_gives(digits, tmp_path):
@@ -63,28 +124,27 @@ def test_a_checkpoint_is_what_training_by_hand_gives(digits, tmp_path):
                 assert cell.loss_train == expected.loss
 
 
-def test_results_of_other_settings_are_not_mixed(digits, tmp_path):
+def test_results_of_other_settings_are_not_mixed(digits, tmp_path, monkeypatch):
     out = tmp_path / "cnn.nc"
-    rounds(digits, out, epochs=2)
+    interrupted(digits, out, monkeypatch, "train", after=1, epochs=4)
+    before = (tmp_path / "cnn.parts" / "000002.nc").read_bytes()
+    for other in ({"epochs": 4, "seeds": 3}, {"epochs": 6}):
+        with pytest.raises(ValueError, match=r"000002\.nc holds results with (seeds|epochs) = "):
+            rounds(digits, out, **other)
+    assert (tmp_path / "cnn.parts" / "000002.nc").read_bytes() == before
+    rounds(digits, out, epochs=4)
     before = out.read_bytes()
-    with pytest.raises(ValueError, match=r"cnn\.nc was made with other settings: give another na"):
-        rounds(digits, out, epochs=4, seeds=3)
+    with pytest.raises(ValueError, match=r"cnn\.nc holds results with learning_rate = 0\.0001"):
+        rounds(digits, out, epochs=4, learning_rate=1e-3)
     assert out.read_bytes() == before
 
 
-def test_without_its_networks_it_cannot_go_on(digits, tmp_path):
+@pytest.mark.parametrize("lost", ["000004.pt", "000002.nc"])
+def test_what_was_lost_of_the_parts_is_made_again(digits, tmp_path, monkeypatch, lost, whole):
     out = tmp_path / "cnn.nc"
-    rounds(digits, out, epochs=2)
-    (tmp_path / "cnn.pt").unlink()
-    with pytest.raises(ValueError, match=r"ends at epoch 2 and its networks, .*cnn\.pt, are not"):
-        rounds(digits, out, epochs=4)
-    assert results.load(out).checkpoint.values.tolist() == [2]
-
-
-def test_results_behind_their_networks_are_measured_again(digits, tmp_path):
-    out = tmp_path / "cnn.nc"
-    whole = rounds(digits, out, epochs=4)
-    configuration = json.loads(whole.attrs["configuration"])
-    results.save(whole.sel(checkpoint=[2]), out, configuration, wall_time=1.0)
-    again = rounds(digits, out, epochs=4)
-    xr.testing.assert_equal(again, whole)
+    interrupted(digits, out, monkeypatch, "train", after=2, epochs=6)
+    (tmp_path / "cnn.parts" / lost).unlink()
+    trainings = trained_epochs(monkeypatch)
+    again = rounds(digits, out, epochs=6)
+    assert trainings == {"000004.pt": [(0, 6)], "000002.nc": [(0, 2), (4, 6)]}[lost]
+    xr.testing.assert_identical(again.drop_attrs(), whole.drop_attrs())

@@ -96,11 +96,23 @@ def test_going_on_after_an_interruption(digits, tmp_path, monkeypatch):
     with pytest.raises(KeyboardInterrupt):
         early_prediction(digits, [0, 1], out, sources, **options)
     assert not out.exists()
-    with pytest.raises(ValueError, match=r"dropout_0\.nc is part of another experiment"):
+    with pytest.raises(ValueError, match=r"dropout_0\.nc holds results with validation = 120, not"):
         early_prediction(digits, [0], out, sources, **options | {"validation": 100})
     early_prediction(digits, [0, 1], out, sources, **options)
     assert calls == [0, 1, 1]
-    assert out.exists()
+    assert [path.name for path in tmp_path.iterdir()] == ["early.nc"]
+    early_prediction(digits, [0, 1], out, sources, **options)
+    assert calls == [0, 1, 1]
+
+
+def test_settings_may_be_tuples_and_what_is_no_setting_fails_before_training(digits, tmp_path):
+    sources = {"dropout": (0.0,)}
+    options = {"slopes": (0.0,), "checkpoints": (1,), "validation": 120, "progress": False}
+    early = early_prediction(digits, (0,), tmp_path / "early.nc", sources, **options)
+    assert early.slope.values.tolist() == [0.0]
+    with pytest.raises(ValueError, match=r"configuration: .*ndarray is not JSON serializable"):
+        early_prediction(digits, [0], tmp_path / "other.nc", **options | {"slopes": np.zeros(1)})
+    assert [path.name for path in tmp_path.iterdir()] == ["early.nc"]
 
 
 def groups_of(rule, count=4, networks=200, scatter=0.0, seed=0):
