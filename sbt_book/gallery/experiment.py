@@ -76,21 +76,12 @@ KINDS = {
 
 @cache
 def data_of(kind: str) -> datasets.Dataset:
-    """Return what an architecture learns: 1,000 digits or sentences, and 1,000 to be tested on.
+    """Return what an architecture of `KINDS` learns: 1,000 digits or sentences, and 1,000 to test.
 
     Parameters
     ----------
     kind : str
         A key of `KINDS`.
-
-    Returns
-    -------
-    Dataset
-
-    Examples
-    --------
-    >>> data_of("sequence classifier").train_images.shape
-    torch.Size([1000, 16])
     """
     if KINDS[kind].data == "sentences":
         return sentences(train=1000, test=1000)
@@ -100,7 +91,7 @@ def data_of(kind: str) -> datasets.Dataset:
 def trained(
     kind: str, dropout: float = 0.0, rate: float = 1.0, seed: int = 0, epochs: int | None = None
 ) -> nn.Module:
-    """Train a network of the gallery.
+    """Train a network of the gallery and return it in evaluation mode.
 
     Parameters
     ----------
@@ -113,67 +104,37 @@ def trained(
     seed : int
     epochs : int, optional
         Default: the kind's.
-
-    Returns
-    -------
-    torch.nn.Module
-        In evaluation mode.
-
-    Raises
-    ------
-    ValueError
-        If there is no such kind.
-
-    Examples
-    --------
-    >>> type(trained("residual network", epochs=1)).__name__
-    'ResNet'
     """
     if kind not in KINDS:
         raise ValueError(f"kind={kind!r}: choose one of {', '.join(KINDS)}")
-    own, data = KINDS[kind], data_of(kind)
-    epochs = own.epochs if epochs is None else epochs
+    recipe, data = KINDS[kind], data_of(kind)
+    epochs = recipe.epochs if epochs is None else epochs
     training = data.train_images, data.train_labels
     options: dict[str, Any] = {
-        "learning_rate": rate * own.learning_rate,
-        "batch_size": own.batch_size,
+        "learning_rate": rate * recipe.learning_rate,
+        "batch_size": recipe.batch_size,
     }
-    network = own.build(dropout=dropout)
+    network = recipe.build(dropout=dropout)
     if isinstance(network, MLP | CNN):
-        run = train(network, *training, epochs=epochs, seeds=seed, progress=False, **options)
+        run = train(network, training, epochs=epochs, seeds=seed, progress=False, **options)
         return run.network(0)
-    return fit(partial(own.build, dropout=dropout), *training, epochs, seed, **options)
+    return fit(partial(recipe.build, dropout=dropout), *training, epochs, seed, **options)
 
 
 def measured(kind: str, network: nn.Module) -> xr.Dataset:
-    """Measure a network of the gallery on what it has learned from, and on what it has not seen.
+    """Measure a network of a kind on the data that it learned from, and on unseen data.
 
-    Parameters
-    ----------
-    kind : str
-        A key of `KINDS`.
-    network : torch.nn.Module
-        One of that kind.
-
-    Returns
-    -------
-    xarray.Dataset
-        ``separation_train`` and ``separation_test`` (layer), ``accuracy_train`` and
-        ``accuracy_test``, fractions.
-
-    Examples
-    --------
-    >>> measured("MLP", MLP()).sizes["layer"]
-    8
+    Returns ``separation_train`` and ``separation_test`` (layer); ``accuracy_train`` and
+    ``accuracy_test``, fractions.
     """
-    own, data = KINDS[kind], data_of(kind)
+    recipe, data = KINDS[kind], data_of(kind)
     parts = {
         "train": (data.train_images, data.train_labels),
         "test": (data.test_images, data.test_labels),
     }
     columns: dict[str, Any] = {}
     for part, (images, labels) in parts.items():
-        curve = load_curve(network, images, labels, layers=own.layers, pool=own.pool)
+        curve = load_curve(network, images, labels, layers=recipe.layers, pool=recipe.pool)
         columns[f"separation_{part}"] = ("layer", curve.separation)
         with torch.no_grad():
             right = network(images).argmax(1) == labels
@@ -192,7 +153,7 @@ def gallery(
     Parameters
     ----------
     folder : Path
-        Holds a file for each network that is finished; those are not trained again.
+        Keeps a file for each network that is finished; those are not trained again.
     kinds : sequence of str
         Keys of `KINDS`.
     seeds : sequence of int
@@ -206,33 +167,39 @@ def gallery(
         As `measured`, over (kind, dropout, rate, seed), nan where no network was trained and
         beyond a kind's last layer; ``seconds`` of each network's training and measurement.
 
-    Examples
-    --------
-    >>> import tempfile
-    >>> with tempfile.TemporaryDirectory() as folder:
-    ...     gallery(Path(folder), ["MLP"], seeds=[0], dropouts=[0.1]).sizes["rate"]
-    4
+    Raises
+    ------
+    ValueError
+        If a file in `folder` holds a network that was trained in another way.
     """
+    names = ["kind", "dropout", "rate", "seed"]
     networks = []
     for seed in seeds:
         for kind in kinds:
-            cells = [(dropout, 1.0) for dropout in dropouts]
-            cells += [(0.0, rate) for rate in KINDS[kind].rates if rate != 1]
-            for dropout, rate in cells:
-                place: dict[str, Any] = {
-                    "kind": kind,
-                    "dropout": dropout,
-                    "rate": rate,
-                    "seed": seed,
-                }
-                path = folder / f"{'_'.join(map(str, place.values()))}.nc"
-                if not path.exists():
-                    start = perf_counter()
-                    found = measured(kind, trained(**place))
-                    seconds = perf_counter() - start
-                    found = found.assign(seconds=seconds).assign_coords(place)
-                    results.save(found, path, place, seconds)
-                networks.append(results.load(path))
-    found = xr.concat(networks, "network", coords=list(place), join="outer", combine_attrs="drop")
-    found = found.set_index(network=list(place)).unstack("network").sel(kind=list(kinds))
+            cells = [(kind, dropout, 1.0, seed) for dropout in dropouts]
+            cells += [(kind, 0.0, rate, seed) for rate in KINDS[kind].rates if rate != 1]
+            for cell in cells:
+                path = folder / f"{'_'.join(map(str, cell))}.nc"
+                settings = dict(zip(names, cell, strict=True))
+                compute = partial(_trained_and_measured, settings)
+                networks.append(results.kept(path, settings | _protocol(kind), compute))
+    found = xr.concat(networks, "network", coords=names, join="outer", combine_attrs="drop")
+    found = found.set_index(network=names).unstack("network").sel(kind=list(kinds))
     return found.assign_coords(kind=list(kinds))  # the index cuts names to the first one's length
+
+
+def _protocol(kind: str) -> dict[str, Any]:
+    """Return how networks of a kind are trained, and on what."""
+    recipe, data = KINDS[kind], data_of(kind)
+    names = ("epochs", "batch_size", "learning_rate")
+    return {name: getattr(recipe, name) for name in names} | {
+        "data": data.source,
+        "train": len(data.train_images),
+        "test": len(data.test_images),
+    }
+
+
+def _trained_and_measured(settings: dict[str, Any]) -> xr.Dataset:
+    start = perf_counter()
+    found = measured(settings["kind"], trained(**settings))
+    return found.assign(seconds=perf_counter() - start).assign_coords(settings)

@@ -1,39 +1,27 @@
 """Figures of the gallery: how noise bends the load curves of other architectures."""
 
-from typing import Any
+from itertools import cycle
 
 import matplotlib as mpl
 import numpy as np
 import xarray as xr
 from matplotlib.figure import Figure
 
-from sbt_book.common.panels import panels, shade_equiseparated
+from sbt_book.common.panels import MARKERS, panels, series_look, shade_equiseparated
 from sbt_book.gallery.responses import along, shapes
-from sbt_utils.drawing import COLOURS, STYLE, draw_curve
+from sbt_utils.drawing import STYLE, draw_curve
 from sbt_utils.measuring.curves import scaled
-
-MARKERS = "osD^vP"
 
 
 def curves_by_kind(gallery: xr.Dataset) -> Figure:
     """Draw the load curves of every kind at each dropout, scaled to their fall.
 
+    One panel per kind: means over the seeds, scaled; dashed, equal loads.
+
     Parameters
     ----------
     gallery : xarray.Dataset
-        From `sbt_book.gallery.experiment.gallery`.
-
-    Returns
-    -------
-    matplotlib.figure.Figure
-        A panel for each kind: means over the seeds, scaled; dashed, equal loads.
-
-    Examples
-    --------
-    >>> from sbt_book.common.committed import RESULTS
-    >>> from sbt_utils.results import load
-    >>> len(curves_by_kind(load(RESULTS / "architectures.nc")).axes)
-    6
+        From `gallery`.
     """
     varied = along(gallery, "dropout")
     colours = mpl.colormaps["viridis"](np.linspace(0, 0.85, varied.sizes["noise"]))
@@ -42,7 +30,7 @@ def curves_by_kind(gallery: xr.Dataset) -> Figure:
         for axes, kind in zip(grid, varied.kind.values, strict=True):
             curves = varied.separation_train.sel(kind=kind).dropna("layer", how="all").mean("seed")
             axes.plot([0, curves.sizes["layer"] - 1], [1, 0], color="0.5", lw=1, ls="--", zorder=0)
-            for curve, colour, marker in zip(curves, colours, "osD^vP*", strict=False):
+            for curve, colour, marker in zip(curves, colours, cycle(MARKERS), strict=False):
                 label = f"p = {curve.noise.item():g}"
                 draw_curve(axes, scaled(curve.values), marker=marker, color=colour, label=label)
             axes.set(title=kind, xlabel="block", ylabel="D, scaled to [0, 1]")
@@ -53,22 +41,12 @@ def curves_by_kind(gallery: xr.Dataset) -> Figure:
 def convexity_by_kind(gallery: xr.Dataset) -> Figure:
     """Draw every kind's convexity against dropout and, where it was varied, the learning rate.
 
+    Bars: one standard deviation over the seeds. Grey: the equiseparated regime.
+
     Parameters
     ----------
     gallery : xarray.Dataset
-        From `sbt_book.gallery.experiment.gallery`.
-
-    Returns
-    -------
-    matplotlib.figure.Figure
-        Bars: one standard deviation over the seeds. Grey: the equiseparated regime.
-
-    Examples
-    --------
-    >>> from sbt_book.common.committed import RESULTS
-    >>> from sbt_utils.results import load
-    >>> [axes.get_xlabel() for axes in convexity_by_kind(load(RESULTS / "architectures.nc")).axes]
-    ['dropout p', 'learning rate, in units of the usual one']
+        From `gallery`.
     """
     labels = {"dropout": "dropout p", "rate": "learning rate, in units of the usual one"}
     kinds = list(gallery.kind.values)
@@ -78,12 +56,10 @@ def convexity_by_kind(gallery: xr.Dataset) -> Figure:
             figure.subplots(1, 2, sharey=True), labels.items(), strict=True
         ):
             shade_equiseparated(axes.axhspan)
-            found = shapes(along(gallery, noise))
-            for own in found:
-                place = kinds.index(own.kind.item())
-                look: Any = {"marker": MARKERS[place], "color": COLOURS[place], "capsize": 2}
-                spread = own.std("seed", ddof=1)
-                axes.errorbar(own.noise, own.mean("seed"), spread, **look, label=own.kind.item())
+            for shape in shapes(along(gallery, noise)):
+                kind = shape.kind.item()
+                look = series_look(kinds.index(kind)) | {"capsize": 2, "label": kind}
+                axes.errorbar(shape.noise, shape.mean("seed"), shape.std("seed", ddof=1), **look)
             axes.set(xlabel=label, ylabel="convexity")
             axes.label_outer()
         axes.set_xscale("log")

@@ -9,39 +9,11 @@ from sbt_utils.data.datasets import Dataset
 def grammar(
     symbols: int = 8, synonyms: int = 2, levels: int = 4, seed: int = 0
 ) -> list[np.ndarray]:
-    """Draw the rules by which a symbol becomes a pair of symbols, level by level.
+    """Draw the rules by which a symbol becomes a pair of symbols, level by level from the class.
 
-    No pair stands for two symbols, so a sentence can be read back to its class without doubt.
-
-    Parameters
-    ----------
-    symbols : int
-        Size of the alphabet, the same on every level; also the number of classes.
-    synonyms : int
-        Pairs for each symbol, at most `symbols`.
-    levels : int
-        A sentence has 2**levels symbols.
-    seed : int
-
-    Returns
-    -------
-    list of ndarray of int, shape (symbols, synonyms, 2)
-        The rules of each level, from the class down.
-
-    Raises
-    ------
-    ValueError
-        More synonyms than there are pairs to share out.
-
-    References
-    ----------
-    Cagnetta, Petrini, Tomasini, Favero & Wyart, How deep neural networks learn compositional data:
-    the random hierarchy model, Phys. Rev. X 14, 031001 (2024), arXiv:2307.02129.
-
-    Examples
-    --------
-    >>> [rules.shape for rules in grammar(symbols=3, synonyms=2, levels=2)]
-    [(3, 2, 2), (3, 2, 2)]
+    Each level is an array (symbols, synonyms, 2) of int. No pair stands for two symbols, so a
+    sentence can be read back to its class without doubt. The random hierarchy model: Cagnetta,
+    Petrini, Tomasini, Favero & Wyart, Phys. Rev. X 14, 031001 (2024), arXiv:2307.02129.
     """
     if not 1 <= synonyms <= symbols:
         raise ValueError(
@@ -58,29 +30,10 @@ def sentences(train: int = 1000, test: int = 1000, levels: int = 4, seed: int = 
     """Generate sentences of a random grammar, each with the class that it derives from.
 
     Every symbol is replaced by one of its two pairs, drawn at random, as often as there are levels.
-
-    Parameters
-    ----------
-    train, test : int
-        How many sentences.
-    levels : int
-        A sentence has 2**levels symbols.
-    seed : int
-        Of the grammar and of the sentences.
-
-    Returns
-    -------
-    Dataset
-        Its ``images`` are sentences, int64 (n, 2**levels), of 8 symbols; 8 classes.
-
-    Examples
-    --------
-    >>> data = sentences(train=5, test=3, levels=2)
-    >>> data.train_images.shape, data.train_images.dtype
-    (torch.Size([5, 4]), torch.int64)
+    The ``images`` are sentences, int64 (n, 2**levels), of 8 symbols; there are 8 classes.
     """
     rules = grammar(levels=levels, seed=seed)
-    # Streams of their own: the test sentences do not depend on the number to train on.
+    # Separate streams: the test sentences do not depend on the number to train on.
     streams = [np.random.default_rng(child) for child in np.random.SeedSequence(seed).spawn(2)]
     parts = [_written(rules, rng, n) for rng, n in zip(streams, (train, test), strict=True)]
     source = f"Generated: sentences of a random grammar with {levels} levels, seed {seed}."
@@ -90,7 +43,7 @@ def sentences(train: int = 1000, test: int = 1000, levels: int = 4, seed: int = 
 def _written(
     rules: list[np.ndarray], rng: np.random.Generator, count: int
 ) -> tuple[torch.Tensor, torch.Tensor]:
-    """Derive sentences from random classes."""
+    """Derive sentences (count, 2**levels) from random classes (count,)."""
     labels = rng.integers(len(rules[0]), size=count)
     words = labels[:, None]
     for level in rules:

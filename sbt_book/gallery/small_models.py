@@ -9,60 +9,19 @@ from sbt_utils.training.ranges import check_range
 
 
 def class_token(tokens: Tensor) -> Tensor:
-    """Return the first token of each sample.
-
-    Parameters
-    ----------
-    tokens : Tensor, shape (N, tokens, d)
-
-    Returns
-    -------
-    Tensor, shape (N, d)
-
-    Examples
-    --------
-    >>> class_token(torch.tensor([[[1.0], [3.0]]])).tolist()
-    [[1.0]]
-    """
+    """Return the first token of each sample: (N, tokens, d) to (N, d)."""
     return tokens[:, 0]
 
 
 def mean_token(tokens: Tensor) -> Tensor:
-    """Return the mean over the tokens of each sample.
-
-    Parameters
-    ----------
-    tokens : Tensor, shape (N, tokens, d)
-
-    Returns
-    -------
-    Tensor, shape (N, d)
-
-    Examples
-    --------
-    >>> mean_token(torch.tensor([[[1.0], [3.0]]])).tolist()
-    [[2.0]]
-    """
+    """Return the mean over the tokens of each sample: (N, tokens, d) to (N, d)."""
     return tokens.mean(1)
 
 
 class ResidualBlock(nn.Module):
     """A basic residual block: two convolutions beside a skip connection, then ReLU.
 
-    Parameters
-    ----------
-    channels : int
-    dropout : float
-        p, between the two convolutions.
-
-    References
-    ----------
-    He, Zhang, Ren & Sun, Deep residual learning for image recognition, CVPR 2016.
-
-    Examples
-    --------
-    >>> ResidualBlock(channels=4)(torch.zeros(2, 4, 5, 5)).shape
-    torch.Size([2, 4, 5, 5])
+    Dropout acts between the two convolutions. He, Zhang, Ren & Sun, CVPR 2016, arXiv:1512.03385.
     """
 
     def __init__(self, channels: int, dropout: float = 0.0) -> None:
@@ -78,29 +37,12 @@ class ResidualBlock(nn.Module):
         self.activation = nn.ReLU()
 
     def forward(self, images: Tensor) -> Tensor:
-        """Return the sum of input and branch, rectified; shape as the input's."""
+        """Return the rectified sum of input and branch."""
         return self.activation(images + self.branch(images))
 
 
 class ResNet(nn.Module):
-    """A small residual network for images.
-
-    Parameters
-    ----------
-    inputs : int
-        Channels of an image.
-    channels : int
-        Of every block.
-    blocks : int
-    classes : int
-    dropout : float
-        p in [0, 1), in the branch of every block.
-
-    Examples
-    --------
-    >>> ResNet(blocks=2)(torch.zeros(3, 1, 10, 10)).shape
-    torch.Size([3, 10])
-    """
+    """A small residual network for images (N, inputs, height, width)."""
 
     def __init__(
         self,
@@ -118,40 +60,17 @@ class ResNet(nn.Module):
         self.readout = nn.Linear(channels, classes)
 
     def forward(self, images: Tensor) -> Tensor:
-        """Return the logits (N, classes) of images (N, inputs, height, width)."""
+        """Return the logits (N, classes)."""
         features = self.blocks(self.stem(self.input_norm(images)))
         return self.readout(features.mean((2, 3)))
 
 
 class VisionTransformer(nn.Module):
-    """A small vision transformer.
+    """A small vision transformer for images (N, inputs, size, size), size at least 4.
 
-    Patches of 4 x 4 pixels, 3 pixels apart, become tokens; a class token stands before them.
-
-    Parameters
-    ----------
-    inputs : int
-        Channels of an image.
-    size : int
-        Pixels of an image's side, at least 4.
-    width : int
-        Length of a token.
-    blocks : int
-    classes : int
-    dropout : float
-        p in [0, 1), wherever `torch.nn.TransformerEncoderLayer` has it.
-    pool : callable
-        Makes of the last tokens (N, tokens, width) what the read-out reads (N, width):
-        `class_token` or `mean_token`.
-
-    References
-    ----------
-    Dosovitskiy et al., An image is worth 16 x 16 words, ICLR 2021, arXiv:2010.11929.
-
-    Examples
-    --------
-    >>> VisionTransformer(blocks=2, pool=mean_token)(torch.zeros(3, 1, 10, 10)).shape
-    torch.Size([3, 10])
+    Patches of 4 x 4 pixels, 3 pixels apart, become tokens; a class token precedes them. `pool`,
+    `class_token` or `mean_token`, makes of the last tokens (N, tokens, width) what the readout
+    takes. Dosovitskiy et al., ICLR 2021, arXiv:2010.11929.
     """
 
     def __init__(
@@ -180,27 +99,14 @@ class VisionTransformer(nn.Module):
         self.readout = nn.Linear(width, classes)
 
     def forward(self, images: Tensor) -> Tensor:
-        """Return the logits (N, classes) of images (N, inputs, size, size)."""
+        """Return the logits (N, classes)."""
         tokens = self.patches(images).flatten(2).transpose(1, 2)
         tokens = torch.cat([self.class_token.expand(len(tokens), -1, -1), tokens], 1)
         return self.readout(self.norm(self.pool(self.blocks(tokens + self.positions))))
 
 
 class SequenceBlock(nn.Sequential):
-    """A convolution over three neighbouring positions, batch normalisation, ReLU and dropout.
-
-    Parameters
-    ----------
-    width : int
-        Features at a position.
-    dropout : float
-        p.
-
-    Examples
-    --------
-    >>> SequenceBlock(width=4)(torch.zeros(2, 4, 16)).shape
-    torch.Size([2, 4, 16])
-    """
+    """A convolution over three neighbouring positions, batch normalisation, ReLU and dropout."""
 
     def __init__(self, width: int, dropout: float = 0.0) -> None:
         super().__init__(
@@ -212,23 +118,9 @@ class SequenceBlock(nn.Sequential):
 
 
 class SequenceClassifier(nn.Module):
-    """A small classifier of sequences of symbols, such as text.
+    """A small classifier of sequences (N, positions) of symbols, int64, such as text.
 
-    Parameters
-    ----------
-    symbols : int
-        Size of the alphabet.
-    width : int
-        Features at a position.
-    blocks : int
-    classes : int
-    dropout : float
-        p in [0, 1), at the end of every block.
-
-    Examples
-    --------
-    >>> SequenceClassifier(blocks=2)(torch.zeros(3, 16, dtype=torch.int64)).shape
-    torch.Size([3, 8])
+    `symbols` is the size of the alphabet, `width` the number of features at a position.
     """
 
     def __init__(
@@ -246,7 +138,7 @@ class SequenceClassifier(nn.Module):
         self.readout = nn.Linear(width, classes)
 
     def forward(self, sequences: Tensor) -> Tensor:
-        """Return the logits (N, classes) of sequences (N, positions) of symbols, int64."""
+        """Return the logits (N, classes)."""
         features = self.blocks(self.embedding(sequences).transpose(1, 2))
         return self.readout(features.mean(2))
 
@@ -260,37 +152,10 @@ def fit(
     learning_rate: float = 3e-3,
     batch_size: int = 50,
 ) -> nn.Module:
-    """Build a network and train it with AdamW on the cross-entropy.
+    """Build a network, train it with AdamW on the cross-entropy, and return it in evaluation mode.
 
-    Parameters
-    ----------
-    build : callable
-        Returns a fresh network.
-    images : Tensor, shape (N, ...)
-        What the network takes.
-    labels : Tensor of int64, shape (N,)
-    epochs : int
-    seed : int
-        Decides the first weights, the order of the images and the dropout; the random numbers of
-        the caller go on as if nothing had been drawn.
-    learning_rate : float
-    batch_size : int
-
-    Returns
-    -------
-    torch.nn.Module
-        In evaluation mode.
-
-    References
-    ----------
-    Loshchilov & Hutter, Decoupled weight decay regularization, ICLR 2019, arXiv:1711.05101.
-
-    Examples
-    --------
-    >>> images, labels = torch.tensor([[-1.0], [1.0]]), torch.tensor([0, 1])
-    >>> network = fit(lambda: nn.Linear(1, 2), images, labels, epochs=50, learning_rate=0.1)
-    >>> network(images).argmax(1)
-    tensor([0, 1])
+    The seed decides the first weights, the order of the images and the dropout; the random numbers
+    of the caller go on as if nothing had been drawn.
     """
     with torch.random.fork_rng(devices=[]):
         torch.default_generator.manual_seed(seed)

@@ -9,11 +9,9 @@ import xarray as xr
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from sbt_book.common.panels import panels, shade_equiseparated
+from sbt_book.common.panels import MARKERS, panels, shade_equiseparated
 from sbt_book.steering.tables import best_fixed
 from sbt_utils.drawing import COLOURS, STYLE
-
-MARKERS = "osD^vP"
 
 
 def steering_in_time(histories: Mapping[str, xr.Dataset]) -> Figure:

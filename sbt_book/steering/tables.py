@@ -5,6 +5,7 @@ from collections.abc import Mapping
 import numpy as np
 import pandas as pd
 import xarray as xr
+from scipy.stats import bootstrap
 
 
 def join(parts: Mapping[str, xr.Dataset]) -> xr.Dataset:
@@ -149,9 +150,14 @@ def paired_difference(
     (1.0, 1.0, 1.0)
     """
     difference = np.asarray(first) - np.asarray(second)
-    draws = np.random.default_rng(0).choice(difference, (resamples, len(difference))).mean(1)
-    low, high = np.percentile(draws, [2.5, 97.5]).tolist()
-    return float(difference.mean()), low, high
+    low, high = bootstrap(
+        (difference,),
+        np.mean,
+        n_resamples=resamples,
+        method="percentile",
+        random_state=np.random.default_rng(0),
+    ).confidence_interval
+    return float(difference.mean()), float(low), float(high)
 
 
 def epochs_to_reach(read: xr.Dataset, accuracy: float) -> xr.DataArray:

@@ -1,5 +1,7 @@
 """The gallery of architectures: against measuring by hand, and against what it has saved."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -12,6 +14,7 @@ from sbt_book.gallery import experiment as gallery_module
 from sbt_book.gallery.experiment import DROPOUTS, KINDS, RATES, data_of, gallery, measured, trained
 from sbt_book.gallery.figures import convexity_by_kind, curves_by_kind
 from sbt_book.gallery.responses import along, response_table, shapes
+from sbt_book.gallery.sentences import sentences
 from sbt_utils import results
 from sbt_utils.measuring.curves import LoadCurve, scaled
 from sbt_utils.measuring.probe import load_curve
@@ -82,6 +85,29 @@ def test_a_gallery_is_laid_out_and_goes_on_where_it_stopped(tmp_path, monkeypatc
     assert cell.accuracy_test.item() == pytest.approx(1 + 0.2 + 10 + 500)
     assert np.isfinite(cell.separation_train).values.tolist() == [True, True, False]
     assert found.accuracy_test.sel(kind="MLP", rate=0.3, dropout=0, seed=4).item() == 403
+
+
+def test_networks_that_were_trained_otherwise_are_not_reused(tmp_path, monkeypatch):
+    chosen = {"kinds": ["sequence classifier"], "seeds": [0], "dropouts": [0.1]}
+    quick = replace(KINDS["sequence classifier"], epochs=1, rates=(1.0,))
+    monkeypatch.setitem(KINDS, "sequence classifier", quick)
+    first = gallery(tmp_path, **chosen)
+    (file,) = tmp_path.iterdir()
+    before = file.read_bytes()
+    xr.testing.assert_identical(gallery(tmp_path, **chosen), first)
+    for change, words in {
+        "epochs": "epochs = 1, not 2",
+        "batch_size": "batch_size = 50, not 2",
+        "learning_rate": r"learning_rate = 0\.003, not 2",
+    }.items():
+        monkeypatch.setitem(KINDS, "sequence classifier", replace(quick, **{change: 2}))
+        with pytest.raises(ValueError, match=rf"0\.1_1\.0_0\.nc holds results with {words}"):
+            gallery(tmp_path, **chosen)
+    monkeypatch.setitem(KINDS, "sequence classifier", quick)
+    monkeypatch.setattr(gallery_module, "data_of", lambda kind: sentences(1000, 1000, seed=1))
+    with pytest.raises(ValueError, match=r"holds results with data = .* seed 0\.', not .* seed 1"):
+        gallery(tmp_path, **chosen)
+    assert file.read_bytes() == before
 
 
 # What was saved -------------------------------------------------------------------------------
@@ -176,7 +202,11 @@ def test_response_table(made_up):
             seen = shapes(along(made_up, "dropout"), part, first).sel(kind=kind)
             levels = np.repeat([0.0, 0.1, 0.3], 4)
             assert row[name] == pytest.approx(spearmanr(levels, seen.values.ravel()).statistic)
-            assert -1 <= row[f"{name}_low"] <= row[f"{name}_high"] <= 1
+            # Seeds are drawn together at all levels.
+            drawn = np.random.default_rng(0).integers(4, size=(50, 4))
+            again = [spearmanr(levels, seen.values[:, seeds].ravel()).statistic for seeds in drawn]
+            interval = row[f"{name}_low"], row[f"{name}_high"]
+            assert interval == pytest.approx(np.quantile(again, [0.025, 0.975]))
         seen = shapes(along(made_up, "dropout")).sel(kind=kind).values
         assert row["least"] == pytest.approx(seen[0].mean())
         assert row["most"] == pytest.approx(seen[2].mean())
