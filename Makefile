@@ -105,7 +105,7 @@ check: lint ## while you work: lint, and the tests of the library and the projec
 unit: .venv/.test ## unit tests and doctests
 	$(PYTEST) --dist loadfile --ignore=tests/pages
 
-compare: .venv/.test $(EXECUTED) ## compare the outputs of the notebooks with those committed
+compare: .venv/.test $(EXECUTED) ## compare what the notebooks show with what they were committed with (at quick)
 	EXECUTED=$(STAGE)/notebooks $(BIN)/pytest tests/notebooks/test_outputs.py
 
 browser: .venv/.test book ## check every page of the book in headless Chromium
@@ -113,8 +113,8 @@ browser: .venv/.test book ## check every page of the book in headless Chromium
 
 # The notebooks run once: their outputs are compared, and the book of the browser checks shows them.
 test: lint unit ## everything: lint, unit, notebooks, compare, book, browser
-	OMP_NUM_THREADS=1 $(MAKE) --jobs=$(CORES) notebooks
-	$(MAKE) compare browser
+	OMP_NUM_THREADS=1 $(MAKE) --jobs=$(CORES) PROFILE=quick notebooks
+	$(MAKE) PROFILE=quick compare browser
 
 links: .venv/.book ## ask every outside address that the pages name whether it is still there
 	$(MAKE) _build/links/source/.staged PROFILE=links
