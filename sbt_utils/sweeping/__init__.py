@@ -1,4 +1,4 @@
-"""Grids of networks, shard by shard, on any executor."""
+"""Grids of networks, trained shard by shard on any executor."""
 
 from sbt_utils.lazily import exports
 
@@ -6,7 +6,8 @@ __getattr__, __dir__, __all__ = exports(
     __name__,
     {
         "experiments": "Experiment PARAMETERS PHASE_DIAGRAMS network_seed published",
-        "sweeps": "SweepError sweep",
+        "sweeps": "sweep",
+        "shards": "SweepError",
         "workers": "LocalProcesses",
     },
 )

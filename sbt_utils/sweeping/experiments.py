@@ -1,13 +1,14 @@
 """Experiments: grids of networks over two parameters, the four published ones among them.
 
-An `Experiment` says everything that decides its networks, and nothing about how they are computed
-(`sbt_utils.sweeping.sweeps` does that). A network's random numbers follow from the levels of its own cell, so
-a cell is the same, bit by bit, in every grid that contains it.
+An `Experiment` holds everything that determines its networks, and nothing about how they are
+computed (see `sbt_utils.sweeping.sweeps`). A network's seed follows from the levels of its own
+cell, so that a cell has the same networks in every grid that contains it. Nothing here loads
+PyTorch.
 """
 
 import hashlib
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import KW_ONLY, asdict, dataclass, replace
 from typing import Any
 
@@ -22,41 +23,42 @@ COUNTS = ("hidden_layers", "width", "batch_size", "epochs")
 """Parameters that are integers of at least 1."""
 
 PARAMETERS = (*RANGES, *COUNTS, "optimizer")
-"""The parameters of a network and of its training: any two can be the axes of an experiment."""
+"""The parameters of a network and of its training; any two can be the axes of an experiment."""
 
 
 @dataclass(frozen=True)
 class Experiment:
-    """A grid of networks over two parameters, some networks for each cell.
+    """A grid over two parameters, with several networks in each cell.
 
-    Every parameter that is not an axis has one value for all; the defaults are the published
-    protocol.
+    Every parameter that is not an axis has one value for all networks; the defaults are the
+    published protocol.
 
     Parameters
     ----------
     axes : mapping of str to sequence
-        Two of `PARAMETERS` and their levels.
+        Two of `PARAMETERS`, each with its levels.
     seeds : int
-        Networks for each cell.
+        Networks in each cell.
     dataset : str
-        A name that `sbt_utils.data.datasets.load_data` knows.
+        One of `sbt_utils.data.NAMES`.
     train : int
-        Training images, the same for all networks.
+        Number of training images, the same ones for all networks.
     test : int, optional
-        Test images; default all there are.
+        Number of test images; default all.
     size : int
-        Pixels of an image's side.
+        Height and width of the images in pixels.
     hidden_layers, width : int
         Of the multilayer perceptron, `sbt_utils.training.networks.MLP`.
     negative_slope, dropout, learning_rate, data_noise, batch_size, epochs, optimizer
         As in `sbt_utils.training.trainer.train`.
     root : int
-        Another root gives other random numbers throughout.
+        Changes all random numbers.
 
     Raises
     ------
     ValueError
-        Not two axes, an unknown axis, no levels, repeated levels, a value out of range.
+        If there are not two known axes, an axis has no levels or repeats one, or a value is out of
+        range.
 
     Examples
     --------
@@ -101,83 +103,77 @@ class Experiment:
                 raise ValueError(f"axis {name!r} has no levels: give at least one")
             for level in levels:
                 _check_level(name, level)
-            # 0 and 0.0 are one level.
+            # The integer 0 and 0.0 are one level and must give one seed.
             axes[name] = tuple(float(level) if name in RANGES else level for level in levels)
             if repeated := sorted({level for level in axes[name] if axes[name].count(level) > 1}):
                 raise ValueError(f"axis {name!r} repeats {repeated}: give each level once")
         object.__setattr__(self, "axes", axes)
 
     def __len__(self) -> int:
-        """Return how many networks there are."""
+        """Return the number of networks."""
         return int(np.prod(self.shape))
 
     @property
     def shape(self) -> tuple[int, int, int]:
-        """Levels of the first axis, of the second, seeds."""
+        """Numbers of levels of the first axis, of levels of the second, and of seeds."""
         first, second = self.axes.values()
         return len(first), len(second), self.seeds
 
     @property
     def dimensions(self) -> tuple[str, str]:
-        """Names of the axes in results: ``noise`` and ``slope`` for those of a phase diagram.
+        """Names of the axes in results; those of a phase diagram are ``noise`` and ``slope``.
 
-        An axis ``epochs`` is called ``max_epochs`` there: a network may stop before.
+        An axis ``epochs`` becomes ``max_epochs``, because a network may stop earlier.
         """
         first, second = ("max_epochs" if name == "epochs" else name for name in self.axes)
         return ("noise", "slope") if (first, second) in PHASE_DIAGRAMS else (first, second)
 
     @property
     def configuration(self) -> dict[str, Any]:
-        """Everything, as JSON can hold it."""
+        """All arguments, in types that JSON can hold."""
         return asdict(self) | {"axes": {name: list(levels) for name, levels in self.axes.items()}}
 
     def network(self, number: int) -> dict[str, Any]:
-        """Return the parameters of a network.
+        """Return the parameters of one network.
 
         Parameters
         ----------
         number : int
-            0 to ``len(experiment) - 1``; the seeds of a cell follow one another, then the levels
-            of the second axis.
+            0 to ``len(experiment) - 1``. Seeds vary fastest, then the levels of the second axis.
 
         Returns
         -------
         dict
-            Every one of `PARAMETERS`, and ``seed``, an integer below 2**63 made of the root, the
-            axes, the levels of the cell and the number of the network in its cell.
+            Every one of `PARAMETERS`, and the network's ``seed`` (see `network_seed`).
 
         Examples
         --------
         >>> published("dropout").network(959)["dropout"]
         0.3
         """
-        *places, seed = (int(place) for place in np.unravel_index(number, self.shape))
+        first, second, seed = (int(index) for index in np.unravel_index(number, self.shape))
         cell = {
-            name: levels[place]
-            for (name, levels), place in zip(self.axes.items(), places, strict=True)
+            name: levels[index]
+            for (name, levels), index in zip(self.axes.items(), (first, second), strict=True)
         }
-        own = {name: getattr(self, name) for name in PARAMETERS} | cell
-        own["batch_size"] = own["batch_size"] or self.train
-        return own | {"seed": network_seed(self.root, list(self.axes), cell, seed)}
-
-    def networks(self) -> Iterator[dict[str, Any]]:
-        """Yield the parameters of every network in turn."""
-        return map(self.network, range(len(self)))
+        parameters = {name: getattr(self, name) for name in PARAMETERS} | cell
+        parameters["batch_size"] = parameters["batch_size"] or self.train
+        return parameters | {"seed": network_seed(self.root, list(self.axes), cell, seed)}
 
 
 def network_seed(root: int, experiment: Sequence[str], cell: Mapping[str, Level], seed: int) -> int:
-    """Return the seed of a network, which depends on nothing but its own place.
+    """Return the seed of a network, which depends on its cell and its number there alone.
 
     Parameters
     ----------
     root : int
-        Another root gives other random numbers throughout.
+        Changes all seeds.
     experiment : sequence of str
-        What tells the experiment from others, its axes.
+        The names of the axes, or other words that identify the experiment.
     cell : mapping of str to level
         The levels of the network's cell.
     seed : int
-        The number of the network in its cell.
+        Number of the network within its cell.
 
     Returns
     -------
@@ -210,21 +206,21 @@ _FEW: dict[str, tuple[float, ...]] = {
     "batch_size": (40, 160, 640, 2560),
 }
 PHASE_DIAGRAMS = tuple((noise, "negative_slope") for noise in _NOISES)
-"""The axes of the published experiments: a source of noise, and the nonlinearity."""
+"""The axes of the published experiments: a source of noise and the negative slope."""
 
 
 def published(experiment: str, profile: str = "paper", **settings: Any) -> Experiment:
-    """Return one of the four published experiments, whole or reduced.
+    """Return one of the four published experiments, in full or reduced.
 
     Parameters
     ----------
     experiment : {"dropout", "learning_rate", "data_noise", "batch_size"}
-        By its source of noise; the other axis is the negative slope.
+        Its source of noise; the other axis is the negative slope.
     profile : {"smoke", "quick", "paper"}
-        ``paper``: every published cell, 10 seeds (960, 720, 540, 600 networks). ``quick``: 12 of
-        these cells, 2 seeds, the same networks. ``smoke``: 4 cells, 1 seed, 5 epochs.
+        ``paper``: every published cell with 10 seeds (960, 720, 540 and 600 networks). ``quick``:
+        12 of these cells with 2 of their seeds. ``smoke``: 4 cells, 1 seed, 5 epochs.
     **settings
-        Of `Experiment`, in place of the published ones.
+        Arguments of `Experiment`, in place of the published ones.
 
     Returns
     -------
@@ -264,7 +260,7 @@ def published(experiment: str, profile: str = "paper", **settings: Any) -> Exper
 
 
 def _check_level(name: str, value: Any) -> None:
-    """Raise unless a parameter may have this value."""
+    """Raise ValueError unless a parameter may have this value."""
     if name in RANGES:
         check_range(name, value)
     elif name == "optimizer":
@@ -275,11 +271,11 @@ def _check_level(name: str, value: Any) -> None:
 
 
 def _plain(level: Any) -> Level:
-    """Return a level as JSON knows it, without NumPy's types."""
+    """Return a level without NumPy's types, which JSON does not know."""
     plain: Level = level.item() if isinstance(level, np.generic) else level
     return plain
 
 
 def _digest(value: Any) -> int:
-    """Return 128 bits that stand for a value, the same on every machine."""
+    """Return a 128-bit hash that is the same on every machine."""
     return int.from_bytes(hashlib.sha256(json.dumps(value).encode()).digest()[:16])

@@ -1,7 +1,7 @@
 """Sweeps: the networks of an experiment trained shard by shard, here or on many machines.
 
-Each finished shard is written whole, so that a sweep that was stopped, even killed, goes on where
-it was. What becomes of a network does not depend on its shard, nor on who trained it and when.
+Each finished shard is written to a file at once, and never in part, so that a sweep that was
+stopped, even killed, resumes. A network does not depend on the shard that it is trained in.
 """
 
 import json
@@ -22,17 +22,15 @@ from tqdm.auto import tqdm
 
 from sbt_utils import results
 from sbt_utils.sweeping.experiments import Experiment, published
-from sbt_utils.sweeping.shards import SHARD_SIZE, cut, data_of, measure, work
+from sbt_utils.sweeping.shards import SHARD_SIZE, SweepError, cut, work
+from sbt_utils.sweeping.tasks import data_of, measure
 from sbt_utils.training.settings import check_device
 
-_POLL = 0.05  # seconds
-
 ATTEMPTS = 3
-"""How often a shard is tried before the sweep gives it up."""
+"""How often a shard is tried before the sweep gives up."""
 
-
-class SweepError(RuntimeError):
-    """Some shards could not be computed or written; those that were are kept."""
+Task = Callable[[list[int]], xr.Dataset]
+"""Train and measure the networks of these numbers."""
 
 
 def sweep(
@@ -55,40 +53,41 @@ def sweep(
     profile : {"smoke", "quick", "paper"}
         How much of a published experiment; see `sbt_utils.sweeping.experiments.published`.
     out : path-like, optional
-        Write the results here, a netCDF file. Until it is complete, finished shards lie in a
+        Write the results to this netCDF file. Until it is complete, finished shards are kept in a
         folder of the same name that ends in ``.shards``.
     executor : concurrent.futures.Executor, optional
-        Where to train the shards, each on one thread: `sbt_utils.sweeping.workers.LocalProcesses`,
-        ``dask.distributed.Client.get_executor()``, an executor of ``submitit``. Default: in this
-        process, with all of PyTorch's threads.
+        Trains the shards, each on one thread: `sbt_utils.sweeping.workers.LocalProcesses`,
+        ``dask.distributed.Client.get_executor()`` or an executor of ``submitit``. Default: train in
+        this process, with all of PyTorch's threads.
     resume : bool
-        Take what `out` and its finished shards hold; False starts anew.
+        Whether to use the results in `out` and the finished shards; False starts over.
     device : str
         ``"cpu"`` or ``"cuda"``.
     shard_size : int
-        Networks of a shard, at most.
+        Networks in a shard, at most.
     progress : bool
-        Show a bar over networks with the time left.
+        Whether to show a progress bar with the time left.
 
     Returns
     -------
     xarray.Dataset
         ``separation_train``, ``separation_test`` (measure "trace") and ``fuzziness_train`` with
-        dimensions (noise, slope, seed, layer), ``accuracy_train``, ``accuracy_test``,
+        dimensions (noise, slope, seed, layer), and ``accuracy_train``, ``accuracy_test``,
         ``loss_train`` and ``epochs`` with (noise, slope, seed). The first two dimensions of other
-        experiments are named after their axes. All measured after training, in evaluation mode, on
-        clean images; D is nan where a collapsed network leaves it undefined.
+        experiments are named after their axes. All are measured after training, in evaluation
+        mode, on images without noise; D is nan where a collapsed network leaves it undefined.
 
     Raises
     ------
     ValueError
-        An unknown experiment, profile or device; `out` holds something else.
+        If an argument is out of range, or `out` holds the results of something else.
     SweepError
-        Shards that failed three times; a file that could not be written. What was finished is kept.
+        If a shard failed three times or a file could not be written. Finished shards are kept.
 
     Notes
     -----
-    On a CPU the results are the same bit by bit for any executor and any shard size.
+    On CPUs of one model, with the same versions of the packages, results are bit-for-bit identical
+    for every executor, number of threads and shard size. Other processors may round differently.
 
     References
     ----------
@@ -115,7 +114,7 @@ def sweep(
                 shard_size=shard_size,
                 progress=progress,
             )
-    waiting = cut(experiment, set(range(len(experiment))), shard_size)
+    shard_numbers = cut(experiment, set(range(len(experiment))), shard_size)
     configuration = experiment.configuration | {"device": torch.device(device).type}
     path = _check_out(Path(out))
     folder = path.with_suffix(".shards")
@@ -124,31 +123,32 @@ def sweep(
         _check_same(f"out={path}", diagram, configuration)
         shutil.rmtree(folder, ignore_errors=True)
         return diagram
-    data_of(experiment)  # Complains, or downloads, here and once.
+    data_of(experiment)  # raises, or downloads, before any worker does
     shards = _finished(folder, configuration, resume)
     done = {int(number) for shard in shards for number in shard.network}
-    waiting = [left for numbers in waiting if (left := [n for n in numbers if n not in done])]
+    # Whatever the size of the finished shards, only the missing networks are trained.
+    waiting = [left for numbers in shard_numbers if (left := [n for n in numbers if n not in done])]
     task = partial(measure, experiment, device=device, threads=1 if executor else None)
-    with _Bar(experiment, len(done), waiting, progress) as bar:
+    with _progress_bar(experiment, done, shown=progress) as bar:
         for numbers, shard in _outcomes(task, waiting, executor):
             wall_time = shard.attrs["stop"] - shard.attrs["start"]
             _save(shard, folder / f"{numbers[0]:06d}.nc", configuration, wall_time)
             shards.append(shard)
-            bar.count(numbers)
-    # Moved from the folder, so that nothing half written can ever lie beside the results.
-    _save(_assemble(experiment, shards), folder / path.name, configuration, _wall_time(shards))
-    os.replace(folder / path.name, path)
+            done.update(numbers)
+            bar.set_postfix_str(f"{len(done)}/{len(experiment)} networks", refresh=False)
+            bar.update(sum(work(experiment, number) for number in numbers))
+    # Written in the folder and then moved: no partial file ever lies where results are expected.
+    complete = folder / "complete.nc"
+    _save(_assemble(experiment, shards), complete, configuration, _wall_time(shards))
+    os.replace(complete, path)
     shutil.rmtree(folder)
     return results.load(path)
-
-
-Task = Callable[[list[int]], xr.Dataset]
 
 
 def _outcomes(
     task: Task, waiting: list[list[int]], executor: Executor | None
 ) -> Iterator[tuple[list[int], xr.Dataset]]:
-    """Yield shards as they are finished; try again what failed, and raise in the end."""
+    """Yield shards as they finish; retry those that failed, and raise SweepError in the end."""
     for attempt in range(1, ATTEMPTS + 1):
         failures: list[tuple[list[int], Exception]] = []
         for numbers, result in _results(task, waiting, executor):
@@ -167,7 +167,7 @@ def _outcomes(
             )
             raise SweepError(
                 f"{len(failures)} shards failed {ATTEMPTS} times ({named}); the others are kept: "
-                "mend the cause and call again to go on"
+                "fix the cause and call again to resume"
             ) from failures[0][1]
         waiting = [numbers for numbers, _ in failures]
 
@@ -175,7 +175,7 @@ def _outcomes(
 def _results(
     task: Task, waiting: list[list[int]], executor: Executor | None
 ) -> Iterator[tuple[list[int], Callable[[], xr.Dataset]]]:
-    """Yield each shard with a function that returns its result or raises."""
+    """Yield the numbers of each shard, once done, with a function that returns it or raises."""
     if executor is None:
         yield from ((numbers, partial(task, numbers)) for numbers in waiting)
         return
@@ -184,18 +184,18 @@ def _results(
         for numbers in waiting:
             futures.append((numbers, executor.submit(task, numbers)))
         while futures:
-            # Ask rather than wait: not every executor's futures know concurrent.futures.wait.
-            for entry in [entry for entry in futures if entry[1].done()]:
-                futures.remove(entry)
-                yield entry[0], entry[1].result
-            time.sleep(_POLL)
+            # Poll: concurrent.futures.wait does not accept the futures of every executor.
+            for numbers, future in [entry for entry in futures if entry[1].done()]:
+                futures.remove((numbers, future))
+                yield numbers, future.result
+            time.sleep(0.05)
     finally:
         for _, future in futures:
             future.cancel()
 
 
 def _check_out(path: Path) -> Path:
-    """Raise now, not after hours, if results cannot be written here."""
+    """Raise ValueError now, rather than after hours, if results cannot be written here."""
     if path.is_dir():
         raise ValueError(f"out={path}: this is a folder; give the name of a file in it")
     if path.suffix != ".nc":
@@ -210,14 +210,14 @@ def _check_out(path: Path) -> Path:
 
 
 def _check_same(
-    name: str, found: xr.Dataset, configuration: Mapping[str, Any], versions: bool = False
+    name: str, stored: xr.Dataset, configuration: Mapping[str, Any], versions: bool = False
 ) -> None:
-    """Raise if results were made with another configuration, or other versions."""
-    made, wanted = json.loads(found.attrs["configuration"]), dict(configuration)
+    """Raise ValueError if results were made with another configuration, or other versions."""
+    made, wanted = json.loads(stored.attrs["configuration"]), dict(configuration)
     if versions:
-        made |= json.loads(found.attrs["versions"])
+        made |= json.loads(stored.attrs["versions"])
         wanted |= results.versions()
-    wanted = json.loads(json.dumps(wanted))
+    wanted = json.loads(json.dumps(wanted))  # tuples become lists, as in the file
     for key in wanted | made:
         if made.get(key) != wanted.get(key):
             raise ValueError(
@@ -227,12 +227,13 @@ def _check_same(
 
 
 def _finished(folder: Path, configuration: Mapping[str, Any], resume: bool) -> list[xr.Dataset]:
-    """Return the shards that a folder holds; make the folder if there is none."""
+    """Return the finished shards in a folder, which is made if it does not exist."""
     if folder.exists() and not resume:
         shutil.rmtree(folder)
     folder.mkdir(exist_ok=True)
     shards = [results.load(path) for path in sorted(folder.glob("[0-9]*.nc"))]
     for shard in shards:
+        # Results of two versions must not end up in one file.
         _check_same(f"the folder of finished shards {folder}", shard, configuration, versions=True)
     return shards
 
@@ -240,22 +241,24 @@ def _finished(folder: Path, configuration: Mapping[str, Any], resume: bool) -> l
 def _save(
     dataset: xr.Dataset, path: Path, configuration: Mapping[str, Any], wall_time: float
 ) -> None:
-    """Write results; if that fails, say what is kept."""
+    """Write results; an error says what is kept."""
     try:
         results.save(dataset, path, configuration, wall_time)
     except (OSError, RuntimeError) as error:
-        # HDF5 wraps the reason in lines about its own files.
+        # HDF5's message surrounds the reason with details of its own.
         number = getattr(error, "errno", None)
         raise SweepError(
             f"{path} cannot be written ({os.strerror(number) if number else error}); the shards "
-            "finished before are kept: make room and call again to go on"
+            "finished before are kept: make room and call again to resume"
         ) from error
 
 
 def _assemble(experiment: Experiment, shards: list[xr.Dataset]) -> xr.Dataset:
     """Join shards along their networks and spread these over the axes of the experiment."""
-    # Shallower networks than others have nan at the layers that they lack.
+    # An outer join: networks with fewer layers than others have nan at the layers that they lack.
     joined = xr.concat(shards, "network", join="outer", combine_attrs="override")
+    # A sweep killed between writing a shard and resuming with another size may hold one twice.
+    # Two sweeps that ran at once, with shards of different sizes, may both have trained a network.
     joined = joined.drop_duplicates("network").sortby("network")
     dimensions = (*experiment.dimensions, "seed")
     variables = {
@@ -277,7 +280,7 @@ def _assemble(experiment: Experiment, shards: list[xr.Dataset]) -> xr.Dataset:
 
 
 def _wall_time(shards: list[xr.Dataset]) -> float:
-    """Return for how many seconds at least one of the shards was being computed."""
+    """Return the seconds during which at least one shard was being computed."""
     total, end = 0.0, -np.inf
     for start, stop in sorted((shard.attrs["start"], shard.attrs["stop"]) for shard in shards):
         total += max(0.0, stop - max(start, end))
@@ -285,34 +288,14 @@ def _wall_time(shards: list[xr.Dataset]) -> float:
     return total
 
 
-class _Bar:
-    """A bar over networks that knows how much work each of them is."""
-
-    def __init__(
-        self, experiment: Experiment, done: int, waiting: list[list[int]], progress: bool
-    ) -> None:
-        self._work = {
-            numbers[0]: len(numbers) * work(experiment, numbers[0]) for numbers in waiting
-        }
-        self._total = sum(self._work.values())
-        self._start = time.monotonic()
-        self._bar = tqdm(
-            total=len(experiment),
-            initial=done,
-            disable=not progress,
-            bar_format="{l_bar}{bar}| {n_fmt}/{total_fmt} networks [{elapsed}{postfix}]",
-        )
-
-    def __enter__(self) -> "_Bar":
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._bar.close()
-
-    def count(self, numbers: list[int]) -> None:
-        """Count a finished shard."""
-        del self._work[numbers[0]]
-        left = sum(self._work.values()) / self._total
-        seconds = (time.monotonic() - self._start) * left / (1 - left)
-        self._bar.set_postfix_str(f"{tqdm.format_interval(seconds)} left", refresh=False)
-        self._bar.update(len(numbers))
+def _progress_bar(experiment: Experiment, done: set[int], shown: bool) -> tqdm:
+    """Return a bar that counts work rather than networks, so that its time left is right."""
+    bar = tqdm(
+        total=sum(work(experiment, number) for number in range(len(experiment))),
+        initial=sum(work(experiment, number) for number in done),
+        smoothing=0,  # the rate since the start: shards differ in duration
+        bar_format="{l_bar}{bar}| [{elapsed}, {remaining} left{postfix}]",
+        disable=not shown,
+    )
+    bar.set_postfix_str(f"{len(done)}/{len(experiment)} networks")
+    return bar

@@ -1,4 +1,4 @@
-"""Processes of this machine as workers, none of which can take another's work with it."""
+"""Worker processes on this machine; one that dies loses its own task only."""
 
 import multiprocessing
 import os
@@ -10,12 +10,11 @@ from typing import Any
 
 
 class LocalProcesses(ThreadPoolExecutor):
-    """An executor with one process for each worker.
+    """An executor that runs each worker's tasks in a process of its own.
 
-    If a process dies, its task fails with `concurrent.futures.process.BrokenProcessPool`; the
-    other tasks go on and the worker gets a new process. (A `ProcessPoolExecutor` would fail every
-    task and be of no use afterwards.) The processes end with the one that made them, even if that
-    was killed.
+    If a process dies, its task fails with `concurrent.futures.process.BrokenProcessPool`; the other
+    tasks are unaffected and the worker starts a new process. (A `ProcessPoolExecutor` fails all its
+    tasks and cannot be used again.) The processes end with their parent, even if it is killed.
 
     Processes are spawned, not forked, because PyTorch's threads do not survive a fork: a script
     that uses this needs the usual ``if __name__ == "__main__":``.
@@ -23,12 +22,12 @@ class LocalProcesses(ThreadPoolExecutor):
     Parameters
     ----------
     workers : int
-        How many.
+        Number of processes.
 
     Raises
     ------
     ValueError
-        If that is less than one.
+        If `workers` is less than 1.
 
     Examples
     --------
@@ -41,33 +40,33 @@ class LocalProcesses(ThreadPoolExecutor):
         if workers < 1:
             raise ValueError(f"workers={workers!r}: give at least 1")
         super().__init__(workers)
-        self._own = threading.local()
+        self._of_thread = threading.local()
         self._pools: list[ProcessPoolExecutor] = []
 
     def submit(self, fn: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Future[Any]:
-        """Schedule a call in one of the processes."""
+        """Schedule a call; as `concurrent.futures.Executor.submit`."""
         return super().submit(self._in_process, fn, *args, **kwargs)
 
     def shutdown(self, wait: bool = True, *, cancel_futures: bool = False) -> None:
-        """Take no more calls; as `concurrent.futures.Executor.shutdown`."""
+        """Accept no more calls; as `concurrent.futures.Executor.shutdown`."""
         super().shutdown(wait, cancel_futures=cancel_futures)
         for pool in self._pools:
             pool.shutdown(wait, cancel_futures=cancel_futures)
 
     def _in_process(self, fn: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Any:
-        if not hasattr(self._own, "pool"):
+        if not hasattr(self._of_thread, "pool"):
             spawn = multiprocessing.get_context("spawn")
-            self._own.pool = ProcessPoolExecutor(1, spawn, initializer=_end_with_parent)
-            self._pools.append(self._own.pool)
+            self._of_thread.pool = ProcessPoolExecutor(1, spawn, initializer=_end_with_parent)
+            self._pools.append(self._of_thread.pool)
         try:
-            return self._own.pool.submit(fn, *args, **kwargs).result()
+            return self._of_thread.pool.submit(fn, *args, **kwargs).result()
         except BrokenProcessPool:
-            del self._own.pool
+            del self._of_thread.pool
             raise
 
 
 def _end_with_parent() -> None:
-    """Watch over the parent; without this, a worker would wait for work for ever."""
+    """End this process when its parent ends; otherwise it would wait for tasks for ever."""
     parent = multiprocessing.parent_process()
     assert parent is not None
 

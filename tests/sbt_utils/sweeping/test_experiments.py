@@ -12,6 +12,10 @@ from sbt_utils.sweeping.experiments import PHASE_DIAGRAMS, SLOPES, Experiment, p
 AXES = {"dropout": [0.0, 0.1], "negative_slope": [0.0, 0.5, 1.0]}
 
 
+def networks(experiment):
+    return [experiment.network(number) for number in range(len(experiment))]
+
+
 # The published grids -------------------------------------------------------------------------
 
 
@@ -43,8 +47,8 @@ def test_the_published_protocol():
 
 @pytest.mark.parametrize("noise", [noise for noise, _ in PHASE_DIAGRAMS])
 def test_quick_has_the_same_networks_as_paper(noise):
-    paper = {tuple(network.items()) for network in published(noise).networks()}
-    quick = {tuple(network.items()) for network in published(noise, "quick").networks()}
+    paper = {tuple(network.items()) for network in networks(published(noise))}
+    quick = {tuple(network.items()) for network in networks(published(noise, "quick"))}
     assert quick < paper
 
 
@@ -58,15 +62,15 @@ def test_settings_replace_the_published_ones():
 
 def test_networks_follow_the_axes_with_the_seeds_fastest():
     experiment = Experiment(AXES, seeds=2, width=7)
-    cells = [(n["dropout"], n["negative_slope"]) for n in experiment.networks()]
+    cells = [(n["dropout"], n["negative_slope"]) for n in networks(experiment)]
     assert cells[:4] == [(0, 0), (0, 0), (0, 0.5), (0, 0.5)]
     assert cells[-1] == (0.1, 1)
-    assert {network["width"] for network in experiment.networks()} == {7}
-    assert {network["batch_size"] for network in experiment.networks()} == {2560}
+    assert {network["width"] for network in networks(experiment)} == {7}
+    assert {network["batch_size"] for network in networks(experiment)} == {2560}
 
 
 def test_every_network_has_a_seed_of_its_own():
-    seeds = [n["seed"] for noise, _ in PHASE_DIAGRAMS for n in published(noise).networks()]
+    seeds = [n["seed"] for noise, _ in PHASE_DIAGRAMS for n in networks(published(noise))]
     assert len(set(seeds)) == 2820
     assert 0 <= min(seeds) < max(seeds) < 2**63
 

@@ -20,8 +20,9 @@ from sbt_utils import results
 from sbt_utils.data.datasets import load_data
 from sbt_utils.measuring.evaluation import evaluate
 from sbt_utils.sweeping.experiments import Experiment, published
-from sbt_utils.sweeping.shards import cut, measure, plan
-from sbt_utils.sweeping.sweeps import SweepError, sweep
+from sbt_utils.sweeping.shards import SweepError, cut, work
+from sbt_utils.sweeping.sweeps import sweep
+from sbt_utils.sweeping.tasks import measure, plan
 from sbt_utils.sweeping.workers import LocalProcesses
 from sbt_utils.training.networks import MLP
 from sbt_utils.training.trainer import train
@@ -88,7 +89,7 @@ def test_every_cell_holds_the_networks_trained_with_its_levels(axis):
     diagram = sweep(experiment, progress=False, shard_size=3)
     digits = load_data("mnist", train=100, test=60)
     training = digits.train_images, digits.train_labels
-    for number, network in enumerate(experiment.networks()):
+    for number, network in enumerate(map(experiment.network, range(len(experiment)))):
         members = {name: network[name] for name in ("negative_slope", axis)}
         settings = {"seeds": network["seed"], "epochs": 2, "progress": False}
         trained = train(MLP(hidden_layers=2, width=8), *training, **settings, **members)
@@ -183,7 +184,7 @@ def test_a_gpu_is_within_the_spread_between_seeds(uninterrupted):
     assert (difference.mean("seed") <= uninterrupted.separation_train.std("seed") + 1e-3).all()
 
 
-# Stopped and gone on -------------------------------------------------------------------------
+# Stopped and resumed -------------------------------------------------------------------------
 
 
 def test_killed_twenty_times_it_ends_with_the_same_file(uninterrupted, tmp_path):
@@ -229,7 +230,7 @@ def test_finished_shards_are_not_computed_again(uninterrupted, interrupted):
     assert os.listdir(interrupted.parent) == ["grid.nc"]
 
 
-def test_any_shard_size_goes_on(uninterrupted, interrupted):
+def test_any_shard_size_resumes(uninterrupted, interrupted):
     executor = Wayward()
     settings = {"executor": executor, "shard_size": 1, "progress": False}
     assert_same(sweep(GRID, out=interrupted, **settings), uninterrupted)
@@ -251,6 +252,24 @@ def test_a_finished_file_is_returned_at_once(uninterrupted, tmp_path):
     assert executor.tried == []
     assert_same(first, uninterrupted)
     xr.testing.assert_identical(first, again)
+
+
+def test_a_file_named_like_a_shard_is_not_taken_for_one(uninterrupted, tmp_path, monkeypatch):
+    out, replace = tmp_path / "000004.nc", os.replace
+
+    def stopped_at_the_last_move(source, target):
+        if target == out:
+            raise KeyboardInterrupt
+        replace(source, target)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(os, "replace", stopped_at_the_last_move)
+        with pytest.raises(KeyboardInterrupt):
+            sweep(GRID, out=out, shard_size=4, progress=False)
+    executor = Wayward()
+    assert_same(sweep(GRID, out=out, executor=executor, progress=False), uninterrupted)
+    assert executor.tried == []
+    assert os.listdir(tmp_path) == [out.name]
 
 
 OTHER = Experiment(GRID.axes, **SIZE | {"width": 9})
@@ -393,6 +412,11 @@ def test_shards_hold_every_network_once_and_only_alike_ones():
     sizes = [experiment.network(numbers[0])["batch_size"] for numbers in shards]
     assert sizes[0] == 20
     assert sizes[-1] == 100
+
+
+def test_small_batches_are_more_work():
+    grid = Experiment({"batch_size": [5, 2560], "dropout": [0.0]}, seeds=1)
+    assert work(grid, 0) > work(grid, 1)
 
 
 def test_a_worker_runs_on_one_thread():
