@@ -1,4 +1,4 @@
-"""The command line, in this process and in one of its own."""
+"""The command line, in this process and in a process of its own."""
 
 import json
 import os
@@ -11,12 +11,12 @@ import numpy as np
 import pytest
 import torch
 
-from sbt_utils.__main__ import main
+from sbt_utils.commands import main
 from sbt_utils.data.datasets import load_data
 from sbt_utils.measuring.evaluation import evaluate
 from sbt_utils.reporting.model_files import load_images, load_model
 from sbt_utils.reporting.stress_map import report
-from sbt_utils.results import load_data as load_results
+from sbt_utils.results import load as load_results
 from sbt_utils.sweeping.experiments import published
 from sbt_utils.training.networks import MLP
 from sbt_utils.training.trainer import train
@@ -35,8 +35,8 @@ def strict(text):
     return json.loads(text, parse_constant=refuse)
 
 
-def run(*arguments, folder):
-    command = [sys.executable, "-m", "sbt_utils", *arguments]
+def run(*arguments, folder, flags=()):
+    command = [sys.executable, *flags, "-m", "sbt_utils", *arguments]
     return subprocess.run(command, capture_output=True, text=True, cwd=folder, timeout=120)
 
 
@@ -47,7 +47,7 @@ def test_no_command_lists_the_commands(capsys):
     assert main([]) == 0
     out, err = capsys.readouterr()
     assert err == ""
-    assert out.startswith("usage: python -m sbt_utils")
+    assert out.startswith("usage: sbt-utils")
     assert re.search(r"^ +load-curve\s+train networks and .*load curves$", out, re.MULTILINE)
 
 
@@ -69,8 +69,19 @@ def test_a_command_explains_its_options_and_their_defaults(capsys):
         "--plot FILE",
     ):
         assert option in out
-    assert "mnist, mnist_full, fashion_mnist, cifar10, gaussian_mixture" in " ".join(out.split())
+    assert "{mnist,mnist_full,fashion_mnist,cifar10,gaussian_mixture}" in out
     assert "default: 2560" in " ".join(out.split())
+    assert out.isascii()  # some terminals show nothing else
+
+
+@pytest.mark.parametrize("arguments", [[], ["load-curve"], ["sweep"], ["report"]])
+def test_help_loads_nothing_heavy(arguments, tmp_path):
+    done = run(*arguments, "--help", folder=tmp_path, flags=["-X", "importtime"])
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.startswith(" ".join(["usage: python -m sbt_utils", *arguments]))
+    imported = {line.rpartition("|")[2].strip() for line in done.stderr.splitlines()}
+    assert "sbt_utils.commands" in imported
+    assert not imported & {"torch", "matplotlib", "xarray", "pandas", "numba", "scipy", "pooch"}
 
 
 # Results -------------------------------------------------------------------------------------
@@ -215,7 +226,6 @@ def test_in_a_process_of_its_own(tmp_path):
         ("--data-noise 2", r"data_noise=2\.0: give a number in \[0, 1\]"),
         ("--batch-size 0", r"batch_size=0: give integers of at least 1"),
         ("--batch-size 101", r"batch_size=101: there are 100 images; give at most that"),
-        ("--dataset digits", r"dataset='digits'.*; choose one of mnist, "),
         ("--epochs 0", r"epochs=0: give an integer of at least 1"),
         ("--seeds 0", r"seeds=0: give at least 1"),
         ("--train 5001", r"train=5001: .* has 5000 images; ask for 5000 or fewer"),
@@ -236,7 +246,7 @@ def test_errors_name_argument_value_and_remedy(options, message, tmp_path, capsy
     out, err = capsys.readouterr()
     assert out == ""
     error = err.splitlines()[-1]
-    assert error.startswith("python -m sbt_utils: error: ")
+    assert error.startswith("sbt-utils: error: ")
     assert re.search(message, error)
     assert "Traceback" not in err
     assert os.listdir(tmp_path) == []
@@ -248,6 +258,9 @@ def test_errors_name_argument_value_and_remedy(options, message, tmp_path, capsy
         ("load-curve --epochs few", "--epochs: invalid int value: 'few'"),
         ("load-curve --optimizer newton", "--optimizer: invalid choice: 'newton'.*adam"),
         ("load-curve --measure mean", "--measure: invalid choice: 'mean'.*trace"),
+        ("load-curve --dataset digits", "--dataset: invalid choice: 'digits'.*mnist_full"),
+        ("sweep dropout --dataset digits", "--dataset: invalid choice: 'digits'.*mnist_full"),
+        ("report a:B c --dataset digits", "--dataset: invalid choice: 'digits'.*mnist_full"),
         ("load-curve --momentum 1", "unrecognized arguments: --momentum 1"),
         # "argument : invalid choice" would not say what is wrong.
         ("loadcurve", r"argument \w.*: invalid choice: 'loadcurve'.*load-curve"),
@@ -368,7 +381,7 @@ def test_a_sweep_at_fault(arguments, message, tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     assert main(["sweep", *arguments]) == 2
     _, err = capsys.readouterr()
-    assert re.search(rf"^python -m sbt_utils: error: .*{message}", err)
+    assert re.search(rf"^sbt-utils: error: .*{message}", err)
     assert os.listdir(tmp_path) == []
 
 
@@ -429,7 +442,7 @@ def test_a_report_on_a_data_set_of_the_package(model_folder, capsys):
 
 def test_a_report_on_a_model_in_the_folder_it_is_called_from(model_folder):
     (model_folder / "mine.py").write_text(
-        "from sbt_utils.training.networks import MLP\n\ndef network(width):\n    return MLP(100, width, 3)\n"
+        "from sbt_utils import MLP\n\ndef network(width):\n    return MLP(100, width, 3)\n"
     )
     arguments = ["report", "mine:network", "model.pt", "--arguments", "[20]", *FILES]
     done = run(*arguments, folder=model_folder)
@@ -444,7 +457,6 @@ def test_a_report_on_a_model_in_the_folder_it_is_called_from(model_folder):
         (REPORT, "train: give --train FILE.npz, or --dataset NAME in its place"),
         ([*REPORT, *FILES, "--dataset", "mnist"], "train: give --train FILE.npz, or --dataset"),
         ([*REPORT, "--test", "test.npz", "--dataset", "mnist"], "test: --dataset brings its own"),
-        ([*REPORT, "--dataset", "digits"], "dataset='digits' is not known; choose one of mnist"),
         ([*REPORT, "--train", "none.npz"], "No such file or directory: 'none.npz'"),
         (
             [*REPORT, "--train", "model.pt"],
@@ -478,7 +490,7 @@ def test_a_report_at_fault(model_folder, arguments, message, capsys):
     assert main(arguments) == 2
     out, err = capsys.readouterr()
     assert out == ""
-    assert re.search(rf"^python -m sbt_utils: error: .*{message}", err)
+    assert re.search(rf"^sbt-utils: error: .*{message}", err)
     assert sorted(os.listdir(model_folder)) == before
 
 
