@@ -1,4 +1,4 @@
-"""Which layers of a deep network do the work: measure it, train it, compare it with a chain.
+"""Which layers of a deep network do the work: measure them, train networks, compare with chains.
 
 >>> import sbt_utils as sbt
 >>> sbt.SpringBlockChain(noise=0.0).simulate(duration=5000.0, every=1000).load_curve.regime
@@ -7,7 +7,7 @@
 Names are imported when they are first used: `import sbt_utils` is quick and loads no PyTorch.
 """
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from sbt_utils.lazily import exports
 
@@ -31,7 +31,7 @@ if TYPE_CHECKING:  # for editors and type checkers
     from sbt_utils.training.steering import steer as steer
     from sbt_utils.training.trainer import train as train
 
-__getattr__, __dir__, __all__ = exports(
+_imported, __dir__, __all__ = exports(
     __name__,
     {
         "measuring.separation": "data_separation",
@@ -52,3 +52,11 @@ __getattr__, __dir__, __all__ = exports(
         "mechanics.matching": "fit_chain",
     },
 )
+
+
+def __getattr__(name: str) -> Any:
+    if name == "__version__":
+        from importlib.metadata import version  # takes longer to import than all else here
+
+        return version("sbt-utils")
+    return _imported(name)
