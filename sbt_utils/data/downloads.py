@@ -30,10 +30,7 @@ class DatasetError(RuntimeError):
 
 
 def fetch(name: str) -> tuple[Pools, str]:
-    """Return a full data set, and its source in a sentence; a `DatasetError` if that fails.
-
-    It comes from ``SBT_DATA``, the cache or, the first time, the network.
-    """
+    """Return a full data set, from ``SBT_DATA``, the cache or the network, and its source."""
     remote = REMOTES[name]
     files = [file for file in CHECKSUMS if file.startswith(f"{remote.folder}/")]
     return remote.read([_by_hand(file) or _by_pooch(remote, file) for file in files]), remote.source
@@ -142,7 +139,7 @@ def _by_hand(file: str) -> bytes | None:
 
 def _by_pooch(remote: Remote, file: str) -> bytes:
     """Return the unpacked contents of a file in the cache, downloaded if it is not there yet."""
-    import pooch  # only here: it takes as long to import as all else in this module
+    import pooch  # only here: it takes about as long to import as all else in this module
 
     cache = pooch.os_cache("sbt_utils")
     failures = []

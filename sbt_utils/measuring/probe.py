@@ -9,6 +9,7 @@ import warnings
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
 
@@ -112,10 +113,9 @@ def load_curve(
             "data: this iterator can be read once, measure 'fuzziness' reads it twice; give a "
             "DataLoader or a list of batches"
         )
-    statistics: dict[str, Any]
-    statistics = layer_scatter(model, batches, layers, pool, lambda name: ScatterStatistics())
+    first = layer_scatter(model, batches, layers, pool, lambda name: ScatterStatistics())
+    statistics: dict[str, Any] = first
     if measure == "fuzziness":
-        first = statistics
         statistics = layer_scatter(
             model, batches, layers, pool, lambda name: ProjectedScatter(first[name])
         )
@@ -152,24 +152,20 @@ def layer_scatter(
     return {name: probe.statistics[name] for name in probe.names}
 
 
+@dataclass
 class _Probe:
     """The hooks on a model, and the statistics that they feed layer by layer.
 
-    l = 0 is settled as layers run: by the first that computes. One that normalises or embeds the
+    l = 0 is settled as layers run, by the first that computes. One that normalises or embeds the
     input is l = 0 itself; ahead of any other, the input is measured.
     """
 
-    def __init__(
-        self,
-        model: nn.Module,
-        chosen: dict[nn.Module, str],
-        pool: Pool | None,
-        new_statistics: Callable[[str], Any],
-    ) -> None:
-        self.model, self.chosen, self.pool = model, chosen, pool
-        self.new_statistics = new_statistics
-        self.statistics: dict[str, Any] = {}
-        self.names: tuple[str, ...] = ()  # l = 0..L, settled by the first batch
+    model: nn.Module
+    chosen: dict[nn.Module, str]
+    pool: Pool | None
+    new_statistics: Callable[[str], Any]
+    statistics: dict[str, Any] = field(default_factory=dict)
+    names: tuple[str, ...] = ()  # l = 0..L, settled by the first batch
 
     def run(self, batches: Iterable[Any]) -> None:
         """Pass all batches through the model and leave it as it was."""
@@ -234,10 +230,7 @@ class _Probe:
             raise TypeError(f"layer {name!r}: no floating tensor in its {kind}; leave it out")
         if self.pool is not None:
             shape = tuple(features.shape)
-            with noting(
-                f"in pool, on layer {name!r} with features of shape {shape}; give a function that "
-                "suits all chosen layers, or choose others"
-            ):
+            with noting(f"in pool, on layer {name!r} with features {shape}; make it suit them"):
                 features = self.pool(features)
         self.measure(name, features)
 

@@ -109,21 +109,14 @@ class ScatterStatistics:
     def scatter(self) -> tuple[float, float]:
         """Return tr Σw and tr Σb; raise where they leave D undefined."""
         if len(self.classes) < 2:
-            raise ValueError(
-                f"labels: one class only, {list(self.classes)}; data separation compares 2 or more"
-            )
+            raise ValueError(f"labels: one class only, {list(self.classes)}; give 2 or more")
         counts = self.counts.tolist()
         if single := [label for label, row in self.classes.items() if counts[row] < 2]:
-            raise ValueError(
-                f"labels: class {min(single)} has 1 sample; the within-class scatter needs at "
-                "least 2, add samples or leave the class out"
-            )
+            raise ValueError(f"labels: class {min(single)} has 1 sample; give at least 2 of each")
         within = self.within / sum(counts)
         between = float(self.class_factor().square().sum())
         if not np.isfinite(within + between):
-            raise UndefinedSeparation(
-                "features: squares overflow float64; scale them, D stays the same"
-            )
+            raise UndefinedSeparation("features: squares overflow float64; scale them down")
         if between <= _ROUNDING**2 * (within + between):
             raise UndefinedSeparation(
                 "features: zero variance between the classes, so D is infinite: all class means "

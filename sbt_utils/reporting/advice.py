@@ -152,11 +152,12 @@ def _unresolved(train: LoadCurve) -> Advice:
 
 def _shape(train: LoadCurve) -> Advice | None:
     """Return what the regime suggests where the whole interval of the convexity lies in it."""
-    low, high = train.convexity_interval or (train.convexity, train.convexity)
+    convexity = train.convexity
+    low, high = train.convexity_interval or (convexity, convexity)
     if train.regime not in _SHAPES or not (high < -REGIME_TOLERANCE or low > REGIME_TOLERANCE):
         return None
-    evidence = f"convexity {train.convexity:.3f} ({low:.3f} to {high:.3f}), threshold "
-    evidence += f"{REGIME_TOLERANCE:g} either way"
+    threshold = f"threshold {REGIME_TOLERANCE:g} either way"
+    evidence = f"convexity {convexity:.3f} ({low:.3f} to {high:.3f}), {threshold}"
     return Advice(train.regime, _SHAPES[train.regime], evidence, _DIAGRAM)
 
 
@@ -191,11 +192,11 @@ def _of_layers(
     names = [train.layers[layer + 1] if train.layers else f"l = {layer + 1}" for layer in chosen]
     low, high = interval(load_draws(train))
     numbers = []
-    for name, layer in zip(names, chosen, strict=True):
-        load, start, end = (decimal(values[layer]) for values in (train.loads, low, high))
-        part = f"{name}: {load} ({start} to {end}), {percent(shares(train)[layer])} of the fall"
+    for name, i in zip(names, chosen, strict=True):
+        part = f"{name}: {train.loads[i]:z.2f} ({low[i]:z.2f} to {high[i]:z.2f}), "
+        part += f"{percent(shares(train)[i])} of the fall"
         if test is not None:
-            part += f", {percent(shares(test)[layer])} on unseen data"
+            part += f", {percent(shares(test)[i])} on unseen data"
         numbers.append(part)
     if state == "overloaded":
         compared = "no unseen data to compare with" if test is None else "more than on unseen data"
@@ -204,11 +205,6 @@ def _of_layers(
     return Advice(state, text.format(", ".join(names)), evidence, basis, tuple(names))
 
 
-def decimal(value: float, digits: int = 2) -> str:
-    """Return a number as text, without a minus before a zero."""
-    return f"{round(value, digits) + 0.0:.{digits}f}"
-
-
 def percent(value: float) -> str:
     """Return a fraction as text, in whole per cent and without a minus before a zero."""
-    return f"{round(value, 2) + 0.0:.0%}"
+    return f"{value:z.0%}"

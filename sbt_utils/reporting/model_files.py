@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import importlib
 import pickle
+import pkgutil
 import zipfile
 from collections.abc import Iterable, Mapping, Sequence
 from os import PathLike
@@ -173,9 +173,7 @@ def _imported(target: str) -> Any:
     if not (module and name):
         raise ValueError(f"model={target}: give package.module:ClassOrFunction")
     try:
-        make = importlib.import_module(module)
-        for part in name.split("."):
-            make = getattr(make, part)
+        make = pkgutil.resolve_name(target)
     except Exception as error:
         raise ValueError(
             f"model={target}: cannot be imported ({type(error).__name__}: {error}); give "

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
-from functools import partial
 from textwrap import fill
 from typing import Any
 
@@ -18,7 +17,7 @@ from sbt_utils.measuring.curves import LoadCurve, interval, load_draws, shares
 from sbt_utils.measuring.layer_choice import Layers, choose
 from sbt_utils.measuring.models import check_model
 from sbt_utils.measuring.probe import Pool, layer_scatter, noting
-from sbt_utils.reporting.advice import Advice, advise, decimal, layer_states, percent
+from sbt_utils.reporting.advice import Advice, advise, layer_states, percent
 from sbt_utils.reporting.bootstrap import SampledScatter, bootstrap
 
 FEWEST_RESAMPLES = 40
@@ -70,12 +69,8 @@ class StressMap:
         for prefix, curve in (("", self.train), ("unseen_", self.test)):
             if curve is not None:
                 low, high = interval(load_draws(curve))
-                columns |= {
-                    f"{prefix}load": curve.loads,
-                    f"{prefix}low": low,
-                    f"{prefix}high": high,
-                    f"{prefix}share": shares(curve),
-                }
+                columns |= {f"{prefix}load": curve.loads, f"{prefix}low": low}
+                columns |= {f"{prefix}high": high, f"{prefix}share": shares(curve)}
         columns["state"] = layer_states(self.train, self.test)
         rows = pd.RangeIndex(1, len(self.train.mean), name="l")
         return pd.DataFrame(columns, index=rows)
@@ -97,21 +92,16 @@ class StressMap:
 
     def __repr__(self) -> str:
         """Return the report as text."""
-        counts = [
-            f"{count} {kind} images"
-            for count, kind in zip(self.images, ("training", "unseen"), strict=False)
-        ]
-        table = self.table.assign(layer=[_short(name) for name in self.table.layer])
+        # Names of nested modules get long; their ends tell them apart.
+        short = (name if len(name) <= 32 else "..." + name[-29:] for name in self.table.layer)
+        table = self.table.assign(layer=list(short))
+        title = f"Stress map of {len(table)} layers"
+        if self.images:
+            kinds = zip(self.images, ("training", "unseen"), strict=False)
+            title += ", " + " and ".join(f"{count} {kind} images" for count, kind in kinds)
         formats = {name: percent for name in table if str(name).endswith("share")}
-        lines = [
-            f"Stress map of {len(table)} layers" + (", " if counts else "") + " and ".join(counts),
-            "",
-            table.to_string(
-                formatters=formats, float_format=partial(decimal, digits=3), na_rep="-"
-            ),
-            "",
-            fill(f"On training images: {self.verdict}.", _WIDTH),
-        ]
+        text = table.to_string(formatters=formats, float_format="{:z.3f}".format, na_rep="-")
+        lines = [title, "", text, "", fill(f"On training images: {self.verdict}.", _WIDTH)]
         if self.test is not None:
             lines.append(fill(f"On unseen images: {self.test.verdict}.", _WIDTH))
         lines += ["", *_advice_lines(self.advice)]
@@ -228,15 +218,15 @@ def report(
 
 def _curve_as_dict(curve: LoadCurve, images: int | None) -> dict[str, Any]:
     low, high = interval(np.atleast_2d(curve.separation))
-    ends = curve.convexity_interval or (None, None)
+    convexity_low, convexity_high = curve.convexity_interval or (None, None)
     return {
         "images": images,
         "separation": curve.mean.tolist(),
         "separation_low": low.tolist(),
         "separation_high": high.tolist(),
         "convexity": curve.convexity,
-        "convexity_low": ends[0],
-        "convexity_high": ends[1],
+        "convexity_low": convexity_low,
+        "convexity_high": convexity_high,
     }
 
 
@@ -247,10 +237,6 @@ def _plain(content: Any) -> Any:
     if isinstance(content, (list, tuple)):
         return [_plain(part) for part in content]
     return None if isinstance(content, float) and not np.isfinite(content) else content
-
-
-def _short(name: str, length: int = 32) -> str:
-    return name if len(name) <= length else "..." + name[3 - length :]
 
 
 def _advice_lines(findings: Sequence[Advice]) -> list[str]:

@@ -480,8 +480,7 @@ def test_errors_of_a_pool_keep_their_type_and_note_the_layer(data):
     with pytest.raises(IndexError) as caught:
         load_curve(model, *data, pool=lambda h: h[:, 0, 0])
     assert caught.value.__notes__ == [
-        "in pool, on layer '1' with features of shape (60, 5); give a function that suits all "
-        "chosen layers, or choose others"
+        "in pool, on layer '1' with features (60, 5); make it suit them"
     ]
 
 

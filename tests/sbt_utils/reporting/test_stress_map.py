@@ -486,7 +486,7 @@ IN_TRAIN = "in the train data"
             tabular(2),
             {},
             ValueError,
-            "^labels: class 0 has 1 sample; .* needs at least 2",
+            "^labels: class 0 has 1 sample; give at least 2",
             ["in layer 'images'", IN_TRAIN],
         ),
         (model_of(), [], {}, ValueError, "^data: the loader yields no batch", [IN_TRAIN]),
@@ -555,8 +555,7 @@ IN_TRAIN = "in the train data"
             IndexError,
             "^too many indices for tensor of dimension 2\n",
             [
-                "in pool, on layer '2' with features of shape (30, 5); give a function that suits "
-                "all chosen layers, or choose others",
+                "in pool, on layer '2' with features (30, 5); make it suit them",
                 IN_TRAIN,
             ],
         ),
