@@ -100,31 +100,10 @@ class Problem:
 
 
 def problem(architecture: str, data: str | Dataset) -> Problem:
-    """Return a problem of the comparison.
+    """Return a problem of the comparison; data not named have `VALIDATION` more images to train.
 
-    Parameters
-    ----------
-    architecture : {"MLP", "CNN"}
-        The published MLP, 2,560 images in full batches for 100 epochs at a learning rate of 1e-3;
-        or a small CNN (5 hidden layers of 6 channels), 800 images in batches of 50 for 40 epochs
-        at 2e-3.
-    data : str or Dataset
-        A name for `sbt_utils.data.datasets.load_data`; or data with `VALIDATION` more training images than
-        the architecture trains on.
-
-    Returns
-    -------
-    Problem
-
-    Raises
-    ------
-    ValueError
-        If there is no such architecture or data set.
-
-    Examples
-    --------
-    >>> problem("MLP", "mnist").images
-    2560
+    The published MLP, 2,560 images in full batches for 100 epochs at a learning rate of 1e-3; or a
+    small CNN (5 hidden layers of 6 channels), 800 images in batches of 50 for 40 epochs at 2e-3.
     """
     if architecture not in IMAGES:
         raise ValueError(f"architecture={architecture!r}: choose one of {', '.join(IMAGES)}")
@@ -141,33 +120,17 @@ def problem(architecture: str, data: str | Dataset) -> Problem:
 def run(
     problem: Problem, controllers: Controller | Sequence[Controller], seeds: Sequence[int]
 ) -> xr.Dataset:
-    """Train a problem's networks, one for each seed, and test them.
+    """Train a problem's networks, one per seed, and test them; one controller for all or one each.
 
-    Parameters
-    ----------
-    problem : Problem
-    controllers : Controller or sequence of them
-        One for all seeds or one for each.
-    seeds : sequence of int
-
-    Returns
-    -------
-    xarray.Dataset
-        ``dropout``, ``convexity`` and ``accuracy_validation`` (seed, reading), the coordinate
-        ``reading`` in epochs; ``accuracy_test`` (seed) at the end, and ``convexity_end`` (seed),
-        of all training images.
-
-    Examples
-    --------
-    >>> small = Problem(MLP(width=20), load("mnist", train=360, test=100), 256, 10)
-    >>> run(small, DropoutController(), [0, 1]).accuracy_validation.shape
-    (2, 10)
+    Returns ``dropout``, ``convexity`` and ``accuracy_validation`` (seed, reading), the coordinate
+    ``reading`` in epochs; ``accuracy_test`` (seed) at the end, and ``convexity_end`` (seed), of all
+    training images.
     """
     data, count = problem.data, problem.images
     training = data.train_images[:count], data.train_labels[:count]
     steered = steer(
         problem.network,
-        *training,
+        training,
         controllers=controllers,
         seeds=list(seeds),
         epochs=problem.epochs,
@@ -179,8 +142,8 @@ def run(
     networks = list(steered.training.networks)
     read = steered.history[["dropout", "convexity", "accuracy_unseen"]].reset_coords(drop=True)
     result = read.rename(accuracy_unseen="accuracy_validation", member="seed")
-    curves = evaluate(networks, *training, layers=problem.settings.get("layers")).separation
-    tested = [accuracy(each, data.test_images, data.test_labels) for each in networks]
+    curves = evaluate(networks, training, layers=problem.settings.get("layers")).separation
+    tested = [accuracy(n, data.test_images, data.test_labels) for n in networks]
     result["convexity_end"] = "seed", convexity(curves).values, {"long_name": "final convexity"}
     result["accuracy_test"] = "seed", tested, {"long_name": "accuracy on test images"}
     return result.assign_coords(seed=list(seeds))
@@ -189,74 +152,20 @@ def run(
 def run_all(
     problem: Problem, controllers: Mapping[str, Controller], seeds: Sequence[int]
 ) -> xr.Dataset:
-    """Run a problem with several controllers.
-
-    Parameters
-    ----------
-    problem : Problem
-    controllers : mapping of str to Controller
-        By the name of the arm.
-    seeds : sequence of int
-
-    Returns
-    -------
-    xarray.Dataset
-        As `run`, along ``arm``.
-
-    Examples
-    --------
-    >>> small = Problem(MLP(width=10), load("mnist", train=360, test=100), 256, 10)
-    >>> run_all(small, {"none": Schedule((0.0,)), "a little": Schedule((0.1,))}, [0]).sizes["arm"]
-    2
-    """
-    runs = [run(problem, each, seeds) for each in controllers.values()]
+    """Run a problem with several controllers: as `run`, along ``arm``, by their names."""
+    runs = [run(problem, controller, seeds) for controller in controllers.values()]
     return xr.concat(runs, "arm").assign_coords(arm=list(controllers))
 
 
 def replay(steered: xr.Dataset) -> list[Schedule]:
-    """Return for each seed the mean dropout over time of all others: a schedule without feedback.
-
-    Parameters
-    ----------
-    steered : xarray.Dataset
-        From `run`, of two seeds or more.
-
-    Returns
-    -------
-    list of Schedule
-
-    Examples
-    --------
-    >>> dropout = [[0.0, 0.1], [0.0, 0.2], [0.0, 0.4]]
-    >>> steered = xr.Dataset({"dropout": (("seed", "reading"), dropout)})
-    >>> [round(each.levels[1], 3) for each in replay(steered)]
-    [0.3, 0.25, 0.15]
-    """
+    """Return per seed the mean dropout over time of all others: a schedule without feedback."""
     dropout = steered.dropout.values
     others = (dropout.sum(0) - dropout) / (len(dropout) - 1)
     return [Schedule(tuple(levels)) for levels in others]
 
 
 def compare(problem: Problem, seeds: Sequence[int]) -> xr.Dataset:
-    """Train all arms of the comparison on one problem.
-
-    Parameters
-    ----------
-    problem : Problem
-    seeds : sequence of int
-        Two or more.
-
-    Returns
-    -------
-    xarray.Dataset
-        As `run_all`, the arms of `ARMS` and ``"replayed"``.
-
-    Examples
-    --------
-    >>> small = Problem(MLP(width=10), load("mnist", train=360, test=100), 256, 10)
-    >>> compare(small, [0, 1]).arm.values[-2:].tolist()
-    ['steered', 'replayed']
-    """
+    """Train all arms of `ARMS` on one problem, and ``"replayed"``, with two seeds or more."""
     compared = run_all(problem, ARMS, seeds)
     replayed = run(problem, replay(compared.sel(arm="steered")), seeds)
     arms = [*ARMS, "replayed"]
@@ -264,17 +173,17 @@ def compare(problem: Problem, seeds: Sequence[int]) -> xr.Dataset:
 
 
 def everything() -> xr.Dataset:
-    """Run all that the chapter reports: comparisons, variations and changed problems.
+    """Run all that the chapter reports, in a quarter of an hour on two processor cores.
 
     Returns
     -------
     xarray.Dataset
-        From `join`. Takes a quarter of an hour on two processor cores.
+        Comparisons, variations and changed problems, from `join`.
     """
     parts = {}
     for kind, data in tqdm(COMPARED, unit="problem"):
         parts[f"{kind}, {data}"] = compare(problem(kind, data), range(10))
-    # Its curves do not fall: there is nothing to steer by.
+    # The curves of this one do not fall: there is nothing to steer by.
     none = {"fixed 0": ARMS["fixed 0"]}
     parts["CNN, fashion_mnist"] = run_all(problem("CNN", "fashion_mnist"), none, range(10))
     digits = problem("MLP", "mnist")

@@ -1,6 +1,7 @@
 """Steered networks in pictures."""
 
 from collections.abc import Mapping
+from itertools import cycle
 from typing import Any
 
 import matplotlib as mpl
@@ -17,30 +18,20 @@ from sbt_utils.drawing import COLOURS, STYLE
 def steering_in_time(histories: Mapping[str, xr.Dataset]) -> Figure:
     """Draw dropout and convexity over the epochs.
 
+    Above, the dropout up to each reading; below, the convexity read. Means over the networks and
+    bands of one standard deviation; readings at which a curve does not fall are left out.
+
     Parameters
     ----------
     histories : mapping of str to xarray.Dataset
         ``dropout`` and ``convexity`` (..., reading), by label: the history of
-        `sbt_utils.training.steering.Steering`, or an arm of `sbt_book.steering.experiment.run_all`.
-
-    Returns
-    -------
-    matplotlib.figure.Figure
-        Above, the dropout up to each reading; below, the convexity read. Means over the networks
-        and bands of one standard deviation; readings at which a curve does not fall are left out.
-
-    Examples
-    --------
-    >>> values = (("member", "reading"), [[0.0, 0.1], [0.0, 0.2]])
-    >>> history = xr.Dataset({"dropout": values, "convexity": values}, {"reading": [5, 10]})
-    >>> len(steering_in_time({"steered": history}).axes)
-    2
+        `sbt_utils.training.steering.Steering`, or an arm of `select`.
     """
     with mpl.rc_context(STYLE):
         figure = Figure(figsize=(7.0, 5.2))
         above, below = figure.subplots(2, 1, sharex=True)
         shade_equiseparated(below.axhspan)
-        for marker, (label, history) in zip(MARKERS, histories.items(), strict=False):
+        for marker, (label, history) in zip(cycle(MARKERS), histories.items(), strict=False):
             epochs = history.reading.values
             starts = np.concatenate([[0], epochs[:-1]])
             _draw(above, (starts + epochs) / 2, history.dropout, marker=marker, label=label)
@@ -54,44 +45,31 @@ def steering_in_time(histories: Mapping[str, xr.Dataset]) -> Figure:
 def accuracy_against_dropout(cases: Mapping[str, xr.Dataset]) -> Figure:
     """Draw the test accuracy of fixed dropouts, and of steered and replayed ones at their mean.
 
+    One panel per problem. Bars: one standard deviation over the seeds. Ringed: the fixed dropout
+    that validation images choose.
+
     Parameters
     ----------
     cases : mapping of str to xarray.Dataset
-        From `sbt_book.steering.experiment.compare`, by the name of the problem.
-
-    Returns
-    -------
-    matplotlib.figure.Figure
-        A panel for each problem. Bars: one standard deviation over the seeds. Ringed: the fixed
-        dropout that validation images choose.
-
-    Examples
-    --------
-    >>> arms = ["fixed 0", "fixed 0.1", "steered", "replayed"]
-    >>> case = xr.Dataset({"accuracy_test": (("arm", "seed"), np.full((4, 2), 0.9)),
-    ...                    "accuracy_validation": (("arm", "seed", "reading"), np.ones((4, 2, 1))),
-    ...                    "dropout": (("arm", "seed", "reading"), np.full((4, 2, 1), 0.1))},
-    ...                   {"arm": arms})
-    >>> accuracy_against_dropout({"digits": case}).axes[0].get_title()
-    'digits'
+        From `select`, by the name of the problem.
     """
     with mpl.rc_context(STYLE):
         figure, grid = panels(len(cases), width=4.2, height=3.0)
         for axes, (name, case) in zip(grid, cases.items(), strict=True):
             tested = 100 * case.accuracy_test
             mean, spread = tested.mean("seed"), tested.std("seed", ddof=1)
-            place = case.dropout.mean(("seed", "reading"))
+            dropout = case.dropout.mean(("seed", "reading"))
             fixed = [arm for arm in case.arm.values if arm.startswith("fixed")]
             for arms, style in (
                 (fixed, {"fmt": "o-", "color": "0.35", "label": "fixed dropout"}),
                 (["steered"], {"fmt": "D", "color": COLOURS[1], "label": "steered", "ms": 7}),
                 (["replayed"], {"fmt": "s", "color": COLOURS[0], "label": "replayed", "ms": 7}),
             ):
-                x, y, bar = (each.sel(arm=arms) for each in (place, mean, spread))
+                x, y, bar = (values.sel(arm=arms) for values in (dropout, mean, spread))
                 axes.errorbar(x, y, yerr=bar, capsize=3, elinewidth=1, **style)
             best = best_fixed(case)
             ring: Any = {"ms": 13, "mfc": "none", "mec": "0.35"}
-            axes.plot(place.sel(arm=best), mean.sel(arm=best), "o", **ring)
+            axes.plot(dropout.sel(arm=best), mean.sel(arm=best), "o", **ring)
             axes.set(title=name, xlabel="dropout, mean over time", ylabel="test accuracy, %")
         figure.legend(*grid[0].get_legend_handles_labels(), loc="outside lower center", ncols=3)
     return figure

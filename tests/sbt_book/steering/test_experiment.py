@@ -6,15 +6,15 @@ import numpy as np
 import pytest
 import torch
 import xarray as xr
-from scipy import stats
 
 from sbt_book.common.committed import RESULTS
 from sbt_book.steering import experiment as steering_experiment
-from sbt_book.steering.experiment import Problem, compare, problem, run
+from sbt_book.steering.experiment import Problem, compare, problem, replay, run
 from sbt_book.steering.tables import (
     comparison_table,
     join,
     paired_difference,
+    picked,
     select,
     variations_table,
 )
@@ -141,15 +141,39 @@ def test_cases_come_back_as_they_were_joined(compared):
         assert back.arm.values.tolist() == part.arm.values.tolist()
 
 
-def test_the_interval_is_that_of_scipys_bootstrap():
+def test_the_interval_is_that_of_means_of_drawn_pairs():
     rng = np.random.default_rng(1)
     first, second = rng.normal(1, 1, 12), rng.normal(0, 1, 12)
     mean, low, high = paired_difference(first, second)
-    theirs = stats.bootstrap(
-        ((first - second),), np.mean, n_resamples=20_000, method="percentile", rng=2
-    ).confidence_interval
+    means = [np.mean(rng.choice(first - second, 12)) for _ in range(20_000)]
     assert mean == pytest.approx((first - second).mean())
-    assert (low, high) == pytest.approx((theirs.low, theirs.high), abs=0.02)
+    assert (low, high) == pytest.approx(np.quantile(means, [0.025, 0.975]), abs=0.02)
+    assert paired_difference(np.array([2.0, 3.0]), np.array([1.0, 2.0])) == (1, 1, 1)
+
+
+def test_a_replay_averages_the_others():
+    dropout = [[0.0, 0.1], [0.0, 0.2], [0.0, 0.4]]
+    schedules = replay(xr.Dataset({"dropout": (("seed", "reading"), dropout)}))
+    assert [schedule.levels for schedule in schedules] == [
+        pytest.approx((0, level)) for level in (0.3, 0.25, 0.15)
+    ]
+
+
+def test_a_search_with_one_network_each_takes_the_best_of_a_seed():
+    validated = [[[0.9], [0.7]], [[0.8], [0.8]], [[1.0], [1.0]]]
+    compared = xr.Dataset(
+        {
+            "accuracy_validation": (("arm", "seed", "reading"), validated),
+            "accuracy_test": (("arm", "seed"), [[0.91, 0.92], [0.93, 0.94], [0.5, 0.5]]),
+        },
+        {"arm": ["fixed 0", "fixed 0.1", "steered"], "seed": [0, 1]},
+    )
+    assert picked(compared).values.tolist() == [0.91, 0.94]
+
+
+def test_an_unknown_case():
+    with pytest.raises(ValueError, match="case='letters': choose one of digits"):
+        select(xr.Dataset(coords={"case": ("run", ["digits"])}), "letters")
 
 
 def test_the_table_says_who_is_best_how_soon_and_at_what_cost():
