@@ -11,14 +11,22 @@ from sbt_utils.measuring.curves import curve_statistics
 from sbt_utils.mechanics.pulls import quick_and_jerky
 from sbt_utils.mechanics.ruler import FoldingRuler, ImpossiblePull
 
+_REACH, _DT = 0.55, 1e-3
+_DESCRIPTIONS = {
+    "separation": ("distance y - x_l to the hand", "m"),
+    "extension": ("extension over length", "1"),
+    "convexity": ("convexity of the load curve", "1"),
+    "speed": ("speed of the pull", "m/s"),
+    "amplitude": ("amplitude of the jerks", "m"),
+    "section": ("section from the pin", "1"),
+}
+
 
 def ruler_diagram(
     ruler: FoldingRuler,
     speeds: Sequence[float],
     amplitudes: Sequence[float],
     seeds: Sequence[int] = range(10),
-    reach: float = 0.55,
-    dt: float = 1e-3,
 ) -> xr.Dataset:
     """Pull a ruler at several speeds with several amplitudes of jerks, and measure its load curves.
 
@@ -31,37 +39,26 @@ def ruler_diagram(
         Of each sinusoid of the jerks, in m; 0 is a steady hand, the same for all seeds.
     seeds : sequence of int
         Of the phases of the jerks.
-    reach : float
-        Where to end, as a fraction of the full length.
-    dt : float
-        Time step in s.
 
     Returns
     -------
     xarray.Dataset
-        ``separation`` (speed, amplitude, seed, layer), D_l = y - x_l in m; ``extension`` (speed,
-        amplitude, seed, section), a fraction of a section's length; ``convexity`` (speed,
-        amplitude, seed), nan for a curve that does not fall. All nan where the hand goes too far
-        or the ruler cannot follow it.
-
-    Examples
-    --------
-    >>> cells = ruler_diagram(FoldingRuler(sections=4), [0.5], [0.0, 0.001], seeds=[0])
-    >>> dict(cells.sizes)
-    {'speed': 1, 'amplitude': 2, 'seed': 1, 'layer': 4, 'section': 4}
+        Over (speed, amplitude, seed): ``separation`` (layer), D_l = y - x_l in m; ``extension``
+        (section), a fraction of a section's length; ``convexity``, nan for a curve that does not
+        fall. All nan where the hand goes too far or the ruler cannot follow it.
     """
     grid = [(speed, size, seed) for speed in speeds for size in amplitudes for seed in seeds]
 
-    def each(cell: tuple[float, float, int]) -> tuple[np.ndarray, np.ndarray]:
-        hand = quick_and_jerky(ruler, reach, *cell)
+    def final_state(cell: tuple[float, float, int]) -> tuple[np.ndarray, np.ndarray]:
         try:
-            motion = ruler.pull(hand, dt, every=100)
+            motion = ruler.pull(quick_and_jerky(ruler, _REACH, *cell), _DT, every=100)
         except ImpossiblePull:
             return (np.full(ruler.sections, np.nan),) * 2
         return motion.distances[-1], motion.extensions[-1]
 
     with ThreadPoolExecutor() as pool:
-        curves, extensions = (np.stack(each) for each in zip(*pool.map(each, grid), strict=True))
+        states = list(pool.map(final_state, grid))
+    curves, extensions = (np.stack(values) for values in zip(*states, strict=True))
     shape = (len(speeds), len(amplitudes), len(seeds))
     axes = ("speed", "amplitude", "seed")
     diagram = xr.Dataset(
@@ -77,18 +74,8 @@ def ruler_diagram(
             "layer": np.arange(ruler.sections),
             "section": np.arange(1, ruler.sections + 1),
         },
-        asdict(ruler) | {"reach": reach, "dt": dt},
+        asdict(ruler) | {"reach": _REACH, "dt": _DT},
     )
-    for name, (long_name, units) in _UNITS.items():
+    for name, (long_name, units) in _DESCRIPTIONS.items():
         diagram[name].attrs.update(long_name=long_name, units=units)
     return diagram
-
-
-_UNITS = {
-    "separation": ("distance y - x_l to the hand", "m"),
-    "extension": ("extension over length", "1"),
-    "convexity": ("convexity of the load curve", "1"),
-    "speed": ("speed of the pull", "m/s"),
-    "amplitude": ("amplitude of the jerks", "m"),
-    "section": ("section from the pin", "1"),
-}

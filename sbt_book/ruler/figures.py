@@ -6,14 +6,13 @@ from typing import Any
 import matplotlib as mpl
 import numpy as np
 import xarray as xr
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from sbt_book.common.panels import panels, shade_equiseparated
+from sbt_book.common.panels import MARKERS, panels, series_look, shade_equiseparated
 from sbt_book.ruler.pull_film import RulerPicture, bounding_box, frame_at_rest
-from sbt_utils.drawing import COLOURS, STYLE, draw_curve
+from sbt_utils.drawing import STYLE, draw_curve
 from sbt_utils.mechanics.ruler import GRAVITY, Motion
-
-MARKERS = "osD^vP"
 
 
 def stills(motions: Mapping[str, Motion], count: int = 5) -> Figure:
@@ -29,21 +28,7 @@ def stills(motions: Mapping[str, Motion], count: int = 5) -> Figure:
     Returns
     -------
     matplotlib.figure.Figure
-        The black dot is the pin, the ring the hand, the thin line the hand's way.
-
-    Raises
-    ------
-    ValueError
-        Fewer than two stills.
-
-    Examples
-    --------
-    >>> from sbt_utils.mechanics.ruler import FoldingRuler
-    >>> from sbt_utils.mechanics.hand import slow_and_steady
-    >>> ruler = FoldingRuler(sections=3)
-    >>> figure = stills({"slow": ruler.pull(slow_and_steady(ruler))}, count=2)
-    >>> len(figure.axes)
-    2
+        The black dot is the pin, the ring the hand, the thin line its path.
     """
     if count < 2:
         raise ValueError(f"count: {count}; give at least 2 stills")
@@ -52,7 +37,9 @@ def stills(motions: Mapping[str, Motion], count: int = 5) -> Figure:
         for title, motion in motions.items()
     }
     boxes = [
-        np.concatenate([bounding_box(each, shown[title][row]) for title, each in motions.items()])
+        np.concatenate(
+            [bounding_box(motions[title], states[row]) for title, states in shown.items()]
+        )
         for row in range(count)
     ]
     left, right = np.concatenate(boxes)[:, 0].min(), np.concatenate(boxes)[:, 0].max()
@@ -64,10 +51,10 @@ def stills(motions: Mapping[str, Motion], count: int = 5) -> Figure:
         grid = figure.subplots(count, len(motions), squeeze=False, height_ratios=heights)
         for column, (title, motion) in zip(grid.T, motions.items(), strict=True):
             column[0].set_title(title)
-            for axes, now, box in zip(column, shown[title], boxes, strict=True):
+            for axes, state, box in zip(column, shown[title], boxes, strict=True):
                 bottom, top = box[:, 1].min(), box[:, 1].max()
-                RulerPicture(axes, motion, (left, right, bottom, top)).show(now)
-                note = f"{motion.times[now] - motion.times[0]:.2f} s"
+                RulerPicture(axes, motion, (left, right, bottom, top)).show(state)
+                note = f"{motion.times[state] - motion.times[0]:.2f} s"
                 axes.text(0.99, 0.98, note, ha="right", va="top", transform=axes.transAxes)
     return figure
 
@@ -85,28 +72,18 @@ def pulls(motions: Mapping[str, Motion]) -> Figure:
     matplotlib.figure.Figure
         The legend says how long the hand moves. Load curves as fractions of D_0; dashed: equal
         loads.
-
-    Examples
-    --------
-    >>> from sbt_utils.mechanics.ruler import FoldingRuler
-    >>> from sbt_utils.mechanics.hand import slow_and_steady
-    >>> ruler = FoldingRuler(sections=3)
-    >>> figure = pulls({"slow": ruler.pull(slow_and_steady(ruler))})
-    >>> [axes.get_yscale() for axes in figure.axes]
-    ['log', 'linear']
     """
     with mpl.rc_context(STYLE):
         figure = Figure(figsize=(8.4, 3.6))
         left, right = figure.subplots(1, 2)
-        for place, (label, motion) in enumerate(motions.items()):
-            style: Any = {"color": COLOURS[place % 7], "label": label}
+        for index, (label, motion) in enumerate(motions.items()):
             moves = np.flatnonzero(motion.hand.speeds > 0)
             times, speeds = motion.hand.times[moves], motion.hand.speeds[moves]
             duration = times[-1] - times[0]
-            style["label"] += f", {duration:.2g} s"
-            left.plot((times - times[0]) / duration, speeds, lw=1.2, **style)
+            look = series_look(index) | {"label": f"{label}, {duration:.2g} s"}
+            left.plot((times - times[0]) / duration, speeds, lw=1.2, **look | {"marker": ""})
             curve = motion.load_curve.mean / motion.load_curve.mean[0]
-            draw_curve(right, curve, marker=MARKERS[place % 6], **style)
+            draw_curve(right, curve, **look)
             right.plot([0, len(curve) - 1], curve[[0, -1]], color="0.5", lw=1, ls="--", zorder=0)
         left.set(xlabel="time / duration", ylabel="speed of the hand (m/s)", yscale="log")
         slowest = min(motion.hand.speeds.max() for motion in motions.values())
@@ -122,53 +99,50 @@ def convexity_of_pulls(diagram: xr.Dataset) -> Figure:
     Parameters
     ----------
     diagram : xarray.Dataset
-        From `sbt_book.ruler.diagram.ruler_diagram`.
+        From `ruler_diagram`.
 
     Returns
     -------
     matplotlib.figure.Figure
-        The bars are one standard deviation over the seeds; the grey band is the equiseparated
-        regime, above it the ruler is active, below lazy.
-
-    Examples
-    --------
-    >>> from sbt_utils.mechanics.ruler import FoldingRuler
-    >>> from sbt_book.ruler.diagram import ruler_diagram
-    >>> cells = ruler_diagram(FoldingRuler(sections=3), [0.5, 1.0], [0.0, 0.001], seeds=[0])
-    >>> len(convexity_of_pulls(cells).axes)
-    2
+        Of each panel at most five lines. The bars are one standard deviation over the seeds; the
+        grey band is the equiseparated regime, above it the ruler is active, below lazy.
     """
-    mean, spread = diagram.convexity.mean("seed"), diagram.convexity.std("seed", ddof=1)
-    if diagram.sizes["seed"] == 1:
-        spread = xr.zeros_like(mean)
-    millimetres = diagram.amplitude.values * 1e3
+    diagram = diagram.assign_coords(amplitude=diagram.amplitude * 1e3)
     with mpl.rc_context(STYLE):
         figure, (left, right) = panels(2, width=4.4, height=4.0)
-        for axes, along, lines, notes in (
-            (left, diagram.speed.values, "amplitude", millimetres),
-            (right, millimetres, "speed", diagram.speed.values),
-        ):
-            shade_equiseparated(axes.axhspan)
-            axes.axhline(0, color="0.6", lw=1, zorder=0)
-            shown = np.unique(
-                np.linspace(0, len(notes) - 1, min(len(notes), 5)).round().astype(int)
-            )
-            colours = mpl.colormaps["viridis"](np.linspace(0, 0.85, len(shown)))
-            for each, colour in enumerate(colours):
-                # A little aside, so that the bars do not hide one another.
-                aside = each - (len(shown) - 1) / 2
-                beside = along * 1.03**aside if lines == "amplitude" else along + 0.1 * aside
-                pick = {lines: shown[each]}
-                bars: Any = {"capsize": 2, "elinewidth": 1, "marker": MARKERS[each % 6]}
-                note = f"{notes[shown[each]]:g} " + ("mm" if lines == "amplitude" else "m/s")
-                y, half = mean.isel(pick).values, spread.isel(pick).values
-                axes.errorbar(beside, y, yerr=half, color=colour, label=note, **bars)
-            axes.set_ylabel("convexity")
-            place: Any = {"loc": "lower center", "bbox_to_anchor": (0.5, 1.0), "columnspacing": 1}
-            axes.legend(title=lines, fontsize="small", ncols=3, **place)
+        # Lines are shifted a little against one another, lest their bars hide each other.
+        _add_lines(left, diagram, "amplitude", "mm", lambda speed, shift: speed * 1.03**shift)
+        _add_lines(right, diagram, "speed", "m/s", lambda amplitude, shift: amplitude + 0.1 * shift)
         left.set(xscale="log", xlabel="speed of the pull (m/s)")
         right.set(xlabel="amplitude of the shaking (mm)")
     return figure
+
+
+def _add_lines(axes: Axes, diagram: xr.Dataset, name: str, unit: str, shifted: Any) -> None:
+    """Draw convexity over one axis of the diagram, a line for each of some levels of the other."""
+    mean, spread = diagram.convexity.mean("seed"), diagram.convexity.std("seed", ddof=1)
+    if diagram.sizes["seed"] == 1:
+        spread = xr.zeros_like(mean)
+    (along,) = {"speed", "amplitude"} - {name}
+    levels = diagram[name].values
+    count = min(len(levels), 5)
+    shown = np.unique(np.linspace(0, len(levels) - 1, count).round().astype(int))
+    shade_equiseparated(axes.axhspan)
+    axes.axhline(0, color="0.6", lw=1, zorder=0)
+    colours = mpl.colormaps["viridis"](np.linspace(0, 0.85, len(shown)))
+    for index, (level, colour) in enumerate(zip(shown, colours, strict=True)):
+        bars: Any = {"capsize": 2, "elinewidth": 1, "marker": MARKERS[index % len(MARKERS)]}
+        axes.errorbar(
+            shifted(diagram[along].values, index - (len(shown) - 1) / 2),
+            mean.isel({name: level}).values,
+            yerr=spread.isel({name: level}).values,
+            color=colour,
+            label=f"{levels[level]:g} {unit}",
+            **bars,
+        )
+    axes.set_ylabel("convexity")
+    above: Any = {"loc": "lower center", "bbox_to_anchor": (0.5, 1.0), "columnspacing": 1}
+    axes.legend(title=name, fontsize="small", ncols=3, **above)
 
 
 def convexity_against_speed(rulers: Mapping[str, xr.Dataset]) -> Figure:
@@ -177,8 +151,8 @@ def convexity_against_speed(rulers: Mapping[str, xr.Dataset]) -> Figure:
     Parameters
     ----------
     rulers : mapping of str to xarray.Dataset
-        From `sbt_book.ruler.diagram.ruler_diagram`, by the label in the legend; of each the
-        smallest amplitude is drawn, the mean over its seeds.
+        From `ruler_diagram`, by the label in the legend; of each the smallest amplitude is drawn,
+        the mean over its seeds.
 
     Returns
     -------
@@ -197,11 +171,10 @@ def convexity_against_speed(rulers: Mapping[str, xr.Dataset]) -> Figure:
         axes = figure.add_subplot()
         shade_equiseparated(axes.axhspan)
         axes.axhline(0, color="0.6", lw=1, zorder=0)
-        for place, (label, diagram) in enumerate(rulers.items()):
+        for index, (label, diagram) in enumerate(rulers.items()):
             unit = np.sqrt(diagram.table_friction * GRAVITY * diagram.section_length)
             mean = diagram.convexity.mean("seed").isel(amplitude=0)
-            style: Any = {"color": COLOURS[place % 7], "marker": MARKERS[place % 6]}
-            axes.plot(diagram.speed / unit, mean, label=label, **style)
+            axes.plot(diagram.speed / unit, mean, label=label, **series_look(index))
         axes.set_ylabel("convexity at rest")
         axes.set_xlabel(r"speed of the pull / $\sqrt{\mu g a}$")
         axes.legend(loc="upper left")

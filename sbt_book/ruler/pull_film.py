@@ -15,46 +15,27 @@ from sbt_utils.mechanics.ruler import Motion
 _WOOD, _EDGE, _HAND = "#F0C05A", "#5A3E00", COLOURS[0]
 
 
-def film(
-    motion: Motion,
-    network: ArrayLike | None = None,
-    frames: int = 60,
-    seconds: float = 5.0,
-    colours: int = 24,
-) -> bytes:
+def film(motion: Motion, network: ArrayLike | None = None, frames: int = 60) -> bytes:
     """Return an animated GIF of a ruler whose load curve builds up below it.
 
     Parameters
     ----------
     motion : Motion
-        Shown from the start until it has come to rest, evenly in time; with all its kept states
-        where it has fewer than `frames`.
+        Shown from the start until it has come to rest, evenly in time.
     network : array_like, shape (states, L + 1), optional
         A network's load curve while it trains, drawn beside the ruler's; evenly over the film.
     frames : int
-        At most.
-    seconds : float
-        How long the film runs before the last frame, which stays for a second.
-    colours : int
-        In the palette; fewer make a smaller file.
+        At most, and no more than the motion has kept states.
 
     Returns
     -------
     bytes
-        An endless GIF, 480 or 640 pixels wide.
+        An endless GIF of five seconds, 480 or 640 pixels wide.
 
     Raises
     ------
     ValueError
-        A network of another shape or with NaN, fewer than two frames.
-
-    Examples
-    --------
-    >>> from sbt_utils.mechanics.ruler import FoldingRuler
-    >>> from sbt_utils.mechanics.hand import slow_and_steady
-    >>> ruler = FoldingRuler(sections=3)
-    >>> film(ruler.pull(slow_and_steady(ruler)), frames=2)[:6]
-    b'GIF89a'
+        A network of another shape or with non-finite values, fewer than two frames.
     """
     states = None if network is None else np.asarray(network, np.float64)
     if states is not None and (states.ndim != 2 or not np.isfinite(states).all()):
@@ -76,45 +57,29 @@ def film(
         if states is not None:
             pick = np.linspace(0, len(states) - 1, len(shown)).round().astype(int)
             curves.append((states[pick], "layer l", "data separation D"))
-        lines = []
-        for place, (curve, xlabel, ylabel) in enumerate(curves):
-            axes = figure.add_subplot(grid[1, place])
-            lines.append(axes.plot(curve[0], "o-", color=COLOURS[place])[0])
-            chord = axes.plot([], [], color="0.6", lw=1, ls="--", zorder=0)[0]
-            lines.append(chord)
+        drawn = []
+        for column, (curve, xlabel, ylabel) in enumerate(curves):
+            axes = figure.add_subplot(grid[1, column])
+            (line,) = axes.plot(curve[0], "o-", color=COLOURS[column])
+            (chord,) = axes.plot([], [], color="0.6", lw=1, ls="--", zorder=0)
+            drawn.append((curve, line, chord))
             margin = 0.05 * np.ptp(curve) or 0.5
             limits = (curve.min() - margin, curve.max() + margin)
             axes.set(xlabel=xlabel, ylabel=ylabel, ylim=limits, xlim=(-0.3, curve.shape[1] - 0.7))
 
         def show(number: int) -> None:
             ruler.show(shown[number])
-            for (curve, _, _), line, chord in zip(curves, lines[::2], lines[1::2], strict=True):
+            for curve, line, chord in drawn:
                 line.set_ydata(curve[number])
                 chord.set_data([0, curve.shape[1] - 1], curve[number][[0, -1]])
 
-        return gif(figure, show, len(shown), seconds, colours)
+        return gif(figure, show, len(shown), seconds=5.0)
 
 
 class RulerPicture:
-    """A ruler on its axes, to be shown at one kept state after another.
+    """A ruler on frameless axes, shown in one kept state of its motion after another.
 
-    Parameters
-    ----------
-    axes : matplotlib.axes.Axes
-        Where; the scales are equal and the frame goes.
-    motion : Motion
-        Of the ruler.
-    box : tuple of float
-        What is in sight: left, right, bottom, top, in m.
-
-    Examples
-    --------
-    >>> from sbt_utils.mechanics.ruler import FoldingRuler
-    >>> from sbt_utils.mechanics.hand import slow_and_steady
-    >>> ruler = FoldingRuler(sections=2)
-    >>> picture = RulerPicture(Figure().add_subplot(), ruler.pull(slow_and_steady(ruler)),
-    ...                        (0.0, 0.2, -0.1, 0.1))
-    >>> picture.show(0)
+    `box` is what is in sight: left, right, bottom, top, in m.
     """
 
     def __init__(self, axes: Axes, motion: Motion, box: tuple[float, float, float, float]) -> None:
@@ -131,66 +96,30 @@ class RulerPicture:
         axes.set(xlim=box[:2], ylim=box[2:], aspect="equal")
         axes.set_axis_off()
 
-    def show(self, now: int) -> None:
-        """Move the picture to the kept state `now`, with the hand's way up to it."""
-        points = self.points[now]
+    def show(self, state: int) -> None:
+        """Move the picture to a kept state, with the path of the hand up to it."""
+        points = self.points[state]
         for k in range(len(points) - 1):
             for bar in self.bars[2 * k : 2 * k + 2]:
                 bar.set_data(*points[k : k + 2].T)
         self.hinges.set_data(*points[1:-1].T)
         self.hand.set_data(*points[-1:].T)
-        self.trace.set_data(*self.points[: now + 1, -1].T)
+        self.trace.set_data(*self.points[: state + 1, -1].T)
 
 
-def bounding_box(motion: Motion, now: int | None = None) -> np.ndarray:
-    """Return two corners of what a motion covers, with a margin for the thickness of the bars.
+def bounding_box(motion: Motion, state: int | None = None) -> np.ndarray:
+    """Return two corners, shape (2, 2), of what a motion covers, with a margin for the bars.
 
-    Parameters
-    ----------
-    motion : Motion
-        Of a ruler.
-    now : int, optional
-        Only of this kept state and of the hand's way up to it.
-
-    Returns
-    -------
-    ndarray, shape (2, 2)
-        Left and bottom, right and top, in m.
-
-    Examples
-    --------
-    >>> from sbt_utils.mechanics.ruler import FoldingRuler
-    >>> from sbt_utils.mechanics.hand import slow_and_steady
-    >>> ruler = FoldingRuler(sections=2)
-    >>> bounding_box(ruler.pull(slow_and_steady(ruler)))[0].round(3)
-    array([-0.025, -0.025])
+    With `state`, of what one kept state and the path of the hand up to it cover.
     """
     points = motion.points.reshape(-1, 2)
-    if now is not None:
-        points = np.concatenate([motion.points[now], motion.points[: now + 1, -1]])
+    if state is not None:
+        points = np.concatenate([motion.points[state], motion.points[: state + 1, -1]])
     margin = 0.25 * motion.ruler.section_length
     return np.stack([points.min(0) - margin, points.max(0) + margin])
 
 
 def frame_at_rest(motion: Motion) -> int:
-    """Return the first kept state from which on nothing moves, or the last.
-
-    Parameters
-    ----------
-    motion : Motion
-
-    Returns
-    -------
-    int
-
-    Examples
-    --------
-    >>> from sbt_utils.mechanics.ruler import FoldingRuler
-    >>> from sbt_utils.mechanics.hand import slow_and_steady
-    >>> ruler = FoldingRuler(sections=2)
-    >>> motion = ruler.pull(slow_and_steady(ruler))
-    >>> frame_at_rest(motion) < len(motion.times)
-    True
-    """
+    """Return the first kept state from which on nothing moves, or the last."""
     moving = np.flatnonzero(motion.velocities.any(axis=(1, 2)))
     return int(min(moving[-1] + 1, len(motion.times) - 1)) if len(moving) else 0

@@ -6,7 +6,6 @@ import math
 import numpy as np
 import pytest
 
-from sbt_book.ruler.diagram import ruler_diagram
 from sbt_utils.mechanics.hand import Hand
 from sbt_utils.mechanics.linkage import step
 from sbt_utils.mechanics.pulls import quick_and_jerky, slow_and_steady
@@ -347,7 +346,7 @@ def test_a_slow_general_solver_finds_the_same(seed):
     np.testing.assert_allclose(solve(problem)["omega"], omega, atol=1e-7 * problem["scale"])
 
 
-# Hands and diagrams
+# Hands
 
 
 def test_hands_start_at_the_end_of_the_ruler_and_stop_where_told():
@@ -384,24 +383,6 @@ def test_a_motion_keeps_what_was_asked_for():
     )
     assert motion.load_curve.measure == "distance"
     np.testing.assert_array_equal(motion.points[:, 0], 0.0)
-
-
-def test_diagram_holds_what_single_pulls_give():
-    cells = ruler_diagram(RULER, [0.5, 2.0], [0.0, 0.003], seeds=[3, 4])
-    single = RULER.pull(quick_and_jerky(RULER, speed=2.0, amplitude=0.003, seed=4), every=100)
-    cell = cells.sel(speed=2.0, amplitude=0.003, seed=4)
-    np.testing.assert_array_equal(cell.separation, single.load_curve.separation)
-    np.testing.assert_array_equal(cell.extension, single.extensions[-1])
-    assert cell.convexity.item() == single.load_curve.convexity
-    assert cells.sizes == {"speed": 2, "amplitude": 2, "seed": 2, "layer": 10, "section": 10}
-    assert cells.speed.units == "m/s"
-
-
-def test_diagram_leaves_out_what_is_impossible():
-    cells = ruler_diagram(RULER, [0.5], [0.0, 0.3], seeds=[0])
-    assert np.isfinite(cells.convexity.sel(amplitude=0.0)).all()
-    assert np.isnan(cells.separation.sel(amplitude=0.3)).all()
-    assert np.isnan(cells.convexity.sel(amplitude=0.3)).all()
 
 
 # Bad input
