@@ -8,6 +8,8 @@ from scipy.sparse.linalg import ArpackNoConvergence, LinearOperator, eigsh
 from torch import Tensor, nn
 from torch.func import functional_call, grad, vjp
 
+from sbt_utils.measuring.models import evaluation_mode
+
 Loss = Callable[[dict[str, Tensor]], Tensor]
 """A function of named parameters, twice differentiable where it is asked for."""
 
@@ -72,18 +74,13 @@ def sharpness(network: nn.Module, images: Tensor, labels: Tensor, tolerance: flo
             "give at least one image, and one label for each"
         )
     trained = {name: p for name, p in network.named_parameters() if p.requires_grad}
-    mode = {module: module.training for module in network.modules()}
 
     def loss(parameters: dict[str, Tensor]) -> Tensor:
         logits = functional_call(network, parameters, (images,))
         return nn.functional.cross_entropy(logits, labels)
 
-    network.eval()
-    try:
+    with evaluation_mode(network):
         return top_eigenvalue(loss, trained, tolerance)
-    finally:
-        for module, training in mode.items():
-            module.training = training
 
 
 def _unravel(vector: np.ndarray, like: dict[str, Tensor]) -> dict[str, Tensor]:
