@@ -6,7 +6,9 @@ __getattr__, __dir__, __all__ = exports(
     __name__,
     {
         "verdicts": "NOT_YET Finding as_cards count provenance status_table",
-        "network_findings": "convolutional_findings law_findings published_findings statement_findings",
+        "network_findings": (
+            "convolutional_findings law_findings published_findings statement_findings"
+        ),
         "mechanical_findings": "chain_diagram_findings chain_findings ruler_findings time_findings",
     },
 )

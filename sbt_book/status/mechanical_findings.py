@@ -22,21 +22,13 @@ from sbt_utils.mechanics.ruler import FoldingRuler
 def chain_findings(seeds: Sequence[int]) -> list[Finding]:
     """Simulate the chain and compare it with its exact results.
 
+    First and last load of the published chain at rest; the force under which a shaken block stays,
+    for unequal and for equal frictions, with its standard error.
+
     Parameters
     ----------
     seeds : sequence of int
         Of the shaken chains, at least two.
-
-    Returns
-    -------
-    list of Finding
-        First and last load of the published chain at rest; the force under which a shaken block
-        stays, for unequal and for equal frictions, with its standard error.
-
-    Examples
-    --------
-    >>> [finding.verdict for finding in chain_findings(range(2))[:2]]
-    ['reproduced', 'reproduced']
     """
     quiet = SpringBlockChain(noise=0.0)
     rest = quiet.simulate(duration=2800.0, every=10**9).loads
@@ -75,27 +67,15 @@ def chain_findings(seeds: Sequence[int]) -> list[Finding]:
 def chain_diagram_findings(mechanical: xr.DataArray, networks: xr.Dataset) -> list[Finding]:
     """Test what the paper states of the chain's phase diagram, alone and beside the networks'.
 
+    In how many pairs of neighbouring cells both knobs act as stated; all three regimes occur; how
+    many networks have the regime's sign, and the curve, of the chain that stands for them.
+
     Parameters
     ----------
     mechanical : xarray.DataArray
         D_l over (friction, noise, layer).
     networks : xarray.Dataset
         The phase diagram of dropout.
-
-    Returns
-    -------
-    list of Finding
-        Both knobs act as stated in how many pairs of neighbouring cells; all three regimes occur;
-        how many networks have the regime's sign, and the curve, of the chain that stands for them.
-
-    Examples
-    --------
-    >>> from sbt_book.common.committed import RESULTS
-    >>> from sbt_utils.results import load
-    >>> cells = load(RESULTS / "spring_block.nc").separation.astype("float64")
-    >>> cells = cells.sel(order="second", shaking="common", friction_left=0.15, drop=True)
-    >>> chain_diagram_findings(cells, load(RESULTS / "dropout.nc"))[2].ours
-    3
     """
     shape = convexity(mechanical)
     noise, friction = shape.diff("noise") > 0, shape.diff("friction") < 0
@@ -135,21 +115,13 @@ def chain_diagram_findings(mechanical: xr.DataArray, networks: xr.Dataset) -> li
 def ruler_findings(hands: Sequence[int]) -> list[Finding]:
     """Pull the folding ruler as the paper does.
 
+    Convexity of the load curve after a slow and steady pull, after slow pulls by violently shaking
+    hands and after quick ones: mean and standard deviation over the hands.
+
     Parameters
     ----------
     hands : sequence of int
         Seeds of hands that shake differently, at least two.
-
-    Returns
-    -------
-    list of Finding
-        Convexity of the load curve after a slow and steady pull, after slow pulls by violently
-        shaking hands and after quick ones: mean and standard deviation over the hands.
-
-    Examples
-    --------
-    >>> ruler_findings(range(2))[0].verdict
-    'reproduced'
     """
     ruler = FoldingRuler()
     slow = ruler.pull(slow_and_steady(ruler), every=100).load_curve.convexity
@@ -159,12 +131,12 @@ def ruler_findings(hands: Sequence[int]) -> list[Finding]:
             ruler.pull(quick_and_jerky(ruler, speed=speed, amplitude=amplitude, seed=hand))
             for hand in hands
         ]
-        each = [pull.load_curve.convexity for pull in pulls]
+        convexities = [pull.load_curve.convexity for pull in pulls]
         findings.append(
             Finding(
                 f"{what} (no longer lazy)",
-                float(np.mean(each)),
-                float(np.std(each, ddof=1)),
+                float(np.mean(convexities)),
+                float(np.std(convexities, ddof=1)),
                 least=-REGIME_TOLERANCE,
             )
         )
@@ -174,6 +146,9 @@ def ruler_findings(hands: Sequence[int]) -> list[Finding]:
 def time_findings(separation: xr.DataArray, seeds: Sequence[int]) -> list[Finding]:
     """Compare networks whose noise is switched off and on again with the chain that matches them.
 
+    Convexity of the networks at three epochs, where that of a chain whose end is held is accepted:
+    mean and standard deviation over the networks.
+
     Parameters
     ----------
     separation : xarray.DataArray
@@ -181,28 +156,14 @@ def time_findings(separation: xr.DataArray, seeds: Sequence[int]) -> list[Findin
         200, and on again to epoch 300: ``results/training_in_time.nc``.
     seeds : sequence of int
         Of the chains, at least two.
-
-    Returns
-    -------
-    list of Finding
-        Convexity of the networks at the three epochs, where that of a chain whose end is held is
-        accepted: mean and standard deviation over the networks.
-
-    Examples
-    --------
-    >>> from sbt_book.common.committed import RESULTS
-    >>> from sbt_utils.results import load
-    >>> networks = load(RESULTS / "training_in_time.nc").separation
-    >>> [finding.verdict for finding in time_findings(networks, range(2))]
-    ['reproduced', 'differs', 'differs']
     """
     steady = replace(SECOND_ORDER, noise_decay=0.0)
     shaken = fit_chain(LoadCurve(separation.sel(time=100).values), chain=steady).chain
     parts = shaken, replace(shaken, noise=0.0), shaken
-    way = drawn_on(separation, since=100, pace=DURATION / 100)
+    end = drawn_on(separation, since=100, pace=DURATION / 100)
     chains = {
         "held": in_turn(parts, DURATION, seeds),
-        "drawn": in_turn([replace(part, end=way) for part in parts], DURATION, seeds),
+        "drawn": in_turn([replace(part, end=end) for part in parts], DURATION, seeds),
     }
     findings = []
     for words, epoch in (("on", 100), ("switched off", 200), ("on again", 300)):

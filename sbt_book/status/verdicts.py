@@ -1,7 +1,7 @@
 """What of the paper is reproduced: its numbers and statements beside ours, each with a verdict.
 
-The limits below decide, and nothing else. `sbt_book.status.network_findings` computes what they apply to for
-networks, `sbt_book.status.mechanical_findings` for the chain and the ruler.
+The limits below decide, and nothing else. `network_findings` computes what they apply to for
+networks, `mechanical_findings` for the chain and the ruler.
 """
 
 import json
@@ -40,7 +40,7 @@ MARKS = {"reproduced": "✓", "differs": "≠", "not yet": "○"}
 class Finding:
     """A number or a statement of the paper, and ours.
 
-    Parameters
+    Attributes
     ----------
     what : str
         In words.
@@ -58,13 +58,6 @@ class Finding:
         Format of the numbers.
     why : str
         What is known of the reason, should ours differ.
-
-    Examples
-    --------
-    >>> Finding("first load", 0.0199, published=0.02, limit=0.001).verdict
-    'reproduced'
-    >>> Finding("rank correlation", 0.85, least=0.9).verdict
-    'differs'
     """
 
     what: str
@@ -119,25 +112,14 @@ class Finding:
 
 
 def status_table(findings: Sequence[Finding], uuid: str) -> Styler:
-    """Draw findings as a table that a page can style: a row each, a class for each verdict.
+    """Draw findings as a table that a page can style, with a class for each verdict.
 
     Parameters
     ----------
     findings : sequence of Finding
-        In the order of the rows.
+        In the order of the rows. Columns that are empty throughout are left out.
     uuid : str
         Of the table, so that it is the same each time.
-
-    Returns
-    -------
-    pandas.io.formats.style.Styler
-        Without an index; columns that are empty throughout are left out.
-
-    Examples
-    --------
-    >>> table = status_table([Finding("rank correlation", 0.95, least=0.9)], "example")
-    >>> table.data.iloc[0].tolist()
-    ['rank correlation', '0.950', 'at least 0.9', '✓ reproduced']
     """
     table = pd.DataFrame([finding.row for finding in findings])
     verdicts = [finding.verdict.replace(" ", "-") for finding in findings]
@@ -147,6 +129,8 @@ def status_table(findings: Sequence[Finding], uuid: str) -> Styler:
 def as_cards(table: pd.DataFrame, uuid: str, verdicts: Sequence[str] = ()) -> Styler:
     """Draw a table whose rows become cards on a phone.
 
+    Cells have a class for the first word of their column, by which a page names them.
+
     Parameters
     ----------
     table : pandas.DataFrame
@@ -155,11 +139,6 @@ def as_cards(table: pd.DataFrame, uuid: str, verdicts: Sequence[str] = ()) -> St
         Of the table, so that it is the same each time.
     verdicts : sequence of str
         A class for each cell of the last column.
-
-    Returns
-    -------
-    pandas.io.formats.style.Styler
-        Cells have a class for the first word of their column, by which a page names them.
 
     Examples
     --------
@@ -176,46 +155,29 @@ def as_cards(table: pd.DataFrame, uuid: str, verdicts: Sequence[str] = ()) -> St
 
 
 def count(findings: Iterable[Finding]) -> dict[str, int]:
-    """Count the verdicts.
+    """Count the verdicts, for each word of `MARKS`.
 
     Parameters
     ----------
     findings : iterable of Finding
-        Of any verdict.
-
-    Returns
-    -------
-    dict of str to int
-        For each word of `MARKS`.
-
-    Examples
-    --------
-    >>> count([Finding("rank correlation", 0.95, least=0.9), Finding("training in time")])
-    {'reproduced': 1, 'differs': 0, 'not yet': 1}
     """
     verdicts = [finding.verdict for finding in findings]
     return {verdict: verdicts.count(verdict) for verdict in MARKS}
 
 
 def provenance(paths: Iterable[Path]) -> pd.DataFrame:
-    """Return where results come from, as their files say it.
+    """Return the provenance that results files state, one row per file.
 
     Parameters
     ----------
     paths : iterable of path-like
-        Files of `sbt_utils.results.save`.
+        Files of `sbt_utils.results`.
 
     Returns
     -------
     pandas.DataFrame
-        A row for each file: the commit of the code, versions of Python and packages, the machine,
-        the device, minutes it took; ``-`` for what a file does not say.
-
-    Examples
-    --------
-    >>> from sbt_book.common.committed import RESULTS
-    >>> provenance([RESULTS / "dropout.nc"])["device"].item()
-    'cpu'
+        The commit of the code, versions of Python and packages, the machine, the device, minutes
+        it took; ``-`` for what a file does not say.
     """
     rows = []
     for path in paths:

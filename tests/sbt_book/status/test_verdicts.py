@@ -2,19 +2,20 @@
 
 import json
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
 import xarray as xr
 
-from sbt_book.common.committed import RESULTS
+import sbt_book.status
+from sbt_book.common.committed import load_committed
 from sbt_book.common.noise_axes import NOISES
 from sbt_book.in_time.switching import in_turn
 from sbt_book.phase_diagram.published import published_diagram
-from sbt_book.status import verdicts as reproduction
 from sbt_book.status.mechanical_findings import (
-    chain_findings,
     chain_diagram_findings,
+    chain_findings,
     ruler_findings,
     time_findings,
 )
@@ -244,9 +245,22 @@ def test_the_published_diagram_reproduces_itself(source):
 
 def test_the_status_quotes_the_results():
     # Against the numbers as they stand in the readme, which a test of its own checks.
-    findings = published_findings("dropout", load(RESULTS / "dropout.nc"))
+    findings = published_findings("dropout", load_committed("dropout"))
     assert [f"{findings[place].ours:.4f}" for place in (0, 2)] == ["0.0055", "0.0230"]
     assert {finding.verdict for finding in findings} == {"reproduced"}
+
+
+def test_the_verdicts_on_the_committed_results():
+    assert law_findings(load_committed("law"))[0].verdict == "reproduced"
+    findings = statement_findings("data_noise", load_committed("data_noise"))
+    assert [finding.verdict for finding in findings[2:4]] == ["reproduced", "reproduced"]
+    assert len(convolutional_findings(load_committed("cnn_dropout"))) == 2
+    chains = load_committed("spring_block").separation.astype("float64")
+    chains = chains.sel(order="second", shaking="common", friction_left=0.15, drop=True)
+    assert chain_diagram_findings(chains, load_committed("dropout"))[2].ours == 3
+    networks = load_committed("training_in_time").separation
+    verdicts = [finding.verdict for finding in time_findings(networks, range(2))]
+    assert verdicts == ["reproduced", "differs", "differs"]
 
 
 # Mechanics ------------------------------------------------------------------------------------
@@ -261,7 +275,7 @@ def test_the_chain_agrees_with_its_closed_forms():
 
 
 def test_the_mechanical_diagram_against_itself():
-    chains = load(RESULTS / "spring_block.nc").separation.astype("float64")
+    chains = load_committed("spring_block").separation.astype("float64")
     chains = chains.sel(order="second", shaking="common", friction_left=0.15, drop=True)
     networks = chains.isel(friction=[10, 5], noise=[5, 10]).rename(friction="slope")
     networks = xr.Dataset({"separation_train": networks.expand_dims("seed")})
@@ -275,6 +289,7 @@ def test_the_mechanical_diagram_against_itself():
 def test_the_ruler():
     slow, shaken, quick = ruler_findings(range(3))
     assert slow.ours < -0.2
+    assert slow.verdict == "reproduced"
     assert slow.spread is None
     assert shaken.spread > 0
     assert quick.ours > slow.ours
@@ -296,12 +311,12 @@ def test_provenance_is_what_the_files_say(tmp_path):
 
 
 def test_every_limit_is_used_and_nothing_is_claimed_twice():
-    folder = RESULTS.parent / "sbt_utils"
+    folder = Path(sbt_book.status.__file__).parent
     used = "".join(file.read_text(encoding="utf-8") for file in folder.glob("*findings.py"))
     for name in LIMITS:
         assert f'LIMITS["{name}"]' in used
     assert len(set(NOT_YET)) == len(NOT_YET)
-    assert set(reproduction.MARKS) == {"reproduced", "differs", "not yet"}
+    assert set(MARKS) == {"reproduced", "differs", "not yet"}
 
 
 def test_networks_that_do_as_a_dry_chain_does():
