@@ -2,6 +2,7 @@
 
 import ast
 import re
+import sys
 import tomllib
 from pathlib import Path
 
@@ -20,12 +21,35 @@ ROOT = Path(__file__).parents[2]
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
 EXTRAS = PROJECT["optional-dependencies"]
 CONDA_NAMES = {"torch": "pytorch-cpu", "matplotlib": "matplotlib-base"}
+# What comes with a package that is listed, under the name by which it is imported.
+BROUGHT = {"cycler": "matplotlib", "PIL": "matplotlib", "traitlets": "ipywidgets"}
 COLAB = {"python": "3.13", "torch": "2.11", "numba": "0.60", "numpy": "2.1.3", "matplotlib": "3.10"}
 
 
 def requirements(*lists):
     found = (Requirement(line) for lines in lists for line in lines)
     return {canonicalize_name(r.name): r.specifier for r in found}
+
+
+def imported_packages(package):
+    """Return the packages of others that a package of ours imports, by their names on PyPI."""
+    names = set()
+    for path in (ROOT / package).rglob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.Import):
+                names |= {alias.name.split(".")[0] for alias in node.names}
+            elif isinstance(node, ast.ImportFrom):
+                names.add(node.module.split(".")[0])
+    names -= {"sbt_utils", "sbt_book", *sys.stdlib_module_names}
+    return {BROUGHT.get(name, name) for name in names}
+
+
+def test_the_base_install_is_what_the_library_imports():
+    base, book = requirements(PROJECT["dependencies"]), requirements(EXTRAS["book"])
+    # xarray writes netCDF files by h5netcdf, which reads and writes by h5py.
+    assert set(base) == imported_packages("sbt_utils") | {"h5netcdf", "h5py"}
+    assert imported_packages("sbt_book") <= set(base) | set(book)
+    assert not set(base) & set(book)
 
 
 def test_environment_lists_the_dependencies_and_the_book():
