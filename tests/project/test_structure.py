@@ -1,7 +1,8 @@
-"""The house: which folder imports which, how full a folder is, what the front door offers."""
+"""The layout: which folder imports which, how full folders are, what the front door offers."""
 
 import ast
 import importlib
+import importlib.metadata
 import pkgutil
 import subprocess
 import sys
@@ -34,7 +35,7 @@ CHAPTERS = {
     "steering",
 }
 COMPANION = ({"common"}, CHAPTERS, {"status", "live"})
-MOST_FILES = 12
+MOST_FILES, MOST_LINES = 12, 350
 
 
 def module_name(path):
@@ -49,14 +50,27 @@ SOURCES = {
 }
 
 
+def offered_names(package):
+    """Yield (name, module) for what the `__init__.py` of a package offers lazily."""
+    for node in ast.walk(SOURCES[package]):
+        if isinstance(node, ast.Call) and ast.unparse(node.func) == "exports":
+            for module, names in ast.literal_eval(node.args[1]).items():
+                yield from ((name, f"{package}.{module}") for name in names.split())
+
+
+OFFERED = {
+    f"{package}.{name}": module for package in SOURCES for name, module in offered_names(package)
+}
+
+
 def imported_modules(tree):
-    """Yield the modules that a file imports, those for type checkers included."""
+    """Yield the modules that a file imports: for type checkers or by a folder's offer, too."""
     for node in ast.walk(tree):
         if isinstance(node, ast.ImportFrom):
             assert node.level == 0, "relative import"
             for alias in node.names:
                 whole = f"{node.module}.{alias.name}"
-                yield whole if whole in SOURCES else node.module
+                yield whole if whole in SOURCES else OFFERED.get(whole, node.module)
         elif isinstance(node, ast.Import):
             yield from (alias.name for alias in node.names)
 
@@ -78,6 +92,18 @@ def test_the_library_does_not_import_the_book():
     for name, targets in EDGES.items():
         if name.startswith("sbt_utils"):
             assert not [target for target in targets if target.startswith("sbt_book")], name
+
+
+def test_the_library_does_not_use_its_front_door():
+    # What a module needs would stay hidden from the tests of circles and of the order.
+    for name, targets in EDGES.items():
+        if name.startswith("sbt_utils"):
+            assert "sbt_utils" not in targets, name
+
+
+def test_an_import_by_a_folder_counts_as_one_of_its_module():
+    tree = ast.parse("from sbt_utils.data import load_data\nfrom sbt_utils import train")
+    assert list(imported_modules(tree)) == ["sbt_utils.data.datasets", "sbt_utils.training.trainer"]
 
 
 def test_imports_make_no_circle():
@@ -102,6 +128,14 @@ def test_no_folder_is_crowded():
             assert len(files) <= MOST_FILES, folder
 
 
+def test_no_file_is_long():
+    for name in SOURCES:
+        path = ROOT.joinpath(*name.split("."))
+        path = path / "__init__.py" if path.is_dir() else path.with_suffix(".py")
+        lines = path.read_text(encoding="utf-8").count("\n")
+        assert lines <= MOST_LINES, f"{path} has {lines} lines: split it"
+
+
 def is_compiled(function):
     """Tell whether a function is decorated with numba's njit or jit, and whether it is cached."""
     for decorator in function.decorator_list:
@@ -119,7 +153,7 @@ def compiled_functions(tree):
 
 def foreign_compiled_calls(trees):
     """Yield (module, cached function, name) where a cached function uses another file's code."""
-    compiled = {(name, each) for name, tree in trees.items() for each in compiled_functions(tree)}
+    compiled = {(name, function) for name in trees for function in compiled_functions(trees[name])}
     for name, tree in trees.items():
         foreign = {
             alias.asname or alias.name
@@ -131,7 +165,7 @@ def foreign_compiled_calls(trees):
         for function in compiled_functions(tree).values():
             if is_compiled(function)[1]:
                 used = {node.id for node in ast.walk(function) if isinstance(node, ast.Name)}
-                yield from ((name, function.name, each) for each in sorted(used & foreign))
+                yield from ((name, function.name, called) for called in sorted(used & foreign))
 
 
 def test_cached_functions_call_compiled_code_of_their_own_file_only():
@@ -177,6 +211,10 @@ def test_the_front_door_names_for_editors_what_it_offers():
         assert getattr(sbt_utils, name) is value
 
 
+def test_the_front_door_knows_its_version():
+    assert sbt_utils.__version__ == importlib.metadata.version("sbt-utils")
+
+
 def test_an_unknown_name_is_an_attribute_error():
     with pytest.raises(AttributeError, match=r"'sbt_utils' has no attribute 'loadcurve'"):
         sbt_utils.loadcurve  # noqa: B018
@@ -188,7 +226,9 @@ HEAVY = {"torch", "matplotlib", "xarray", "pandas", "numba"}
 @pytest.mark.parametrize(
     ("code", "absent"),
     [
-        ("import sbt_utils", HEAVY | {"numpy"}),
+        ("import sbt_utils; sbt_utils.__all__, dir(sbt_utils)", HEAVY | {"numpy"}),
+        ("import sbt_utils.commands", HEAVY),
+        ("import sbt_utils.sweeping as s; s.Experiment, s.SweepError, s.LocalProcesses", HEAVY),
         ("import sbt_book, sbt_book.law", HEAVY | {"numpy"}),
         (
             "import sbt_utils as sbt; sbt.SpringBlockChain, sbt.FoldingRuler",
