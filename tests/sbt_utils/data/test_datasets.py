@@ -112,6 +112,7 @@ def test_loading_leaves_the_global_generators_alone():
     assert torch.equal(before, torch.random.get_rng_state())
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(shutil.which("npm") is None, reason="npm is not installed")
 def test_script_remakes_the_embedded_digits():
     script = runpy.run_path(str(ROOT / "scripts" / "make_embedded_digits.py"))

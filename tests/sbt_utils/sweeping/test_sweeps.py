@@ -156,6 +156,7 @@ def test_any_shard_size_and_order(uninterrupted, shard_size, monkeypatch):
     assert_same(sweep(GRID, shard_size=shard_size, progress=False), uninterrupted)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("workers", [1, 2])
 def test_any_number_of_processes(uninterrupted, workers):
     with LocalProcesses(workers) as executor:
@@ -168,6 +169,7 @@ def test_any_number_of_threads(uninterrupted):
     assert_same(sweep(GRID, progress=False), uninterrupted)
 
 
+@pytest.mark.slow
 @pytest.mark.filterwarnings("default")  # Those of distributed are its own.
 def test_a_dask_cluster(uninterrupted):
     distributed = pytest.importorskip("distributed")
@@ -187,6 +189,7 @@ def test_a_gpu_is_within_the_spread_between_seeds(uninterrupted):
 # Stopped and resumed -------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_killed_twenty_times_it_ends_with_the_same_file(uninterrupted, tmp_path):
     spawn = multiprocessing.get_context("forkserver")
     spawn.set_forkserver_preload(["sbt_utils.sweeping.sweeps"])
@@ -316,6 +319,7 @@ def test_a_shard_that_keeps_failing_is_named_and_the_others_kept(tmp_path):
     assert sorted(os.listdir(tmp_path / "a.shards")) == ["000000.nc", "000008.nc"]
 
 
+@pytest.mark.slow
 def test_a_worker_that_dies_loses_nothing(uninterrupted):
     class Deadly(LocalProcesses):
         deaths = 1

@@ -130,6 +130,7 @@ def test_a_failing_chunk_cancels_the_others(monkeypatch, threads, failing):
     assert torch.get_num_threads() == 2
 
 
+@pytest.mark.slow
 def test_the_published_dropout_diagram(digits, threads):
     threads(2)
     panel = json.loads(REFERENCE.read_text())["panels"]["dropout"]
