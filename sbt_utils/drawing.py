@@ -1,4 +1,4 @@
-"""The figures of the book: each function takes results and returns a matplotlib Figure."""
+"""Load curves and stress maps as matplotlib figures, and the style of all figures."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from sbt_utils.measuring.curves import LoadCurve, interval, load_draws, shares
 from sbt_utils.reporting.advice import OVERLOADED, percent
 from sbt_utils.reporting.stress_map import StressMap
 
-# Okabe & Ito's colours, told apart by colour-blind readers, in an order of falling contrast.
+# Okabe and Ito's colours, which colour-blind readers can tell apart, in order of falling contrast.
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
 STYLE: Any = {
     "axes.prop_cycle": cycler(color=COLOURS),
@@ -33,14 +33,14 @@ STYLE: Any = {
 
 
 def load_curves(curves: Mapping[str, LoadCurve], xlabel: str = "layer l") -> Figure:
-    """Draw load curves as measured and, beside them, scaled to their fall with the chord.
+    """Draw load curves as measured and, beside them, scaled to [0, 1] with their chord.
 
     Parameters
     ----------
     curves : mapping of str to LoadCurve
-        By the label in the legend; repeats appear as a band of one standard deviation.
+        Under their labels; repeats appear as a band of one standard deviation.
     xlabel : str
-        Name of l.
+        Label of the axis of layers.
 
     Returns
     -------
@@ -55,8 +55,9 @@ def load_curves(curves: Mapping[str, LoadCurve], xlabel: str = "layer l") -> Fig
     with mpl.rc_context(STYLE):
         figure = Figure(figsize=(8.4, 3.6))
         left, right = figure.subplots(1, 2)
-        for place, (label, curve) in enumerate(curves.items()):
-            style: Any = {"marker": "osD^vP*"[(place + place // 7) % 7], "label": label}
+        for index, (label, curve) in enumerate(curves.items()):
+            # After seven curves colours repeat and markers shift: no two curves look alike.
+            style: Any = {"marker": "osD^vP*"[(index + index // 7) % 7], "label": label}
             draw_curve(left, curve.mean, curve.spread, **style)
             draw_curve(right, curve.scaled, **style)
         last = max(len(curve.mean) for curve in curves.values()) - 1
@@ -70,46 +71,23 @@ def load_curves(curves: Mapping[str, LoadCurve], xlabel: str = "layer l") -> Fig
 def draw_curve(
     axes: Axes, mean: np.ndarray, spread: np.ndarray | None = None, **style: Any
 ) -> None:
-    """Draw a curve over l, with a band of one standard deviation.
-
-    Parameters
-    ----------
-    axes : matplotlib.axes.Axes
-        Where.
-    mean : ndarray, shape (L + 1,)
-        The curve.
-    spread : ndarray, shape (L + 1,), optional
-        Half the width of the band.
-    **style
-        Of the line.
-
-    Examples
-    --------
-    >>> axes = Figure().add_subplot()
-    >>> draw_curve(axes, np.array([1.0, 0.5, 0.0]), np.array([0.0, 0.1, 0.0]), color="black")
-    >>> len(axes.lines), len(axes.collections)
-    (1, 1)
-    """
+    """Draw a curve over the layers, with a band of ± `spread`, both of shape (L + 1,)."""
     (line,) = axes.plot(mean, **style)
     if spread is not None:
         low, high = mean - spread, mean + spread
         axes.fill_between(range(len(mean)), low, high, color=line.get_color(), alpha=0.25, lw=0)
 
 
-# Blue carries less than an even share, red more; told apart by colour-blind readers.
-_COLOURS = LinearSegmentedColormap.from_list(
+# Blue for less than an even share, red for more: colour-blind readers can tell them apart.
+_SHARES = LinearSegmentedColormap.from_list(
     "stress", mpl.colormaps["RdBu_r"](np.linspace(0.12, 0.88, 65))
 )
-
-
 _HATCHES = {"overloaded": "////", "barely used": "....", "reversed": "xxxx", "unclear": "\\\\"}
-
-
 _LOOKS = {"training": (COLOURS[0], "o"), "unseen": (COLOURS[1], "s")}
 
 
 def stress_map(stress: StressMap) -> Figure:
-    """Draw a network as a chain of members, one a layer, coloured by its share of the load.
+    """Draw a network as a chain with one member per layer, coloured by its share of the load.
 
     Parameters
     ----------
@@ -119,9 +97,9 @@ def stress_map(stress: StressMap) -> Figure:
     Returns
     -------
     matplotlib.figure.Figure
-        Above, the chain on training images and, where given, on unseen ones: a wall at the input,
-        the loss pulling at the other end, each member with its share in per cent, hatched where
-        its state stands out. Below, the loads with their 95 % intervals, and an even load.
+        Above, the chain on training images and, if given, on unseen ones: a wall at the input, the
+        loss pulling at the other end, each member with its share in per cent, hatched where its
+        state stands out. Below, the loads with their 95 % intervals, and the even load.
 
     Examples
     --------
@@ -151,7 +129,7 @@ def stress_map(stress: StressMap) -> Figure:
         loads.axhline(0, color="0.3", lw=0.8, zorder=0)
         loads.set_xticks(table.index, names, rotation=90 if upright else 0)
         loads.set(ylabel="load; dashed: an even one", xlim=(0.2, count + 1.1))
-        colours = mpl.cm.ScalarMappable(norm, _COLOURS)
+        colours = mpl.cm.ScalarMappable(norm, _SHARES)
         bar = figure.colorbar(colours, ax=[chain, loads], extend="both", aspect=25, pad=0.01)
         bar.set_label("share of the fall, in even shares")
         handles, labels = loads.get_legend_handles_labels()
@@ -165,17 +143,17 @@ def stress_map(stress: StressMap) -> Figure:
 def _draw_chain(
     axes: Axes, height: float, parts: np.ndarray, states: list[str], norm: Normalize
 ) -> None:
-    """Draw a wall, the members between their joints, and the pull."""
+    """Draw the wall, the members with their joints, and the pull, at this height."""
     ends: Any = {"color": "0.3", "solid_capstyle": "butt"}
     axes.plot([0.42, 0.42], [height - 0.36, height + 0.36], lw=5, **ends)
     axes.plot([0.45, len(parts) + 0.55], [height, height], lw=3, zorder=0, **ends)
     for layer, (part, state) in enumerate(zip(parts, states, strict=True), start=1):
         known = np.isfinite(part)
-        face = _COLOURS(norm(part * len(parts))) if known else "0.9"
+        face = _SHARES(norm(part * len(parts))) if known else "0.9"
         frame: Any = {"facecolor": face, "edgecolor": "0.15", "hatch": _HATCHES.get(state)}
         axes.add_patch(Rectangle((layer - 0.42, height - 0.3), 0.84, 0.6, lw=0.8, **frame))
         text = percent(part) if known else "?"
-        # A ground of its own keeps the number legible on a hatch.
+        # A white ground keeps the number legible on a hatch.
         ground = {"boxstyle": "round,pad=0.1", "facecolor": "w", "alpha": 0.8, "linewidth": 0}
         axes.text(layer, height, text, ha="center", va="center", fontsize=8.5, bbox=ground)
     joints = np.arange(len(parts) + 1) + 0.5
@@ -189,7 +167,7 @@ def _draw_loads(axes: Axes, curve: LoadCurve, kind: str, shift: float) -> None:
     layers = np.arange(1, len(curve.mean)) + shift
     low, high = interval(load_draws(curve))
     style: Any = {"fmt": marker, "color": colour, "capsize": 2.5, "elinewidth": 1.2}
-    # An interval of no width may miss its middle by rounding.
+    # Rounding may put the mean just outside an interval without width; errorbar refuses that.
     reach = np.stack([curve.loads - low, high - curve.loads]).clip(min=0)
     axes.errorbar(layers, curve.loads, yerr=reach, label=f"{kind} images", **style)
     axes.axhline(curve.loads.mean(), color=colour, lw=1, ls="--")
