@@ -6,6 +6,6 @@ __getattr__, __dir__, __all__ = exports(
     __name__,
     {
         "ensemble": "Ensemble State initial_state member_network",
-        "noise": "draw_keys permutations seed_words standard_normal uniform",
+        "noise": "draw_keys seed_words",
     },
 )

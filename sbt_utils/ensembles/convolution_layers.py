@@ -1,9 +1,8 @@
 """The stock layers of convolutional networks for all members at once.
 
-They go on from `sbt_utils.ensembles.stacked_layers`. Feature maps (M, batch, C, height, width) have their
-channels last in memory, as PyTorch's convolutions want it and so that a batch norm finds a channel
-in a column. PyTorch has no convolution over members: they take turns, which costs nothing, since
-one member's maps are far larger than the cache.
+Feature maps (M, batch, C, height, width) have their channels last in memory, as PyTorch's
+convolutions want it and so that a batch norm finds a channel in a column. PyTorch has no
+convolution over members: they take turns, which costs nothing, as a member's maps exceed the cache.
 """
 
 from typing import Any
@@ -11,8 +10,9 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 from torch.nn.functional import conv2d, interpolate, max_pool2d
+from torch.nn.modules.utils import _pair
 
-from sbt_utils.ensembles.stacked_layers import Call, Layer
+from sbt_utils.ensembles.stacked_layers import FLAT_LAYERS, Call, Layer
 
 _aten: Any = torch.ops.aten
 
@@ -20,7 +20,7 @@ _aten: Any = torch.ops.aten
 class _Conv2d(Layer):
     def forward(self, x: Tensor, call: Call) -> Tensor:
         self.x = self.memory("in", x.shape).copy_(x) if self.leading else x
-        weights, biases = self.own["weight"], self.own.get("bias")
+        weights, biases = self.state["weight"], self.state.get("bias")
         out = []
         for member, weight in enumerate(weights):
             bias = None if biases is None else biases[member, 0]
@@ -31,35 +31,33 @@ class _Conv2d(Layer):
         wanted = not self.leading, True, False
         to_input = []
         for x, g, w, to_weight in zip(
-            self.x, gradient, self.own["weight"], self.gradients["weight"], strict=True
+            self.x, gradient, self.state["weight"], self.gradients["weight"], strict=True
         ):
             stride, padding, dilation, groups = _geometry(self.layer)
-            found = _aten.convolution_backward(
+            input_gradient, weight_gradient, _ = _aten.convolution_backward(
                 g, x, w, None, stride, padding, dilation, False, (0, 0), groups, wanted
             )
-            to_input.append(found[0])
-            to_weight.copy_(found[1])
-        if "bias" in self.own:
+            to_input.append(input_gradient)
+            to_weight.copy_(weight_gradient)
+        if "bias" in self.state:
             torch.sum(gradient, (1, 3, 4), out=self.gradients["bias"])
         return gradient if self.leading else _joined(self, "to input", to_input)
 
 
 class _MaxPool2d(Layer):
     def forward(self, x: Tensor, call: Call) -> Tensor:
-        self.x, self.places, out = x, [], []
-        for member in x:
-            pooled, places = max_pool2d(member, *_window(self.layer), return_indices=True)
-            out.append(pooled)
-            self.places.append(places)
-        return _joined(self, "out", out)
+        window = _window(self.layer)
+        pooled = [max_pool2d(member, *window, return_indices=True) for member in x]
+        self.x, self.indices = x, [indices for _, indices in pooled]
+        return _joined(self, "out", [maps for maps, _ in pooled])
 
     def backward(self, gradient: Tensor) -> Tensor:
         size, stride, padding, dilation, ceil = _window(self.layer)
         to_input = [
             _aten.max_pool2d_with_indices_backward(
-                g, x, _pair(size), _pair(stride), _pair(padding), _pair(dilation), ceil, places
+                g, x, _pair(size), _pair(stride), _pair(padding), _pair(dilation), ceil, indices
             )
-            for g, x, places in zip(gradient, self.x, self.places, strict=True)
+            for g, x, indices in zip(gradient, self.x, self.indices, strict=True)
         ]
         return _joined(self, "to input", to_input)
 
@@ -82,8 +80,8 @@ class _Upsample(Layer):
 def _joined(layer: Layer, use: str, members: list[Tensor]) -> Tensor:
     """Put the members' maps into one memory, channels last."""
     memory = layer.memory(use, (len(members), *members[0].shape))
-    for own, member in zip(memory, members, strict=True):
-        own.copy_(member)
+    for part, member in zip(memory, members, strict=True):
+        part.copy_(member)
     return memory
 
 
@@ -95,13 +93,9 @@ def _window(layer: nn.MaxPool2d) -> tuple[Any, ...]:
     return layer.kernel_size, layer.stride, layer.padding, layer.dilation, layer.ceil_mode
 
 
-def _pair(value: Any) -> tuple[Any, Any]:
-    return value if isinstance(value, tuple) else (value, value)
-
-
-CONVOLUTION_LAYERS: dict[type[nn.Module], type[Layer]] = {
+LAYERS: dict[type[nn.Module], type[Layer]] = FLAT_LAYERS | {
     nn.Conv2d: _Conv2d,
     nn.MaxPool2d: _MaxPool2d,
     nn.Upsample: _Upsample,
 }
-"""What an ensemble of convolutional networks is made of, beside batch norm and the rest."""
+"""The stock layers that an ensemble can be made of."""

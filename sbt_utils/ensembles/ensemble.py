@@ -2,26 +2,16 @@
 
 import copy
 from collections.abc import Iterable, Sequence
-from itertools import chain
+from itertools import combinations
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from sbt_utils.ensembles.convolution_layers import CONVOLUTION_LAYERS
+from sbt_utils.ensembles.convolution_layers import LAYERS
 from sbt_utils.ensembles.fused_layer import fuse
 from sbt_utils.ensembles.noise import dropout_limits
-from sbt_utils.ensembles.stacked_layers import (
-    FLAT_LAYERS,
-    Call,
-    State,
-    Workspace,
-    member_memory,
-    padded,
-)
-
-LAYERS = FLAT_LAYERS | CONVOLUTION_LAYERS
-"""The stock layers an ensemble can be made of."""
+from sbt_utils.ensembles.stacked_layers import Call, State, Workspace, member_memory, padded
 
 
 class Ensemble:
@@ -32,25 +22,21 @@ class Ensemble:
     network : torch.nn.Sequential
         The architecture; its own weights are not used.
     state : dict of str to Tensor
-        The members' state, each tensor with a leading member axis (`initial_state`). Copied.
+        Of the members, as from `initial_state`. Copied.
     device : torch.device or str
         Where to compute.
 
     Attributes
     ----------
     rows, gradients : Tensor, shape (M, P)
-        All parameters of a member side by side, and the gradients of its loss. An optimiser works
-        on the rows, each of them contiguous. Between the parameters there are zeros where
-        `sbt_utils.ensembles.stacked_layers` asks for room.
-    layers : list of Layer
-        In order; on a CPU, some of them joined (`sbt_utils.ensembles.fused_layer.fuse`).
+        A member's parameters side by side, for an optimizer to work on, and their gradients.
     draws : int
-        Keys a forward pass takes for each member: one for each dropout layer.
+        Keys that a forward pass takes for each member: one for each dropout layer.
 
     Raises
     ------
     TypeError
-        If a layer is not one of `LAYERS`.
+        If a layer is not one of `sbt_utils.ensembles.convolution_layers.LAYERS`.
 
     Examples
     --------
@@ -69,24 +55,22 @@ class Ensemble:
         layers = stock_layers(network)
         names = [name for name, _ in network.named_parameters()]
         shapes = [state[name].shape for name in names]
+        # One row for each member, so that an optimizer has few tensors. The gaps stay zero.
         count = sum(padded(shape[1:].numel()) for shape in shapes)
         self.rows = state[names[0]].new_zeros(shapes[0][0], count, device=device)
         self.gradients = torch.zeros_like(self.rows)
-        own = dict(zip(names, _views(self.rows, shapes), strict=True))
+        self._state = dict(zip(names, _views(self.rows, shapes), strict=True))
         for name, _ in network.named_buffers():
-            own[name] = member_memory(self.rows, state[name].shape, state[name].dtype)
-        for name, tensor in own.items():
+            self._state[name] = member_memory(self.rows, state[name].shape, state[name].dtype)
+        for name, tensor in self._state.items():
             tensor.copy_(state[name])
         gradients = dict(zip(names, _views(self.gradients, shapes), strict=True))
         self._work = Workspace(self.rows)
-        self._state = own
-        with_parameters = [place for place, (_, layer) in enumerate(layers) if layer.state_dict()]
-        self._first = with_parameters[0]
+        # The backward pass ends here, at the first parameters. Fusing changes no earlier index.
+        self._first = next(i for i, (_, layer) in enumerate(layers) if layer.state_dict())
         self.layers = [
-            LAYERS[type(layer)](
-                path, layer, own, gradients, self._work, leading=place <= self._first
-            )
-            for place, (path, layer) in enumerate(layers)
+            LAYERS[type(layer)](name, layer, self._state, gradients, self._work, i <= self._first)
+            for i, (name, layer) in enumerate(layers)
         ]
         if self.rows.is_cpu and self.rows.dtype in (torch.float32, torch.float64):
             self.layers = fuse(self.layers)
@@ -145,7 +129,7 @@ def initial_state(network: nn.Sequential, seeds: Iterable[int]) -> State:
     network : torch.nn.Sequential
         The architecture; left as it is.
     seeds : iterable of int
-        One for each member; the weights of a seed do not depend on the other seeds.
+        One for each member.
 
     Returns
     -------
@@ -160,6 +144,7 @@ def initial_state(network: nn.Sequential, seeds: Iterable[int]) -> State:
     """
     states = []
     network = copy.deepcopy(network)
+    # Layers draw from PyTorch's global generator, whose state is put back.
     with torch.random.fork_rng(devices=[]):
         for seed in seeds:
             torch.random.default_generator.manual_seed(int(seed))
@@ -172,11 +157,7 @@ def initial_state(network: nn.Sequential, seeds: Iterable[int]) -> State:
 
 
 def member_network(
-    network: nn.Sequential,
-    state: State,
-    member: int,
-    negative_slope: float,
-    dropout: float,
+    network: nn.Sequential, state: State, member: int, negative_slope: float, dropout: float
 ) -> nn.Sequential:
     """Return one member as a plain network of stock PyTorch layers, in evaluation mode.
 
@@ -187,7 +168,7 @@ def member_network(
     state : dict of str to Tensor
         Stacked ``state_dict``.
     member : int
-        Which one.
+        Its index.
     negative_slope, dropout : float
         The member's α and p, in place of those of the architecture's layers.
 
@@ -214,66 +195,37 @@ def member_network(
 
 
 def stock_layers(network: nn.Sequential) -> list[tuple[str, nn.Module]]:
-    """Return a network's layers and their names in order; raise if one is not in `LAYERS`.
-
-    Parameters
-    ----------
-    network : torch.nn.Sequential
-        May hold further `Sequential` containers.
-
-    Returns
-    -------
-    list of (str, torch.nn.Module)
-
-    Raises
-    ------
-    TypeError
-        If the network is not `Sequential` or has a layer of another type.
-
-    Examples
-    --------
-    >>> [name for name, _ in stock_layers(nn.Sequential(nn.Flatten(), nn.Linear(3, 2)))]
-    ['0', '1']
-    """
+    """Return a network's layers and their names in order; raise if an ensemble cannot have it."""
     if not isinstance(network, nn.Sequential):
         raise TypeError(
             f"network is a {type(network).__name__}: ensembles train torch.nn.Sequential; "
             "train other models with a loop of your own and measure them with load_curve"
         )
-    found = [
+    layers = [
         (name, layer)
         for name, layer in network.named_modules(remove_duplicate=False)
         if not isinstance(layer, nn.Sequential)
     ]
-    for name, layer in found:
+    for name, layer in layers:
         if reason := _unfit(layer):
             raise TypeError(f"network: layer {name!r} is a {type(layer).__name__}{reason}")
-    if len({layer for _, layer in found}) < len(found):
+    if len({layer for _, layer in layers}) < len(layers):
         raise TypeError("network: a layer stands in it twice; give each place a layer of its own")
-    names: dict[Tensor, str] = {}
-    for name, tensor in chain(
-        network.named_parameters(remove_duplicate=False),
-        network.named_buffers(remove_duplicate=False),
-    ):
-        if tensor in names:
-            raise TypeError(
-                f"network: {names[tensor]!r} and {name!r} are one tensor; ensembles do "
-                "not share parameters between layers: give each layer its own"
-            )
-        names[tensor] = name
-    if not any(True for _ in network.parameters()):
+    tensors = network.state_dict(keep_vars=True).items()
+    for (name, tensor), (other, same) in combinations(tensors, 2):
+        if tensor is same:
+            raise TypeError(f"network: {name!r} and {other!r} are one tensor; ensembles do not "
+                            "share parameters between layers: give each layer its own")  # fmt: skip
+    if not list(network.parameters()):
         raise TypeError("network: no layer has parameters; there is nothing to train")
-    return found
+    return layers
 
 
 def _views(rows: Tensor, shapes: Sequence[torch.Size]) -> list[Tensor]:
     """Cut rows (M, P) into tensors of the given shapes (M, ...), sharing their memory."""
     sizes = [shape[1:].numel() for shape in shapes]
-    pieces = rows.split([padded(size) for size in sizes], dim=1)
-    return [
-        piece[:, :size].view(shape)
-        for piece, size, shape in zip(pieces, sizes, shapes, strict=True)
-    ]
+    pieces = zip(rows.split([padded(n) for n in sizes], dim=1), sizes, shapes, strict=True)
+    return [piece[:, :size].view(shape) for piece, size, shape in pieces]
 
 
 def _unfit(layer: nn.Module) -> str:

@@ -1,14 +1,14 @@
 """Batch norm, leaky ReLU and dropout of all members in few passes over memory, on a CPU.
 
-Between the matrix products of a hidden layer, `sbt_utils.ensembles.stacked_layers` reads and writes every
-activation about thirty times. Here it takes two passes forward and two backward; what is cheap to
-compute again (the mask, the sign before the activation) is not kept. The stacked layers remain for
-GPUs and for layers without batch norm.
+Between the matrix products of a hidden layer, `sbt_utils.ensembles.stacked_layers` reads and writes
+every activation about thirty times. Here it takes two passes forward and two backward; what is
+cheap to compute again (the mask, the sign before the activation) is not kept. `torch.compile` does
+not serve: it needs a C++ compiler where it runs, and promises no order of summation. GPUs and
+layers without batch norm have the stacked layers.
 
 A member's numbers are the same in any company because the loop over members is the outermost, and
 on any number of threads because sums run over rows in order: only units, which no sum mixes, are
-computed side by side. numba compiles the loops in the first call, which takes some seconds, and
-caches them on disk.
+computed side by side. numba compiles the loops in the first call, which takes some seconds.
 """
 
 from collections.abc import Sequence
@@ -32,35 +32,25 @@ class FusedLayer(Layer):
 
     The bias of a linear or convolutional layer before it would be subtracted again with the mean:
     it is left to this layer, which adds it to the running mean only. Its gradient is zero.
-
-    Parameters
-    ----------
-    norm, activation, dropout : Layer
-        Stacked layers in a row; the last two may be None.
-    linear_bias : Tensor, shape (M, 1, d), or None
-        What the layer before has left out.
     """
 
     def __init__(
-        self,
-        norm: Layer,
-        activation: Layer | None,
-        dropout: Layer | None,
-        linear_bias: Tensor | None,
+        self, norm: Layer, activation: Layer | None, dropout: Layer | None, bias: Tensor | None
     ) -> None:
         self.name, self.layer, self.work = norm.name, norm.layer, norm.work
-        self.leading, self.own, self.gradients = norm.leading, norm.own, norm.gradients
+        self.leading, self.state, self.gradients = norm.leading, norm.state, norm.gradients
         self._slope = None
         if activation is None or isinstance(activation.layer, nn.ReLU):
-            one_or_zero = torch.full_like(norm.own["weight"][:, 0, 0], activation is None)
-            self._slope = one_or_zero.numpy()
+            # ReLU is a leaky ReLU of slope 0, no activation one of slope 1.
+            slope = torch.full_like(norm.state["weight"][:, 0, 0], activation is None)
+            self._slope = slope.numpy()
         self._drops = dropout is not None
         # Where a member's parameters stand in its row.
-        vectors = norm.own["weight"], norm.own["bias"], linear_bias
-        self._places = tuple(-1 if v is None else v.storage_offset() for v in vectors)
-        self._rows, self._to_rows = (whole(v["weight"]) for v in (norm.own, norm.gradients))
-        self._running = tuple(whole(norm.own[f"running_{name}"]) for name in ("mean", "var"))
-        self._steps = norm.own["num_batches_tracked"].numpy()
+        vectors = norm.state["weight"], norm.state["bias"], bias
+        self._offsets = tuple(-1 if v is None else v.storage_offset() for v in vectors)
+        self._rows, self._to_rows = (whole(v["weight"]) for v in (norm.state, norm.gradients))
+        self._running = tuple(whole(norm.state[f"running_{name}"]) for name in ("mean", "var"))
+        self._steps = norm.state["num_batches_tracked"].numpy()
         self._made: dict[tuple[int, ...], tuple[Tensor, np.ndarray, np.ndarray]] = {}
 
     def forward(self, x: Tensor, call: Call) -> Tensor:
@@ -71,19 +61,20 @@ class FusedLayer(Layer):
         noise = (_NO_KEYS if call.limits is None else keys), *call.limit_arrays
         activations = x.shape
         if self.leading:
-            # What members share is averaged once.
+            # Images that all members share have a stride of 0: they are averaged once.
             x = rows(x[:1] if x.stride(0) == 0 else x)
             source = x.flatten(1).contiguous().numpy()
         else:
             source = self.work.array(x)
             x = rows(x)
         shape = tuple(x.shape[1:])
+        # Small batches spend as long on looking for memory as on arithmetic.
         if shape not in self._made:
             out = self.memory("out", (len(self._rows), *shape))
             means = self.memory("statistics", (len(self._rows), 2, shape[1]))
             self._made[shape] = out, self.work.array(out), self.work.array(means)
         out, written, statistics = self._made[shape]
-        self._given = source, shape, self._rows, self._places, statistics, slope, noise
+        self._given = source, shape, self._rows, self._offsets, statistics, slope, noise
         _forward(*self._given, self._running, self.layer.momentum, self.layer.eps, written)
         self._steps += 1
         return feature_maps(out, activations)
@@ -95,25 +86,9 @@ class FusedLayer(Layer):
 
 
 def fuse(layers: Sequence[Layer]) -> list[Layer]:
-    """Replace batch norms, and what can join them, by fused layers.
+    """Replace batch norms, and what can join them, by fused layers, on a CPU.
 
-    Parameters
-    ----------
-    layers : sequence of Layer
-        Stacked layers in order, on a CPU, of float32 or float64. A linear or convolutional
-        layer before a batch norm is changed: it no longer adds its bias.
-
-    Returns
-    -------
-    list of Layer
-
-    Examples
-    --------
-    >>> from sbt_utils.ensembles.ensemble import Ensemble, initial_state
-    >>> from sbt_utils.training.networks import MLP
-    >>> network = MLP(hidden_layers=2)
-    >>> [type(layer).__name__ for layer in Ensemble(network, initial_state(network, [0])).layers]
-    ['_Flatten', 'FusedLayer', '_Linear', 'FusedLayer', '_Linear', 'FusedLayer', '_Linear']
+    A linear or convolutional layer before a batch norm is changed: it no longer adds its bias.
     """
     fused: list[Layer] = []
     rest = list(reversed(layers))
@@ -128,19 +103,19 @@ def fuse(layers: Sequence[Layer]) -> list[Layer]:
             continue
         after = take(nn.LeakyReLU, nn.ReLU), take(nn.Dropout)
         linear = fused and isinstance(fused[-1].layer, (nn.Linear, nn.Conv2d))
-        bias = fused[-1].own.pop("bias", None) if linear else None
+        bias = fused[-1].state.pop("bias", None) if linear else None
         fused.append(FusedLayer(norm, *after, bias))
     return fused
 
 
 # Below, x, out and gradient hold a member's activations (batch, width) in a row, which may be
-# longer; x may have one row for all members. `places` are those of weight, bias and linear bias in
-# a row of parameters, `noise` is what `fill_keep_mask` takes, empty without dropout.
+# longer; x may have one row for all members. `offsets` are those of weight, bias and the bias left
+# out in a row of parameters, `noise` is what `fill_keep_mask` takes, empty without dropout.
 
 
 @njit(nogil=True, cache=True, error_model="numpy")
 def _forward(  # type: ignore[no-untyped-def]
-    x, shape, rows, places, statistics, slope, noise, running, momentum, eps, out
+    x, shape, rows, offsets, statistics, slope, noise, running, momentum, eps, out
 ):
     """Write `out`, each member's means and inverse deviations, and its running statistics."""
     batch, width = shape
@@ -152,21 +127,21 @@ def _forward(  # type: ignore[no-untyped-def]
         if m < len(x):
             _mean_and_variance(x[m], batch, mean, variance)
         given, written, leak = x[min(m, len(x) - 1)], out[m], slope[m]
-        weight = rows[m, places[0] : places[0] + width]
-        bias = rows[m, places[1] : places[1] + width]
+        weight = rows[m, offsets[0] : offsets[0] + width]
+        bias = rows[m, offsets[1] : offsets[1] + width]
         centre, inverse = statistics[m, :width], statistics[m, width : 2 * width]
         for u in range(width):
             centre[u] = mean[u]
             inverse[u] = 1 / np.sqrt(variance[u] + eps)
             scale[u] = inverse[u] * weight[u]
-            left_out = rows[m, places[2] + u] if places[2] >= 0 else 0.0
+            left_out = rows[m, offsets[2] + u] if offsets[2] >= 0 else 0.0
             # PyTorch normalises with the biased variance and keeps the unbiased one.
             unbiased = variance[u] * batch / (batch - 1)
             running_mean[m, u] += momentum * (mean[u] + left_out - running_mean[m, u])
             running_var[m, u] += momentum * (unbiased - running_var[m, u])
         for start in range(0, batch, _ROWS):
             stop = min(start + _ROWS, batch)
-            _draw(noise, m, start * width, mask[: (stop - start) * width])
+            fill_keep_mask(noise, m, start * width, mask[: (stop - start) * width])
             for r in range(start, stop):
                 row, to = given[r * width : (r + 1) * width], written[r * width : (r + 1) * width]
                 kept = mask[(r - start) * width : (r - start + 1) * width]
@@ -177,7 +152,7 @@ def _forward(  # type: ignore[no-untyped-def]
 
 @njit(nogil=True, cache=True, error_model="numpy")
 def _backward(  # type: ignore[no-untyped-def]
-    x, shape, rows, places, statistics, slope, noise, to_rows, leading, gradient
+    x, shape, rows, offsets, statistics, slope, noise, to_rows, leading, gradient
 ):
     """Write the parameters' gradients and, unless `leading`, turn `gradient` into that of x."""
     batch, width = shape
@@ -186,15 +161,15 @@ def _backward(  # type: ignore[no-untyped-def]
     mask = np.ones(_ROWS * width, x.dtype)
     for m in range(len(rows)):
         given, changed, leak = x[min(m, len(x) - 1)], gradient[m], slope[m]
-        weight = rows[m, places[0] : places[0] + width]
-        bias = rows[m, places[1] : places[1] + width]
+        weight = rows[m, offsets[0] : offsets[0] + width]
+        bias = rows[m, offsets[1] : offsets[1] + width]
         centre, inverse = statistics[m, :width], statistics[m, width : 2 * width]
         for u in range(width):
             scale[u] = inverse[u] * weight[u]
             sums[u] = products[u] = 0
         for start in range(0, batch, _ROWS):
             stop = min(start + _ROWS, batch)
-            _draw(noise, m, start * width, mask[: (stop - start) * width])
+            fill_keep_mask(noise, m, start * width, mask[: (stop - start) * width])
             summed[:] = 0
             product[:] = 0
             for r in range(start, stop):
@@ -211,8 +186,8 @@ def _backward(  # type: ignore[no-untyped-def]
                 sums[u] += summed[u]
                 products[u] += product[u]
         for u in range(width):
-            to_rows[m, places[0] + u] = products[u] * inverse[u]
-            to_rows[m, places[1] + u] = sums[u]
+            to_rows[m, offsets[0] + u] = products[u] * inverse[u]
+            to_rows[m, offsets[1] + u] = sums[u]
             # Ioffe & Szegedy, Batch normalization, ICML 2015.
             summed[u] = sums[u] / batch
             product[u] = products[u] * inverse[u] * inverse[u] / batch
@@ -248,52 +223,28 @@ def _mean_and_variance(x, batch, mean, variance):  # type: ignore[no-untyped-def
                 squares[u] += away * away
         count = stop - start
         for u in range(width):
-            own = np.float64(sums[u]) / count
-            apart = near[u] + own - mean[u]
+            shift = np.float64(sums[u]) / count  # of the block's mean from `near`
+            apart = near[u] + shift - mean[u]
             mean[u] += apart * (count / stop)
-            variance[u] += squares[u] - sums[u] * own + apart * apart * (start * count / stop)
+            variance[u] += squares[u] - sums[u] * shift + apart * apart * (start * count / stop)
             near[u] = mean[u]
     for u in range(width):
         variance[u] /= batch
 
 
 @njit(nogil=True, cache=True, error_model="numpy")
-def _draw(noise, m, start, mask):  # type: ignore[no-untyped-def]
-    """Write the dropout mask of the units from `start` on, if there is dropout."""
+def fill_keep_mask(noise, m, start, out):  # type: ignore[no-untyped-def]
+    """Write the units of member m's `keep_mask` from `start` (even) on; without dropout, none."""
     keys, limits, scales = noise
-    if len(keys):
-        fill_keep_mask(keys[m], limits[m], scales[m], start, mask)
-
-
-@njit(nogil=True, cache=True, error_model="numpy")
-def fill_keep_mask(key, limit, scale, start, out):  # type: ignore[no-untyped-def]
-    """Write a part of one member's `keep_mask`, from within compiled code on a CPU.
-
-    Parameters
-    ----------
-    key, limit, scale : int32, int16, floating point
-        The member's entries of what `keep_mask` takes.
-    start : int
-        Position of the first unit, even.
-    out : ndarray, shape (count,), floating point
-        Written.
-
-    Examples
-    --------
-    >>> keys = draw_keys(seed_words(0)[1:], [0], 1)[:, 0, 0]
-    >>> limits = dropout_limits(torch.tensor([0.0]))
-    >>> out = np.empty(3, np.float32)
-    >>> fill_keep_mask(keys.numpy()[0], *(each.numpy()[0, 0] for each in limits), 4, out)
-    >>> out
-    array([1., 1., 1.], dtype=float32)
-    """
+    if not len(keys):
+        return
     words = np.empty((len(out) + 1) // 2, np.uint32)
     for i in range(len(words)):
         counter = _mix32_word(np.uint32(start // 2 + i))
-        words[i] = _mix32_word(np.uint32(counter + np.uint32(key)))
+        words[i] = _mix32_word(np.uint32(counter + np.uint32(keys[m])))
     halves = words.view(np.int16)
     for i in range(len(out)):
-        out[i] = -scale if (halves[i] >> 1) < limit else np.float32(0)
+        out[i] = -scales[m] if (halves[i] >> 1) < limits[m] else np.float32(0)
 
 
 @njit(nogil=True, cache=True, error_model="numpy")

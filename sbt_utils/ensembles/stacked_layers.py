@@ -1,12 +1,13 @@
 """The stock layers of PyTorch for all members at once: forward, and backward written out.
 
-Automatic differentiation would spend more time on fresh memory than these layers on arithmetic, so
-each keeps its working memory from step to step. On a CPU, those around a batch norm are joined
+PyTorch's `torch.func.vmap` does not serve: automatic differentiation would spend more time on fresh
+memory than these layers, which keep theirs from step to step, on arithmetic; and a member's
+rounding would depend on the others. On a CPU, the layers around a batch norm are joined
 (`sbt_utils.ensembles.fused_layer`).
 
-Two rules make a member's numbers the same, bit by bit on a CPU, whatever company it keeps. Noise is
-a function of the member's own key (`sbt_utils.ensembles.noise`). And the members' parts of an array start at
-multiples of 64 bytes, with a gap between them: matrix products round differently at other
+Two rules make a member's numbers bit-for-bit the same on a CPU, whatever company it keeps. Noise is
+a function of the member's own key (`sbt_utils.ensembles.noise`). And the members' parts of an array
+start at multiples of 64 bytes, with a gap between them: matrix products round differently at other
 addresses, and without a gap PyTorch would run over all members as one vector, whose last few
 elements it treats differently (a fused multiply-add less, another exponential).
 """
@@ -32,21 +33,11 @@ State = dict[str, Tensor]
 
 @dataclass(frozen=True)
 class Call:
-    """What a forward pass needs beside its input.
+    """What a forward pass needs beside its input."""
 
-    Attributes
-    ----------
-    keys : iterator of Tensor, shape (M,), int32
-        For each dropout layer in turn.
-    slopes : tuple of Tensor, shape (M, 1, 1)
-        α and 1 - α.
-    limits : tuple of Tensor, or None
-        From `sbt_utils.ensembles.noise.dropout_limits`; None without dropout.
-    """
-
-    keys: Iterator[Tensor]
-    slopes: tuple[Tensor, Tensor]
-    limits: tuple[Tensor, Tensor] | None
+    keys: Iterator[Tensor]  # (M,), int32, for each dropout layer in turn
+    slopes: tuple[Tensor, Tensor]  # α and 1 - α, (M, 1, 1)
+    limits: tuple[Tensor, Tensor] | None  # of `dropout_limits`; None without dropout
 
     @cached_property
     def slope_array(self) -> np.ndarray:
@@ -78,6 +69,7 @@ class Workspace:
 
     def array(self, tensor: Tensor) -> np.ndarray:
         """Return `whole` of a tensor that lives here."""
+        # Looked up, as that is faster. A tensor from elsewhere would be kept alive for good.
         start = tensor.data_ptr()
         if start not in self._arrays:
             self._arrays[start] = whole(tensor)
@@ -108,10 +100,8 @@ def check_flat(name: str, layer: nn.Module, x: Tensor) -> None:
 
 
 def rows(x: Tensor) -> Tensor:
-    """View activations (M, batch, d), or (M, batch, C, height, width), as (M, rows, d or C).
-
-    Feature maps made by these layers have their channels last in memory: no copy is made.
-    """
+    """View activations (M, batch, d), or (M, batch, C, height, width), as (M, rows, d or C)."""
+    # Feature maps made by these layers have their channels last in memory: no copy is made.
     return x.movedim(2, -1).flatten(1, -2) if x.dim() == 5 else x
 
 
@@ -125,26 +115,20 @@ def feature_maps(rows: Tensor, shape: Sequence[int]) -> Tensor:
 class Layer:
     """One stock layer of every member.
 
-    ``forward`` maps activations (M, batch, ...) to activations; ``backward``, called after it,
-    maps the gradients of the losses with respect to its result to those with respect to its
-    argument, and writes those of the parameters. Both may overwrite what they are given: what a
-    later layer overwrites is never needed again. A `leading` layer (none before it has parameters)
-    is given the caller's images, which it leaves alone and whose gradient nobody wants.
+    ``forward`` maps activations (M, batch, ...) to activations; ``backward``, called after it, maps
+    the gradients of the losses with respect to its result to those with respect to its argument,
+    and writes those of the parameters. Both may overwrite what they are given: what a later layer
+    overwrites is never needed again. A `leading` layer (none before it has parameters) is given the
+    caller's images, which it leaves alone and whose gradient nobody wants.
     """
 
     def __init__(
-        self,
-        name: str,
-        layer: Any,
-        state: State,
-        gradients: State,
-        work: Workspace,
-        leading: bool,
+        self, name: str, layer: Any, state: State, gradients: State, work: Workspace, leading: bool
     ) -> None:
         self.name, self.layer, self.work, self.leading = name, layer, work, leading
-        own = {key: state[f"{name}.{key}"] for key in layer.state_dict()}
+        tensors = {key: state[f"{name}.{key}"] for key in layer.state_dict()}
         # Vectors stand beside activations (M, rows, d).
-        self.own = {k: v.unsqueeze(1) if v.dim() == 2 else v for k, v in own.items()}
+        self.state = {k: v.unsqueeze(1) if v.dim() == 2 else v for k, v in tensors.items()}
         self.gradients = {key: gradients[f"{name}.{key}"] for key, _ in layer.named_parameters()}
 
     def memory(self, use: str, shape: Sequence[int]) -> Tensor:
@@ -165,24 +149,24 @@ class Layer:
 
 class _Linear(Layer):
     def forward(self, x: Tensor, call: Call) -> Tensor:
-        weight = self.own["weight"]
+        weight = self.state["weight"]
         if self.leading:
             x = self.memory("in", x.shape).copy_(x)
         self.x = x
         out = self.memory("out", (*x.shape[:2], weight.shape[1]))
         torch.bmm(x, weight.transpose(1, 2), out=out)
-        return out.add_(self.own["bias"]) if "bias" in self.own else out
+        return out.add_(self.state["bias"]) if "bias" in self.state else out
 
     def backward(self, gradient: Tensor) -> Tensor:
         torch.bmm(gradient.transpose(1, 2), self.x, out=self.gradients["weight"])
-        if "bias" in self.own:
+        if "bias" in self.state:
             torch.sum(gradient, 1, out=self.gradients["bias"])
         if self.leading:
             return gradient
         out = self.work("to_input", self.x.shape)
         if out.data_ptr() == gradient.data_ptr():
             out = self.work("to_input too", self.x.shape)
-        return torch.bmm(gradient, self.own["weight"], out=out)
+        return torch.bmm(gradient, self.state["weight"], out=out)
 
 
 class _BatchNorm(Layer):
@@ -198,14 +182,14 @@ class _BatchNorm(Layer):
         squares = torch.mul(self.centred, self.centred, out=self.work("scratch", x.shape))
         variance = squares.mean(1, keepdim=True)
         self.inverse = (variance + self.layer.eps).sqrt_().reciprocal_()
-        self.scale = self.inverse * self.own["weight"]
+        self.scale = self.inverse * self.state["weight"]
         momentum = self.layer.momentum
-        self.own["running_mean"].lerp_(mean, momentum)
+        self.state["running_mean"].lerp_(mean, momentum)
         # PyTorch normalises with the biased variance and keeps the unbiased one.
-        self.own["running_var"].lerp_(variance.mul_(count / (count - 1)), momentum)
-        self.own["num_batches_tracked"] += 1
+        self.state["running_var"].lerp_(variance.mul_(count / (count - 1)), momentum)
+        self.state["num_batches_tracked"] += 1
         out = torch.mul(self.centred, self.scale, out=self.memory("out", x.shape))
-        return feature_maps(out.add_(self.own["bias"]), shape)
+        return feature_maps(out.add_(self.state["bias"]), shape)
 
     def backward(self, gradient: Tensor) -> Tensor:
         shape, gradient = gradient.shape, rows(gradient)
@@ -235,16 +219,15 @@ class _LeakyReLU(Layer):
 
 class _Dropout(Layer):
     def forward(self, x: Tensor, call: Call) -> Tensor:
-        keys = next(call.keys)
-        self.mask = None
-        if call.limits is not None:
-            self.mask = self.memory("mask", x.shape)
-            units = rows(self.mask).flatten(1)
-            words = (len(x), -(-units.shape[1] // 2))
-            scratch = (self.work(name, words, torch.int32) for name in ("bits", "shifted"))
-            keep_mask(keys, call.limits, units, *scratch)
-            return x * self.mask if self.leading else x.mul_(self.mask)
-        return x
+        keys, self.mask = next(call.keys), None
+        if call.limits is None:
+            return x
+        self.mask = self.memory("mask", x.shape)
+        units = rows(self.mask).flatten(1)
+        words = (len(x), -(-units.shape[1] // 2))
+        scratch = (self.work(name, words, torch.int32) for name in ("bits", "shifted"))
+        keep_mask(keys, call.limits, units, *scratch)
+        return x * self.mask if self.leading else x.mul_(self.mask)
 
     def backward(self, gradient: Tensor) -> Tensor:
         return gradient if self.mask is None else gradient.mul_(self.mask)

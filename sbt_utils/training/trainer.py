@@ -116,8 +116,8 @@ def train(
     ----------
     network : torch.nn.Sequential
         The architecture, on the CPU, made of the stock layers in
-        `sbt_utils.ensembles.ensemble.LAYERS`. Left as it is: each member starts from the default
-        initialisation drawn from its own seed. All of its parameters are trained; one with
+        `sbt_utils.ensembles.convolution_layers.LAYERS`. Left as it is: each member starts from the
+        default initialisation drawn from its own seed. All parameters are trained: one with
         ``requires_grad=False``, or shared by two layers, is an error.
     data : tuple (inputs, labels), loader of such batches, or inputs
         Training images (N, ...), floating point. A loader is read whole, once.

@@ -408,6 +408,14 @@ def test_steps_keep_no_more_tensors_alive(architecture):
     assert alive_after(2) == alive_after(5)
 
 
+def test_layers_are_fused_around_each_batch_norm():
+    network = MLP(hidden_layers=2)
+    kinds = [
+        type(layer).__name__ for layer in Ensemble(network, initial_state(network, [0])).layers
+    ]
+    assert kinds == ["_Flatten", "FusedLayer", *["_Linear", "FusedLayer"] * 2, "_Linear"]
+
+
 def test_draws_counts_the_dropout_layers():
     network = MLP(inputs=6, width=5, hidden_layers=3, classes=CLASSES)
     assert Ensemble(network, initial_state(network, [0])).draws == 3

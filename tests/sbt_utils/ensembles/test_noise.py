@@ -133,10 +133,10 @@ def test_compiled_masks_are_the_same(start, count, dtype):
     keys, dropout = some_keys(4), torch.tensor([0.0, 0.2, 0.5, 0.99], dtype=torch.float64)
     dropout = dropout.to(torch.from_numpy(np.empty(0, dtype)).dtype)
     expected = mask(keys, dropout, (1000,), dropout.dtype).numpy()
-    limits, scales = (each[:, 0].numpy() for each in dropout_limits(dropout))
-    for m, key in enumerate(keys.numpy()):
+    noise = keys.numpy(), *(limit[:, 0].numpy() for limit in dropout_limits(dropout))
+    for m in range(4):
         found = np.full(count, np.nan, dtype)
-        fill_keep_mask(key, limits[m], scales[m], start, found)
+        fill_keep_mask(noise, m, start, found)
         np.testing.assert_array_equal(found, expected[m, start : start + count])
 
 
