@@ -43,7 +43,7 @@ def networks_of(diagram: xr.Dataset, least: float = 0.5) -> xr.Dataset:
     xarray.Dataset
         (...): ``convexity``; ``bend``, its magnitude; ``imbalance``; ``accuracy``, of the test
         images, a fraction; ``loss``, if the diagram has ``loss_train``. All nan for networks that
-        failed (`sbt_book.common.failed`).
+        failed (`sbt_book.common.selections.failed`).
     """
     curves = whole_curves(diagram)
     imbalance = xr.apply_ufunc(

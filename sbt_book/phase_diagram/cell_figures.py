@@ -131,7 +131,7 @@ def train_and_test(name: str, diagram: xr.Dataset, cells: Sequence[Cell]) -> Fig
 def seeds_apart(name: str, diagram: xr.Dataset) -> Figure:
     """Draw the test accuracy of every network, with means and medians, one panel per slope.
 
-    Crosses are networks that failed (`sbt_book.common.failed`), their number written above.
+    Crosses are networks that failed (`sbt_book.common.selections.failed`), with their number above.
 
     Parameters
     ----------

@@ -55,9 +55,9 @@ def statement_findings(source: str, diagram: xr.Dataset) -> list[Finding]:
     Parameters
     ----------
     source : str
-        Of noise, a key of `sbt_book.common.NOISES`.
+        Of noise, a key of `sbt_book.common.noise_axes.NOISES`.
     diagram : xarray.Dataset
-        As `sbt_book.phase_diagram.cell_summary` takes it.
+        As `sbt_book.phase_diagram.summaries.cell_summary` takes it.
     """
     cells = cell_summary(diagram.sel(noise=list(NOISES[source].shown)))
     shares, best = _knobs(source, cells), _straightness(cells)
@@ -109,7 +109,7 @@ def convolutional_findings(cnn: xr.Dataset) -> list[Finding]:
     Parameters
     ----------
     cnn : xarray.Dataset
-        From `sbt_book.generalisation.dropout_in_rounds`.
+        From `sbt_book.generalisation.convolutional_experiment.dropout_in_rounds`.
     """
     networks = networks_of(cnn, least=0.15).isel(checkpoint=-1).sortby("noise")
     means = networks.convexity.mean("seed").dropna("noise")
@@ -147,7 +147,7 @@ def published_findings(source: str, diagram: xr.Dataset) -> list[Finding]:
     source : {"dropout", "learning_rate"}
         Of noise.
     diagram : xarray.Dataset
-        As `sbt_book.phase_diagram.cell_summary` takes it.
+        As `sbt_book.phase_diagram.summaries.cell_summary` takes it.
     """
     theirs = published_diagram(source)
     ours = diagram.sel(noise=theirs.noise)

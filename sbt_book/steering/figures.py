@@ -24,8 +24,8 @@ def steering_in_time(histories: Mapping[str, xr.Dataset]) -> Figure:
     Parameters
     ----------
     histories : mapping of str to xarray.Dataset
-        ``dropout`` and ``convexity`` (..., reading), by label: the history of
-        `sbt_utils.training.steering.Steering`, or an arm of `select`.
+        ``dropout`` and ``convexity`` (..., reading), by label: a history that
+        `sbt_utils.training.steering.steer` returns, or an arm of `select`.
     """
     with mpl.rc_context(STYLE):
         figure = Figure(figsize=(7.0, 5.2))

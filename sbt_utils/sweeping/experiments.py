@@ -40,7 +40,7 @@ class Experiment:
     seeds : int
         Networks in each cell.
     dataset : str
-        One of `sbt_utils.data.NAMES`.
+        One of `sbt_utils.data.downloads.NAMES`.
     train : int
         Number of training images, the same ones for all networks.
     test : int, optional
