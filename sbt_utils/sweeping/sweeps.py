@@ -257,7 +257,6 @@ def _assemble(experiment: Experiment, shards: list[xr.Dataset]) -> xr.Dataset:
     """Join shards along their networks and spread these over the axes of the experiment."""
     # An outer join: networks with fewer layers than others have nan at the layers that they lack.
     joined = xr.concat(shards, "network", join="outer", combine_attrs="override")
-    # A sweep killed between writing a shard and resuming with another size may hold one twice.
     # Two sweeps that ran at once, with shards of different sizes, may both have trained a network.
     joined = joined.drop_duplicates("network").sortby("network")
     dimensions = (*experiment.dimensions, "seed")

@@ -1,5 +1,7 @@
 """The command line, in this process and in a process of its own."""
 
+import errno
+import io
 import json
 import os
 import re
@@ -194,6 +196,22 @@ def test_plot(tmp_path, suffix):
     else:
         magic = {"png": b"\x89PNG\r\n", "pdf": b"%PDF-"}[suffix]
         assert file.read_bytes().startswith(magic)
+
+
+class Closed(io.TextIOBase):
+    """The reading end of the pipe is gone, as that of ``| head`` may be."""
+
+    def write(self, text):
+        raise BrokenPipeError(errno.EPIPE, "Broken pipe")
+
+
+def test_results_are_on_disk_before_they_are_printed(tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(sys, "stdout", Closed())
+    files = ["--json", str(tmp_path / "curves.json"), "--plot", str(tmp_path / "curves.png")]
+    assert main([*TINY, "--seeds", "1", *files]) == 2
+    assert capsys.readouterr().err.endswith("sbt-utils: error: [Errno 32] Broken pipe\n")
+    assert sorted(os.listdir(tmp_path)) == ["curves.json", "curves.png"]
+    assert len(strict((tmp_path / "curves.json").read_text())["seeds"]) == 1
 
 
 def test_in_a_process_of_its_own(tmp_path):
@@ -423,6 +441,20 @@ def test_a_report_equals_calling_the_library(model_folder, capsys):
     assert (model_folder / "map.png").read_bytes().startswith(b"\x89PNG")
     files = ["map.json", "map.png", "model.pt", "test.npz", "train.npz"]
     assert sorted(os.listdir(model_folder)) == files
+
+
+def test_a_report_is_on_disk_before_it_is_printed(model_folder, monkeypatch):
+    monkeypatch.setattr(sys, "stdout", Closed())
+    assert main([*REPORT, *FILES, "--json", "map.json", "--plot", "map.png"]) == 2
+    assert strict((model_folder / "map.json").read_text()) == strict(expected_report().to_json())
+    assert (model_folder / "map.png").read_bytes().startswith(b"\x89PNG")
+
+
+def test_an_error_says_in_which_data_and_layer(model_folder, capsys):
+    np.savez("test.npz", images=np.ones((4, 1, 10, 10)), labels=[0, 0, 1, 1])
+    assert main([*REPORT, *FILES]) == 2
+    error = capsys.readouterr().err
+    assert re.search(r"^sbt-utils: error: .*; in layer 'input_norm'; in the test data$", error)
 
 
 def test_a_report_takes_options(model_folder, capsys):
