@@ -1,11 +1,12 @@
-"""Train a phase diagram on a SLURM cluster, a job for each shard; needs `pip install submitit`.
+"""Train a phase diagram on a SLURM cluster, one job per shard; needs `pip install submitit`.
 
 Run it on the login node, in a terminal that stays open (tmux, screen)::
 
     python examples/sweep_on_slurm.py dropout results/dropout.nc --partition cpu
 
-It waits for the jobs and writes the file. If it is stopped, call it again: finished shards are kept
-beside the file. `--cluster local` runs the jobs on this machine, to try it out.
+It waits for the jobs and writes the file. If it is stopped, run it again: finished shards are kept
+beside the file. `--cluster local` runs the jobs on this machine, to try it out. Nodes with equal
+processors give bit-for-bit the same results as one machine; name such a partition.
 """
 
 import argparse
@@ -13,7 +14,7 @@ from pathlib import Path
 
 import submitit
 
-from sbt_utils.sweeping.sweeps import sweep
+import sbt_utils as sbt
 
 parser = argparse.ArgumentParser(
     description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
@@ -21,8 +22,8 @@ parser = argparse.ArgumentParser(
 parser.add_argument("experiment", help="dropout, learning_rate, data_noise or batch_size")
 parser.add_argument("out", type=Path, help="the file to write, .nc")
 parser.add_argument("--profile", default="paper")
-parser.add_argument("--shard-size", type=int, default=10, help="networks of a job")
-parser.add_argument("--jobs", type=int, default=100, help="how many may run at once")
+parser.add_argument("--shard-size", type=int, default=10, help="networks per job")
+parser.add_argument("--jobs", type=int, default=100, help="jobs that may run at once")
 parser.add_argument("--minutes", type=int, default=60, help="time limit of a job")
 parser.add_argument("--partition")
 parser.add_argument("--cluster", default="slurm", choices=["slurm", "local"])
@@ -39,7 +40,7 @@ def main() -> None:
         executor.update_parameters(slurm_array_parallelism=options.jobs)
         if options.partition:
             executor.update_parameters(slurm_partition=options.partition)
-    diagram = sweep(
+    diagram = sbt.sweep(
         options.experiment,
         options.profile,
         out=options.out,
