@@ -8,6 +8,9 @@ from sbt_book.common.selections import scaled_curves, whole_curves
 from sbt_utils.measuring.curves import LoadCurve, scaled
 from sbt_utils.mechanics.matching import fit_chain
 
+GOOD_MATCH = 0.03
+"""Residual above which a chain's load curve no longer counts as the networks'."""
+
 
 def fit_cells(networks: xr.Dataset, frictions: xr.DataArray, progress: bool = True) -> xr.Dataset:
     """Fit a chain to every cell of a phase diagram, with a given friction for each nonlinearity.
@@ -25,20 +28,13 @@ def fit_cells(networks: xr.Dataset, frictions: xr.DataArray, progress: bool = Tr
     -------
     xarray.Dataset
         ``chain_friction`` (slope); over (slope, noise) ``chain_noise`` with ``chain_noise_low``
-        and ``chain_noise_high``, the ends of its interval, ``residual``, and ``curve`` (layer as
-        well), the simulated chain's scaled curve; ``target``, the networks' curve.
+        and ``chain_noise_high``, the ends of its interval, and ``residual``; over (slope, noise,
+        layer) the scaled curves: ``curve`` of the simulated chain, ``target`` of the networks.
 
     Raises
     ------
     ValueError
         If the networks of a cell have no load curve.
-
-    Examples
-    --------
-    >>> seeds = [[[[2.0, 1.5, 1.1, 0.8, 0.6, 0.5]]]]
-    >>> cells = xr.Dataset({"separation_train": (("slope", "noise", "seed", "layer"), seeds)})
-    >>> fit_cells(cells, xr.DataArray([0.05], dims="slope"), progress=False).residual.dims
-    ('slope', 'noise')
     """
     curves = whole_curves(networks).transpose("slope", "noise", "seed", "layer")
     target = _targets(networks)
@@ -52,17 +48,13 @@ def fit_cells(networks: xr.Dataset, frictions: xr.DataArray, progress: bool = Tr
         noise[:, *cell] = match.noise, *match.noise_interval
         curve.values[cell] = match.curve.scaled
     names = ("chain_noise", "chain_noise_low", "chain_noise_high")
-    found = {
-        name: (("slope", "noise"), values, {"units": "k y"})
-        for name, values in zip(names, noise, strict=True)
-    }
-    return _matched(frictions.variable, target, curve).assign(found)
+    return _matched(frictions.values, dict(zip(names, noise, strict=True)), target, curve)
 
 
 def fit_diagram(
     networks: xr.Dataset, mechanical: xr.DataArray, one_noise: bool = False
 ) -> xr.Dataset:
-    """Lay a phase diagram of networks over a mechanical one.
+    """Lay a phase diagram of networks over a mechanical one, by least squares over all cells.
 
     All networks of the same nonlinearity share one friction. With `one_noise`, those with the same
     level of noise share one noise of the chain as well: the axes of one diagram become the axes of
@@ -80,27 +72,12 @@ def fit_diagram(
     Returns
     -------
     xarray.Dataset
-        ``chain_friction`` (slope), ``chain_noise`` (slope, noise); ``curve`` (slope, noise, layer),
-        the chain's scaled curve, and ``target``, the networks'; ``residual`` (slope, noise).
+        That of `fit_cells`, without the ends of the interval.
 
     Raises
     ------
     ValueError
         If the networks of a cell have no load curve, or the chains another number of layers.
-
-    Notes
-    -----
-    Least squares over all cells; with `one_noise`, over frictions and noises in turn until neither
-    changes.
-
-    Examples
-    --------
-    >>> from sbt_utils.mechanics.mechanical_diagram import SECOND_ORDER, theory_diagram
-    >>> theory = theory_diagram(SECOND_ORDER, [0.02, 0.1], [0.01, 0.3])
-    >>> seeds = theory.rename(friction="slope").expand_dims("seed")
-    >>> found = fit_diagram(xr.Dataset({"separation_train": seeds}), theory, one_noise=True)
-    >>> found.chain_friction.round(2).values
-    array([0.02, 0.1 ])
     """
     target = _targets(networks)
     if mechanical.sizes["layer"] != target.sizes["layer"]:
@@ -109,34 +86,42 @@ def fit_diagram(
             f"{target.sizes['layer']}; simulate chains with as many blocks as the networks' layers"
         )
     chains = mechanical.assign_coords(noise=np.log(mechanical.noise))  # which spans decades
-    finer = {name: _finer(chains[name].values) for name in ("friction", "noise")}
+    finer = {
+        name: np.linspace(chains[name].values[0], chains[name].values[-1], 101)
+        for name in ("friction", "noise")
+    }
     chains = chains.interp(finer).transpose("friction", "noise", "layer")
     shapes = scaled(chains.values)
+    # Mean squares over (slope, level of the networks' noise, friction, noise of the chain).
     squares = ((target.values[:, :, None, None] - shapes) ** 2).mean(-1)
-    slopes, sources = np.ix_(range(squares.shape[0]), range(squares.shape[1]))
+    slopes, levels = np.ix_(range(squares.shape[0]), range(squares.shape[1]))
+    # With a noise for each cell: for each friction the best of them, then the best friction.
     friction = squares.min(-1).mean(1).argmin(-1)
-    noise = squares[slopes, sources, friction[:, None]].argmin(-1)
-    while one_noise:
-        shared = squares[slopes, sources, friction[:, None]].mean(0).argmin(-1)
-        again = squares[slopes, sources, :, shared].mean(1).argmin(-1)
+    noise = squares[slopes, levels, friction[:, None]].argmin(-1)
+    while one_noise:  # the best noises for the frictions and the reverse, until neither changes
+        shared = squares[slopes, levels, friction[:, None]].mean(0).argmin(-1)
+        again = squares[slopes, levels, :, shared].mean(1).argmin(-1)
         settled = (shared == noise).all() and (again == friction).all()
         friction, noise = again, np.broadcast_to(shared, noise.shape)
         if settled:
             break
-    values = chains.friction.values[friction]
-    found = _matched(
-        xr.Variable("slope", values), target, target.copy(data=shapes[friction[:, None], noise])
-    )
-    levels = np.exp(chains.noise.values)[noise]
-    return found.assign(chain_noise=(("slope", "noise"), levels, {"units": "k y"}))
+    noises = {"chain_noise": np.exp(chains.noise.values)[noise]}
+    curve = target.copy(data=shapes[friction[:, None], noise])
+    return _matched(chains.friction.values[friction], noises, target, curve)
 
 
-def _matched(frictions: xr.Variable, target: xr.DataArray, curve: xr.DataArray) -> xr.Dataset:
-    """Return what matches of all kinds have in common."""
-    residual = np.sqrt(((curve - target) ** 2).mean("layer"))
-    frictions = xr.Variable("slope", frictions.values, {"units": "k y"})
+def _matched(
+    frictions: np.ndarray, noises: dict[str, np.ndarray], target: xr.DataArray, curve: xr.DataArray
+) -> xr.Dataset:
+    units = {"units": "k y"}
     return xr.Dataset(
-        {"chain_friction": frictions, "curve": curve, "target": target, "residual": residual}
+        {
+            "chain_friction": ("slope", frictions, units),
+            "curve": curve,
+            "target": target,
+            "residual": np.sqrt(((curve - target) ** 2).mean("layer")),
+            **{name: (("slope", "noise"), values, units) for name, values in noises.items()},
+        }
     )
 
 
@@ -150,8 +135,3 @@ def _targets(networks: xr.Dataset) -> xr.DataArray:
             "counted from 0; leave its row or column out"
         )
     return target
-
-
-def _finer(levels: np.ndarray) -> np.ndarray:
-    """Return 101 levels, evenly spaced over the same range."""
-    return np.linspace(float(levels[0]), float(levels[-1]), 101)

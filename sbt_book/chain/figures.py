@@ -1,4 +1,4 @@
-"""Spring-block chains as figures: the chain on its table, its diagrams, its way there."""
+"""Spring-block chains as figures: the chain on its table, its drift, its diagrams."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
@@ -23,6 +23,9 @@ from sbt_utils.mechanics.trajectories import Trajectory
 
 EXTREME = 0.3
 """Convexity at the ends of the colour scale; a few cells bend further."""
+BENDING: Any = {"cmap": "PuOr", "vmin": -EXTREME, "vmax": EXTREME}
+"""Colours of convexity."""
+BENDING_BAR: Any = {"extend": "both", "label": "convexity: lazy < 0 < active"}
 
 
 def chains_and_curves(
@@ -33,20 +36,10 @@ def chains_and_curves(
     Parameters
     ----------
     trajectories : mapping of str to Trajectory
-        By what to call them. Of several trajectories the first is drawn; the curve is their mean,
-        with a band of one standard deviation.
+        By title. Of several trajectories the first is drawn; the curve is their mean, with a band
+        of one standard deviation.
     theory : mapping of str to LoadCurve, optional
         Drawn dashed over the curves.
-
-    Returns
-    -------
-    matplotlib.figure.Figure
-
-    Examples
-    --------
-    >>> figure = chains_and_curves({"published": SpringBlockChain().simulate(every=14000)})
-    >>> len(figure.axes)
-    2
     """
     rows = len(trajectories)
     with mpl.rc_context(STYLE):
@@ -55,7 +48,7 @@ def chains_and_curves(
         for row, (name, trajectory) in zip(grid, trajectories.items(), strict=True):
             positions = trajectory.positions.reshape(-1, *trajectory.positions.shape[-2:])[0, -1]
             end = trajectory.loads.reshape(-1, trajectory.loads.shape[-1])[0].sum()
-            draw_chain(row[0], positions, float(end))
+            _draw_chain(row[0], positions, float(end))
             row[0].set_title(name, loc="left", fontsize=10)
             curve = trajectory.load_curve
             draw_curve(row[1], curve.mean, curve.spread, marker="o", color=COLOURS[0])
@@ -67,50 +60,30 @@ def chains_and_curves(
     return figure
 
 
-def draw_chain(axes: Axes, positions: np.ndarray, end: float) -> None:
-    """Draw a chain on its table.
-
-    Springs have a length of their own under no load, which the positions of the theory leave out.
-
-    Parameters
-    ----------
-    axes : matplotlib.axes.Axes
-        Where.
-    positions : ndarray, shape (L,)
-        x_1..x_L.
-    end : float
-        y.
-
-    Examples
-    --------
-    >>> axes = Figure().add_subplot()
-    >>> draw_chain(axes, np.array([0.3, 0.6]), 1.0)
-    >>> len(axes.patches)  # table, wall, blocks
-    4
-    """
-    places = np.concatenate([[0.0], positions, [end]]) + 0.06 * end * np.arange(len(positions) + 2)
-    side = 0.04 * places[-1]
-    axes.add_patch(Rectangle((-0.03 * places[-1], -0.62), 1.1 * places[-1], 0.12, fc="0.85"))
-    axes.add_patch(Rectangle((-0.03 * places[-1], -0.5), 0.03 * places[-1], 1.0, fc="0.6"))
-    for left, right in pairwise(places):
-        start, stop = left + side / 2 * (left > 0), right - side / 2 * (right < places[-1])
-        along = np.linspace(start, stop, 14)
+def _draw_chain(axes: Axes, positions: np.ndarray, end: float) -> None:
+    """Draw wall, blocks at positions (L,) and the end on their table."""
+    # Springs have a length under no load, which the positions of the theory leave out.
+    x = np.concatenate([[0.0], positions, [end]]) + 0.06 * end * np.arange(len(positions) + 2)
+    side, depth = 0.04 * x[-1], 0.03 * x[-1]
+    axes.add_patch(Rectangle((-depth, -0.62), 1.1 * x[-1], 0.12, fc="0.85"))
+    axes.add_patch(Rectangle((-depth, -0.5), depth, 1.0, fc="0.6"))
+    for left, right in pairwise(x):
+        start, stop = left + side / 2 * (left > 0), right - side / 2 * (right < x[-1])
         across = 0.22 * np.tile([1, -1], 7)
         across[[0, -1]] = 0
-        axes.plot(along, across, color="0.35", lw=1)
-    for x in places[1:-1]:
-        axes.add_patch(
-            Rectangle((x - side / 2, -0.5), side, 0.9, fc=COLOURS[0], ec="white", lw=0.8, zorder=3)
-        )
-    axes.plot(places[-1], 0, ">", color=COLOURS[1], ms=9, clip_on=False)
-    axes.set(xlim=(-0.03 * places[-1], 1.05 * places[-1]), ylim=(-0.7, 0.8))
+        axes.plot(np.linspace(start, stop, 14), across, color="0.35", lw=1)
+    style: Any = {"fc": COLOURS[0], "ec": "white", "lw": 0.8, "zorder": 3}
+    for middle in x[1:-1]:
+        axes.add_patch(Rectangle((middle - side / 2, -0.5), side, 0.9, **style))
+    axes.plot(x[-1], 0, ">", color=COLOURS[1], ms=9, clip_on=False)
+    axes.set(xlim=(-depth, 1.05 * x[-1]), ylim=(-0.7, 0.8))
     axes.set_axis_off()
 
 
-def drift_curves(
-    chain: SpringBlockChain, noises: Sequence[float], reach: float, overdamped: bool = False
-) -> Figure:
+def drift_curves(chain: SpringBlockChain, noises: Sequence[float], reach: float) -> Figure:
     """Draw the mean velocity of a block against the force on it, for different strengths of noise.
+
+    The vertical line is F*, where every curve with noise vanishes.
 
     Parameters
     ----------
@@ -120,19 +93,6 @@ def drift_curves(
         Of the chain, one curve each; the first may be 0.
     reach : float
         Forces from minus to plus this.
-    overdamped : bool
-        In first order; else in second.
-
-    Returns
-    -------
-    matplotlib.figure.Figure
-        The vertical line is F*, where every curve with noise vanishes.
-
-    Examples
-    --------
-    >>> figure = drift_curves(SpringBlockChain(), [0.0, 0.003], reach=0.006)
-    >>> len(figure.axes[0].lines)  # and the line at F*
-    3
     """
     right, left = (friction[0] for friction in chain.frictions)
     forces = np.linspace(-reach, reach, 201)
@@ -145,7 +105,7 @@ def drift_curves(
         colours = ["black", *mpl.colormaps["viridis"](np.linspace(0.1, 0.85, len(noises) - 1))]
         for noise, colour in zip(noises, colours, strict=True):
             shaken = replace(chain, noise=noise)
-            velocities = [drift(shaken, force, overdamped) for force in forces]
+            velocities = [drift(shaken, force) for force in forces]
             label = f"noise {shaken.amplitude / unit:.2g} $k\\,y$"
             axes.plot(forces / unit, np.divide(velocities, unit), color=colour, label=label)
         axes.set(xlabel=r"force F of the springs on the block / $k\,y$")
@@ -161,52 +121,39 @@ def mechanical_diagrams(
 ) -> Figure:
     """Draw the convexity over friction and noise, with the theory's skeleton over it.
 
+    Noise falls from left to right and friction from top to bottom, as in the diagrams of networks.
+    Solid: where theory puts the straight curve; dotted: the edges of its regime.
+
     Parameters
     ----------
     diagrams : mapping of str to xarray.DataArray
-        D_l over (friction, noise, layer), by what to call them.
+        D_l over (friction, noise, layer), by title.
     theories : mapping of str to xarray.DataArray
         Likewise, of the mean field, on any finer grid.
     with_curves : bool
         Draw the load curve of every other cell into it.
-
-    Returns
-    -------
-    matplotlib.figure.Figure
-        Noise falls from left to right and friction from top to bottom, as in the diagrams of
-        networks. Solid: where theory puts the straight curve; dotted: the edges of its regime.
-
-    Examples
-    --------
-    >>> from sbt_utils.mechanics.mechanical_diagram import SECOND_ORDER, theory_diagram
-    >>> theory = theory_diagram(SECOND_ORDER, [0.02, 0.1], [0.01, 0.3])
-    >>> figure = mechanical_diagrams({"second order": theory}, {"second order": theory})
-    >>> len(figure.axes)  # and the colour bar
-    2
     """
     with mpl.rc_context(STYLE | {"font.size": 11}):
         if len(diagrams) == 1:
             figure, grid = panels(1, width=8.0, height=5.2)
         else:
             figure, grid = panels(len(diagrams), width=4.6, height=3.0)
-        for place, (axes, (name, diagram)) in enumerate(zip(grid, diagrams.items(), strict=True)):
-            shown = convexity(diagram).transpose("friction", "noise")
-            style: Any = {"cmap": "PuOr", "vmin": -EXTREME, "vmax": EXTREME, "rasterized": True}
-            image = axes.pcolormesh(shown.noise, shown.friction, shown, shading="nearest", **style)
+        for index, (axes, (name, diagram)) in enumerate(zip(grid, diagrams.items(), strict=True)):
+            bent = convexity(diagram).transpose("friction", "noise")
+            style = BENDING | {"shading": "nearest", "rasterized": True}
+            image = axes.pcolormesh(bent.noise, bent.friction, bent, **style)
             _add_skeleton(axes, theories[name])
             if with_curves:
                 _add_curves(axes, diagram)
-            axes.set_xscale("log")
             if len(diagrams) > 1:
                 axes.set_title(name, fontsize=11)
-            axes.set(xlim=_ends(shown.noise.values, logarithmic=True)[::-1])
-            axes.set(ylim=_ends(shown.friction.values))
-            if place >= len(grid) - 2:
+            low, high = np.exp(_outer_edges(np.log(bent.noise.values)))
+            axes.set(xscale="log", xlim=(high, low), ylim=_outer_edges(bent.friction.values))
+            if index >= len(grid) - 2:
                 axes.set_xlabel(r"noise on a block / $k\,y$")
-            if place % 2 == 0:
+            if index % 2 == 0:
                 axes.set_ylabel(r"friction $\mu_\mathrm{right}$ / $k\,y$")
-        words = "convexity: lazy < 0 < active"
-        figure.colorbar(image, ax=grid, extend="both", label=words, aspect=30)
+        figure.colorbar(image, ax=grid, aspect=30, **BENDING_BAR)
     return figure
 
 
@@ -234,10 +181,7 @@ def _add_curves(axes: Axes, curves: xr.DataArray) -> None:
     axes.add_collection(LineCollection(lines, color="black", lw=1.2), autolim=False)
 
 
-def _ends(levels: np.ndarray, logarithmic: bool = False) -> tuple[float, float]:
+def _outer_edges(levels: np.ndarray) -> tuple[float, float]:
     """Return the outer edges of cells centred on levels."""
-    if logarithmic:
-        low, high = _ends(np.log(levels))
-        return float(np.exp(low)), float(np.exp(high))
     half = (levels[1] - levels[0]) / 2 if len(levels) > 1 else 0.5
     return float(levels[0] - half), float(levels[-1] + half)

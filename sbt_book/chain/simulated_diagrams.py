@@ -8,7 +8,7 @@ import numpy as np
 import xarray as xr
 from tqdm.auto import tqdm
 
-from sbt_book.common.selections import convexity
+from sbt_utils.measuring.curves import curve_statistics
 from sbt_utils.mechanics.chain import SpringBlockChain
 from sbt_utils.mechanics.published_chains import (
     DURATION,
@@ -38,18 +38,17 @@ def mechanical_diagram(
     ----------
     chain : SpringBlockChain
         What all cells have in common; with a held end.
-    friction : sequence of float
-        Frictions to the right, in units of k y.
-    noise : sequence of float
-        Amplitudes on each block, in units of k y.
+    friction, noise : sequence of float
+        Frictions to the right and noise amplitudes on each block, in units of k y.
     trajectories : int
         In each cell, at least 2.
     duration, dt : float
         As in `SpringBlockChain.simulate`.
     overdamped : bool
-        In first order; else in second.
+        First order instead of second.
     root : int
-        Another root gives other noise throughout.
+        Another root gives other noise throughout. A cell's noise depends on its root and levels
+        alone: it is the same in every diagram that holds it.
     progress : bool
         Show a progress bar.
 
@@ -66,18 +65,6 @@ def mechanical_diagram(
     ------
     ValueError
         No levels, fewer than two trajectories; what `SpringBlockChain.simulate` raises.
-
-    Notes
-    -----
-    The noise of a trajectory is drawn from the bits of its cell's levels, the root and its number:
-    a cell is the same in every diagram that holds it.
-
-    Examples
-    --------
-    >>> cells = mechanical_diagram(SECOND_ORDER, [0.02, 0.1], [0.01, 0.3], trajectories=4,
-    ...                            progress=False)
-    >>> cells.separation.sizes["layer"]
-    8
     """
     if not len(friction) or not len(noise):
         raise ValueError("friction, noise: give at least one level of each")
@@ -91,16 +78,16 @@ def mechanical_diagram(
     spread = np.empty(shape[:2])
     for cell in tqdm(list(np.ndindex(shape[:2])), unit="cell", disable=not progress):
         levels = np.array([friction[cell[0]], noise[cell[1]]], dtype=np.float64)
-        own = in_units(chain, *levels.tolist())
+        cell_chain = in_units(chain, *levels.tolist())
+        # The bits of the levels: any two levels that differ have noise of their own.
         words = [root, *levels.view(np.uint64).tolist()]
         seeds = [[*words, number] for number in range(trajectories)]
-        trajectory = run(own, duration, dt, seeds=seeds, every=every)
+        trajectory = run(cell_chain, duration, dt, seeds=seeds, every=every)
         last = trajectory.load_curve
         curves["separation"][cell], curves["separation_spread"][cell] = last.mean, last.spread
         curves["separation_average"][cell] = trajectory.average_load_curve(duration / 2).mean
-        curves["separation_theory"][cell] = relaxed_curve(own, duration, overdamped).mean
-        each = xr.DataArray(last.separation, dims=("trajectory", "layer"))
-        spread[cell] = convexity(each).std(ddof=1, skipna=False)
+        curves["separation_theory"][cell] = relaxed_curve(cell_chain, duration, overdamped).mean
+        spread[cell] = curve_statistics(last.separation, "convexity").std(ddof=1)
     dims = ("friction", "noise")
     unit = {"units": "k y"}
     return xr.Dataset(
@@ -132,35 +119,22 @@ def all_diagrams(
     xarray.Dataset
         That of `mechanical_diagram` over ``order`` (first, second), ``shaking`` (common,
         independent) and ``friction_left`` as well.
-
-    Examples
-    --------
-    >>> cells = all_diagrams([0.1], [0.01, 0.3], [0.15], trajectories=2, progress=False)
-    >>> dict(cells.convexity_spread.sizes)
-    {'order': 2, 'shaking': 2, 'friction_left': 1, 'friction': 1, 'noise': 2}
     """
     first = {"duration": DURATION_OVERDAMPED, "dt": 0.01, "overdamped": True}
     orders: dict[str, tuple[SpringBlockChain, Any]] = {
         "first": (FIRST_ORDER, first),
         "second": (SECOND_ORDER, {}),
     }
+    shakings = ("common", "independent")
 
     def diagram(order: str, shaking: str, left: float) -> xr.Dataset:
         chain, protocol = orders[order]
-        own = replace(chain, common_noise=shaking == "common", friction_left=left * chain.pull)
-        return mechanical_diagram(own, friction, noise, **protocol, **settings)
+        chain = replace(chain, common_noise=shaking == "common", friction_left=left * chain.pull)
+        return mechanical_diagram(chain, friction, noise, **protocol, **settings)
 
-    def along(name: str, parts: Sequence[xr.Dataset], labels: Sequence[Any]) -> xr.Dataset:
-        return xr.concat(parts, xr.Variable(name, list(labels)))
-
-    shakings = ("common", "independent")
-    of_orders = []
-    for order in orders:
-        of_shakings = [
-            along(
-                "friction_left", [diagram(order, s, left) for left in friction_left], friction_left
-            )
-            for s in shakings
-        ]
-        of_orders.append(along("shaking", of_shakings, shakings))
-    return along("order", of_orders, list(orders))
+    diagrams = [
+        [[diagram(order, shaking, left) for left in friction_left] for shaking in shakings]
+        for order in orders
+    ]
+    axes = {"order": list(orders), "shaking": list(shakings), "friction_left": list(friction_left)}
+    return xr.combine_nested(diagrams, list(axes)).assign_coords(axes).transpose(*axes, ...)

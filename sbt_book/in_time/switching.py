@@ -1,4 +1,4 @@
-"""Noise switched on and off: the courses of a network and of a chain, side by side."""
+"""Noise switched on and off: load curves of a network and of a chain over time."""
 
 from collections.abc import Sequence
 
@@ -8,25 +8,17 @@ from sbt_utils.mechanics.chain import SpringBlockChain
 
 
 def course(histories: Sequence[xr.Dataset]) -> xr.DataArray:
-    """Return the load curves of trainings that went on from one another.
+    """Return the load curves of trainings that each resume the one before.
 
     Parameters
     ----------
     histories : sequence of xarray.Dataset
-        `sbt_utils.training.trainer.Training.history`, with ``separation``, in their order.
+        ``separation`` (member, probe_epoch, layer) of each, in their order.
 
     Returns
     -------
     xarray.DataArray
         D_l over (member, time, layer), the time in epochs.
-
-    Examples
-    --------
-    >>> dims = ("member", "probe_epoch", "layer")
-    >>> first, then = (xr.Dataset({"separation": (dims, [[[2.0, D]]])}, {"probe_epoch": [epoch]})
-    ...                for epoch, D in ((5, 1.0), (10, 0.0)))
-    >>> course([first, then]).time.values
-    array([ 5, 10])
     """
     parts = [history.separation.reset_coords(drop=True) for history in histories]
     return xr.concat(parts, "probe_epoch", coords="minimal").rename(probe_epoch="time")
@@ -40,7 +32,7 @@ def in_turn(
     Parameters
     ----------
     chains : sequence of SpringBlockChain
-        As many blocks each; the first starts from rest at x = 0.
+        Of equal length; the first starts from rest at x = 0.
     duration : float
         Of each.
     seeds : sequence of int
@@ -52,19 +44,6 @@ def in_turn(
     -------
     xarray.DataArray
         D_l over (member, time, layer). Where two chains meet, the state is there once.
-
-    Raises
-    ------
-    ValueError
-        What `SpringBlockChain.simulate` raises.
-
-    Examples
-    --------
-    >>> from dataclasses import replace
-    >>> shaken = SpringBlockChain(noise_decay=0.0)
-    >>> course = in_turn([shaken, replace(shaken, noise=0.0)], 700.0, seeds=[0, 1], states=7)
-    >>> course.time.values[[0, 7, 14]]
-    array([   0.,  700., 1400.])
     """
     dt, last, parts = 0.05, None, []
     for chain in chains:
@@ -77,7 +56,7 @@ def in_turn(
 
 
 def drawn_on(separation: xr.DataArray, since: float, pace: float) -> list[tuple[float, float]]:
-    """Return the way of a chain's end that is drawn on while a network's separation goes on.
+    """Return how the end of a chain moves as a network's separation grows.
 
     Parameters
     ----------
@@ -98,13 +77,6 @@ def drawn_on(separation: xr.DataArray, since: float, pace: float) -> list[tuple[
     ------
     ValueError
         If the network has no curve that falls at `since`.
-
-    Examples
-    --------
-    >>> curves = [[[2.0, 1.0, 0.0], [2.0, 0.5, -1.0]]]
-    >>> network = xr.DataArray(curves, {"time": [100, 200]}, ("member", "time", "layer"))
-    >>> drawn_on(network, since=100, pace=7.0)
-    [(700.0, 1.0), (1400.0, 1.5)]
     """
     fall = (separation.isel(layer=0) - separation.isel(layer=-1)).mean("member")
     fall = fall.sel(time=slice(since, None))

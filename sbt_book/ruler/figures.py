@@ -18,17 +18,14 @@ from sbt_utils.mechanics.ruler import GRAVITY, Motion
 def stills(motions: Mapping[str, Motion], count: int = 5) -> Figure:
     """Show each motion as a column of stills from the start to the end of the hand's movement.
 
+    The black dot is the pin, the ring the hand, the thin line its path.
+
     Parameters
     ----------
     motions : mapping of str to Motion
         By the title of the column.
     count : int
         Stills in a column, at least 2.
-
-    Returns
-    -------
-    matplotlib.figure.Figure
-        The black dot is the pin, the ring the hand, the thin line its path.
     """
     if count < 2:
         raise ValueError(f"count: {count}; give at least 2 stills")
@@ -62,16 +59,12 @@ def stills(motions: Mapping[str, Motion], count: int = 5) -> Figure:
 def pulls(motions: Mapping[str, Motion]) -> Figure:
     """Draw the speed of the hand over time and, beside it, the load curve it leaves.
 
+    The legend says how long the hand moves. Load curves as fractions of D_0; dashed: equal loads.
+
     Parameters
     ----------
     motions : mapping of str to Motion
         By the label in the legend.
-
-    Returns
-    -------
-    matplotlib.figure.Figure
-        The legend says how long the hand moves. Load curves as fractions of D_0; dashed: equal
-        loads.
     """
     with mpl.rc_context(STYLE):
         figure = Figure(figsize=(8.4, 3.6))
@@ -96,16 +89,13 @@ def pulls(motions: Mapping[str, Motion]) -> Figure:
 def convexity_of_pulls(diagram: xr.Dataset) -> Figure:
     """Draw convexity against the speed of the pull and against the amplitude of its jerks.
 
+    At most five lines per panel. The bars are one standard deviation over the seeds; the grey band
+    is the equiseparated regime, above it the ruler is active, below lazy.
+
     Parameters
     ----------
     diagram : xarray.Dataset
         From `ruler_diagram`.
-
-    Returns
-    -------
-    matplotlib.figure.Figure
-        Of each panel at most five lines. The bars are one standard deviation over the seeds; the
-        grey band is the equiseparated regime, above it the ruler is active, below lazy.
     """
     diagram = diagram.assign_coords(amplitude=diagram.amplitude * 1e3)
     with mpl.rc_context(STYLE):
@@ -153,10 +143,6 @@ def convexity_against_speed(rulers: Mapping[str, xr.Dataset]) -> Figure:
     rulers : mapping of str to xarray.Dataset
         From `ruler_diagram`, by the label in the legend; of each the smallest amplitude is drawn,
         the mean over its seeds.
-
-    Returns
-    -------
-    matplotlib.figure.Figure
 
     Examples
     --------

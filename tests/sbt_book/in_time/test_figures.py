@@ -63,7 +63,7 @@ def test_a_colour_is_an_epoch_in_every_panel(histories):
 
 
 def test_film_over_epochs(histories):
-    data = film_over_epochs(histories, seconds=2.0)
+    data = film_over_epochs(histories)
     with Image.open(io.BytesIO(data)) as film:
         assert film.size == (480, 290)
         assert film.n_frames == 4
@@ -73,9 +73,9 @@ def test_film_over_epochs(histories):
             film.seek(number)
             pauses.append(film.info["duration"])
             frames.append(np.asarray(film.convert("L"), int))
-    assert pauses == [500, 500, 500, 1000]
+    assert pauses == [1250, 1250, 1250, 1000]
     assert all((abs(a - b) > 40).any() for a, b in pairwise(frames))
-    assert data == film_over_epochs(histories, seconds=2.0)
+    assert data == film_over_epochs(histories)
 
 
 def test_a_film_of_the_book_is_small():
