@@ -26,16 +26,16 @@ def check_model(model: nn.Module) -> None:
 @contextmanager
 def evaluation_mode(model: nn.Module) -> Iterator[None]:
     """Keep a model in evaluation mode, and put every module back into its own mode afterwards."""
-    # Not by eval() and train(): a model may override them to do more.
-    settings = [(module, "training") for module in model.modules()]
-    # Where tokens are masked, an encoder may hand on nested tensors, which have no shape.
+    # Not by eval() and train(), which a model may override to do more. Where tokens are masked, an
+    # encoder may hand on nested tensors, which have no shape.
+    flags = [(module, "training") for module in model.modules()]
     encoders = (module for module in model.modules() if isinstance(module, nn.TransformerEncoder))
-    settings += [(encoder, "use_nested_tensor") for encoder in encoders]
-    before = [getattr(module, name) for module, name in settings]
+    flags += [(encoder, "use_nested_tensor") for encoder in encoders]
+    set_flags = [(module, name) for module, name in flags if getattr(module, name)]
     try:
-        for module, name in settings:
+        for module, name in set_flags:
             setattr(module, name, False)
         yield
     finally:
-        for (module, name), value in zip(settings, before, strict=True):
-            setattr(module, name, value)
+        for module, name in set_flags:
+            setattr(module, name, True)

@@ -58,7 +58,7 @@ def data_separation(
 
     Examples
     --------
-    >>> features = np.array([[0.0], [2.0], [4.0], [6.0]])
+    >>> features = torch.tensor([[0.0], [2.0], [4.0], [6.0]])
     >>> round(data_separation(features, [0, 0, 1, 1]), 4)  # log(1 / 4)
     -1.3863
     """
