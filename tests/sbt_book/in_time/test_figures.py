@@ -12,7 +12,12 @@ from matplotlib.figure import Figure
 from PIL import Image
 
 from sbt_book.common.films import gif
-from sbt_book.in_time.figures import curves_over_epochs, film_over_epochs, switched_on_and_off
+from sbt_book.in_time.figures import (
+    convexity_in_time,
+    curves_over_epochs,
+    film_over_epochs,
+    switched_on_and_off,
+)
 from sbt_utils.measuring.curves import LoadCurve
 
 pytestmark = pytest.mark.usefixtures("matplotlib_untouched")
@@ -129,3 +134,19 @@ def test_switched_on_and_off():
         assert words.get_text() == word
         assert words.get_position()[0] == 20 * scale
         assert [line.get_xdata()[0] for line in axes.lines[-2:]] == [10 * scale, 30 * scale]
+
+
+def test_convexity_in_time_leaves_out_what_does_not_fall():
+    rng = np.random.default_rng(0)
+    curves = 1 - np.linspace(0, 1, 8) + rng.normal(0, 0.05, (2, 4, 8))
+    curves[0, 0] = 1.0
+    history = xr.Dataset(
+        {"separation": (("member", "probe_epoch", "layer"), curves)},
+        {"probe_epoch": [0, 5, 10, 15]},
+    )
+    (axes,) = drawn(convexity_in_time({"first": history, "second": history})).axes
+    for line, label in zip(axes.lines, ["first", "second"], strict=True):
+        expected = [[LoadCurve(curve).convexity for curve in member] for member in curves[:, 1:]]
+        assert line.get_label() == label
+        assert line.get_xdata() == pytest.approx([5, 10, 15])
+        assert line.get_ydata() == pytest.approx(np.mean(expected, axis=0))

@@ -14,6 +14,7 @@ from sbt_book.phase_diagram.published import (
     deviation_by_chance,
     published_diagram,
 )
+from sbt_utils.sweeping.experiments import published
 
 ROOT = Path(__file__).parents[3]
 REFERENCE = ROOT / "results/reference/published_phase_diagrams.json"
@@ -45,6 +46,13 @@ def test_published_diagram(axis):
             cell = diagram.sel(slope=slope, noise=noise)
             assert cell.curve.values.tolist() == panel["curve"][row][column]
             assert cell.accuracy.item() == panel["accuracy"][row][column]
+
+
+@pytest.mark.parametrize("noise", ["dropout", "learning_rate"])
+def test_every_published_cell_is_in_the_grid(noise):
+    experiment, panel = published(noise), published_diagram(noise)
+    assert set(panel.noise.values) <= set(experiment.axes[noise])
+    assert set(panel.slope.values) == set(experiment.axes["negative_slope"])
 
 
 def test_published_diagram_reads_as_the_paper_does():
