@@ -33,8 +33,8 @@ def kept(
     configuration : mapping
         Everything that decides the results, as JSON can hold it; a tuple equals a list.
     compute : callable
-        Returns a dataset. Its attribute ``wall_time_seconds``, if there is one, is recorded in
-        place of the time of this call, for work that was done in several.
+        Returns a dataset. Work of several calls states its time in ``wall_time_seconds``, an
+        attribute; else the time of this call is recorded.
 
     Raises
     ------
@@ -82,8 +82,7 @@ def save(
         Ends in ``.nc``; its folder is made if need be.
     configuration : mapping
         What was computed, with the seeds; whatever JSON can hold.
-    wall_time : float
-        Seconds that the computation took.
+    wall_time : float, in seconds
     """
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -142,7 +141,7 @@ def _commit() -> str:
     root = Path(__file__).resolve().parents[1]
     command = ["git", "-C", str(root), "describe", "--always", "--dirty", "--abbrev=12"]
     try:
-        # Where this package lies in another project's checkout, git would name that one's commit.
+        # Below another project's checkout, git would answer with that project's commit.
         project = tomllib.loads((root / "pyproject.toml").read_text(encoding="utf-8"))["project"]
         if project["name"] == "sbt-utils" and (root / ".git").exists():
             return subprocess.check_output(command, stderr=subprocess.DEVNULL, text=True).strip()

@@ -50,20 +50,14 @@ def dropout_in_rounds(
     out : path-like
         The results file, ending in ``.nc``. Until it is there, finished rounds and the networks of
         the last one are in a folder of the same name that ends in ``.parts``.
-    dropouts : sequence of float
-        p in [0, 1).
-    seeds : int
-        Networks for each dropout.
+    dropouts, seeds
+        Levels p in [0, 1), and how many networks to train at each.
     epochs, every : int
         How many to train, full batch, and after how many to measure.
     network : CNN, optional
         The architecture; default the published one.
-    learning_rate : float
-        Of Adam.
-    device : str
-        ``"cpu"`` or ``"cuda"``.
-    progress : bool
-        Show a bar over the epochs.
+    learning_rate, device, progress
+        As in `sbt_utils.training.trainer.train`, with Adam; the bar is over the epochs.
 
     Returns
     -------
@@ -93,14 +87,14 @@ def dropout_in_rounds(
     }
     parts = Path(out).with_suffix(".parts")
     cells = [(float(p), seed) for p in dropouts for seed in range(seeds)]
-    levels, numbers = zip(*cells, strict=True)
+    levels, numbers = map(list, zip(*cells, strict=True))
 
     def networks_at(epoch: int) -> Path:
         return parts / f"{epoch:06d}.pt"
 
     def advance(start: int, stop: int) -> xr.Dataset:
         """Train from one checkpoint to the next; keep the networks, return what was measured."""
-        # Without the networks of `start`, training begins anew and comes to the same.
+        # Without the networks of `start`, training begins at epoch 0 and arrives at the same.
         known = networks_at(start).exists()
         run = train(
             network,
@@ -117,7 +111,7 @@ def dropout_in_rounds(
         with results.whole_file(networks_at(stop)) as temporary:
             torch.save(run.state, temporary)
         measured = _measure(list(run.networks), data)
-        measured = measured.assign_coords(noise=("member", [*levels]), seed=("member", [*numbers]))
+        measured = measured.assign_coords(noise=("member", levels), seed=("member", numbers))
         measured = measured.set_index(member=["noise", "seed"]).unstack("member")
         return measured.expand_dims(checkpoint=[stop])
 

@@ -106,7 +106,6 @@ def early_prediction(
     sources : mapping of str to sequence of float
         Levels by source of noise, equally many of each.
     progress : bool
-        Show progress bars.
     **settings
         ``slopes``, ``checkpoints`` and ``validation`` of `follow`.
 

@@ -68,8 +68,7 @@ def linearity_of(
     kind : Kind
     seeds : sequence of int
         One network for each, at each learning rate.
-    device : str
-        ``"cpu"`` or ``"cuda"``.
+    device : {"cpu", "cuda"}
     loader : callable
         Gives a data set by its name and number of training images.
 
@@ -135,9 +134,8 @@ def linearity(
 
     Parameters
     ----------
-    network : torch.nn.Sequential
-        The architecture.
-    data : Dataset
+    network, data
+        The architecture, and what to train and to test it on.
     optimizer, epochs, batch_size, device
         As in `sbt_utils.training.trainer.train`; measured on the CPU.
     seeds : sequence of int
