@@ -14,7 +14,7 @@ from sbt_book.phase_diagram.published import (
     deviation_by_chance,
     published_diagram,
 )
-from sbt_utils.sweeping.experiments import published
+from sbt_utils.sweeping.experiments import published as published_experiment
 
 ROOT = Path(__file__).parents[3]
 REFERENCE = ROOT / "results/reference/published_phase_diagrams.json"
@@ -50,7 +50,7 @@ def test_published_diagram(axis):
 
 @pytest.mark.parametrize("noise", ["dropout", "learning_rate"])
 def test_every_published_cell_is_in_the_grid(noise):
-    experiment, panel = published(noise), published_diagram(noise)
+    experiment, panel = published_experiment(noise), published_diagram(noise)
     assert set(panel.noise.values) <= set(experiment.axes[noise])
     assert set(panel.slope.values) == set(experiment.axes["negative_slope"])
 
