@@ -5,7 +5,6 @@ experiment resumes at its last checkpoint when it is called again.
 """
 
 import os
-import shutil
 from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
@@ -128,7 +127,12 @@ def dropout_in_rounds(
         return whole.assign_attrs(wall_time_seconds=sum(r.wall_time_seconds for r in rounds))
 
     whole = results.kept(out, configuration, all_rounds)
-    shutil.rmtree(parts, ignore_errors=True)
+    if parts.is_dir():
+        for stop in (*range(every, epochs, every), epochs):  # nothing but what is ours
+            for suffix in (".pt", ".nc"):
+                networks_at(stop).with_suffix(suffix).unlink(missing_ok=True)
+        if not any(parts.iterdir()):
+            parts.rmdir()
     return whole
 
 
