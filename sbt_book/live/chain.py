@@ -1,12 +1,10 @@
-"""Explorables of what is pulled and shaken: the spring-block chain and the folding ruler."""
+"""The spring-block chain, to pull and to shake."""
 
-import matplotlib as mpl
 import numpy as np
 import traitlets
 from matplotlib.figure import Figure
 
-from sbt_book.live.explorable import Explorable, joined, styles
-from sbt_utils.drawing import STYLE
+from sbt_book.live.explorable import Explorable, joined, picture, styles
 from sbt_utils.measuring.curves import LoadCurve
 from sbt_utils.mechanics.chain import SpringBlockChain
 from sbt_utils.mechanics.trajectories import curve_of
@@ -23,23 +21,7 @@ class ChainExplorable(Explorable):
     Parameters
     ----------
     **traits : Any
-        Initial values of the traits.
-
-    Raises
-    ------
-    traitlets.TraitError
-        A value that is out of range.
-
-    References
-    ----------
-    Shi, Pan & Dokmanić, Spring-block theory of feature learning in deep neural networks,
-    Phys. Rev. Lett. (2025), arXiv:2407.19353.
-
-    Examples
-    --------
-    >>> explorable = ChainExplorable(friction_right=0.01, noise=0.0)
-    >>> explorable.load_curve.regime
-    'lazy'
+        Initial values of the traits; ``traitlets.TraitError`` for one that is out of range.
     """
 
     _esm = joined("chain/chain.js")
@@ -76,23 +58,12 @@ class ChainExplorable(Explorable):
         return LoadCurve(separation, measure="distance")
 
     def still(self) -> Figure:
-        """Return the load curve of the chain at time 700, with those of its closed forms.
-
-        Returns
-        -------
-        matplotlib.figure.Figure
-        """
+        """Return the load curve of the chain at time 700, with those of its closed forms."""
         chain = self.chain
-        curves = {
-            "the chain at time 700": (chain.simulate(seed=self.seed, every=100).load_curve, "o-"),
-            "without noise, at rest": (curve_of(chain.static_loads()), ":"),
-            "with noise, in the end": (curve_of(chain.mean_field_loads()), "--"),
-        }
-        with mpl.rc_context(STYLE):
-            figure = Figure(figsize=(5.0, 3.4))
-            axes = figure.add_subplot()
-            for label, (curve, style) in curves.items():
-                axes.plot(curve.mean, style, label=label)
-            axes.set(xlabel="block l", ylabel="distance to the end, D")
-            axes.legend()
-        return figure
+        final = chain.simulate(seed=self.seed, every=100).load_curve
+        curves = [
+            ("the chain at time 700", final.mean, "o-"),
+            ("without noise, at rest", curve_of(chain.static_loads()).mean, ":"),
+            ("with noise, in the end", curve_of(chain.mean_field_loads()).mean, "--"),
+        ]
+        return picture(curves, "block l", "distance to the end, D")

@@ -8,11 +8,16 @@ functions use: what a reader sets in the page can be read here, what is set here
 import base64
 import io
 import re
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
 import anywidget
+import matplotlib as mpl
+import numpy as np
 from matplotlib.figure import Figure
+
+from sbt_utils.drawing import STYLE
 
 PAGES = Path(__file__).with_name("pages")
 _IMPORT = re.compile(r'^import \{[^}]*\} from "(\.[\w./]+\.js)";\n', re.MULTILINE)
@@ -25,11 +30,6 @@ def joined(main: str) -> str:
     files use only ``import { a, b } from "../folder/file.js";`` and ``export`` at the start of a
     line, and no two of them use the same name at their top level. Imported files come first, each
     once; only the main file's default is exported.
-
-    Examples
-    --------
-    >>> "export default" in joined("chain/chain.js"), "import {" in joined("chain/chain.js")
-    (True, False)
     """
     texts: dict[Path, str] = {}
 
@@ -51,6 +51,19 @@ def styles(*names: str) -> str:
     return "\n".join((PAGES / name).read_text(encoding="utf-8") for name in names)
 
 
+def picture(curves: Iterable[tuple[str, np.ndarray, str]], xlabel: str, ylabel: str) -> Figure:
+    """Return a small figure of curves, each with its label and its style."""
+    with mpl.rc_context(STYLE):
+        figure = Figure(figsize=(5.0, 3.4))
+        axes = figure.add_subplot()
+        for label, curve, style in curves:
+            axes.plot(curve, style, label=label)
+        axes.set(xlabel=xlabel, ylabel=ylabel)
+        if axes.lines:
+            axes.legend()
+    return figure
+
+
 class Explorable(anywidget.AnyWidget):
     """What all explorables share: a still picture where scripts cannot run."""
 
@@ -61,17 +74,12 @@ class Explorable(anywidget.AnyWidget):
     _ipython_display_ = None
 
     def still(self) -> Figure:
-        """Return the still picture.
-
-        Returns
-        -------
-        matplotlib.figure.Figure
-        """
+        """Return the still picture."""
         raise NotImplementedError
 
     def _repr_mimebundle_(self, **kwargs: Any) -> tuple[dict[str, Any], dict[str, Any]]:
         data, metadata = super()._repr_mimebundle_(**kwargs) or ({}, {})
         file = io.BytesIO()
         self.still().savefig(file, format="png")
-        picture = base64.b64encode(file.getvalue()).decode()
-        return {**data, "text/plain": self.words, "image/png": picture}, metadata
+        png = base64.b64encode(file.getvalue()).decode()
+        return {**data, "text/plain": self.words, "image/png": png}, metadata

@@ -3,15 +3,13 @@
 import threading
 from typing import Any
 
-import matplotlib as mpl
 import numpy as np
 import traitlets
 import xarray as xr
 from matplotlib.figure import Figure
 
-from sbt_book.live.explorable import Explorable, joined, styles
+from sbt_book.live.explorable import Explorable, joined, picture, styles
 from sbt_utils.data.datasets import Dataset, load_data
-from sbt_utils.drawing import STYLE
 from sbt_utils.measuring.curves import LoadCurve
 from sbt_utils.measuring.evaluation import evaluate
 from sbt_utils.training.networks import MLP
@@ -26,32 +24,20 @@ class Laboratory(Explorable):
     """Train networks by the published protocol, stop them, and compare their load curves.
 
     A run trains ``networks`` networks at once, with seeds 0, 1, ..., for up to ``epochs`` epochs on
-    ``device``. What the Train button does, `train` does as well. Runs are overlaid, and `dataset`
-    exports them. Where a page has no kernel, it shows the runs that were saved with it.
+    ``device``. The Train button and `train` do the same. Runs are overlaid, and `dataset` exports
+    them. A page without a kernel shows the runs that were saved with it.
 
     Traits: ``negative_slope`` α, ``dropout`` p, ``learning_rate``, ``data_noise``,
     ``batch_size`` (0: all images in one step), ``epochs``, ``networks``, ``device``; ``training``
-    and ``progress`` (0..1) tell what is going on, ``runs`` what has been measured.
+    and ``progress`` (0..1) say what is going on, ``runs`` what has been measured.
 
     Parameters
     ----------
     data : sbt_utils.data.datasets.Dataset, optional
         To train on; default the embedded digits, 2,560 of them.
     **traits : Any
-        Initial values of the traits.
-
-    Raises
-    ------
-    traitlets.TraitError, ValueError
-        A value that is out of range, or a device that this machine does not have.
-
-    Examples
-    --------
-    >>> from sbt_utils.data.datasets import load_data
-    >>> laboratory = Laboratory(load_data("mnist", train=100, test=50), epochs=2, networks=2)
-    >>> laboratory.train()
-    >>> laboratory.dataset.separation.shape
-    (1, 2, 8)
+        Initial values of the traits; ``traitlets.TraitError`` or ``ValueError`` for a value that is
+        out of range, or a device that this machine does not have.
     """
 
     _esm = joined("laboratory/laboratory.js")
@@ -77,16 +63,10 @@ class Laboratory(Explorable):
         check_device(self.device)
         self._data = load_data() if data is None else data
         self._stopped = threading.Event()
-        self.on_msg(self._told)
+        self.on_msg(self._answer)
 
     def train(self) -> None:
-        """Train with the present knobs until all epochs are done or `stop` is called.
-
-        Raises
-        ------
-        RuntimeError
-            If a training is under way.
-        """
+        """Train with the present knobs until all epochs are done or `stop` is called."""
         if self.training:
             raise RuntimeError("a training is under way; call stop() first")
         self._stopped.clear()
@@ -97,8 +77,7 @@ class Laboratory(Explorable):
             for done in np.unique(np.linspace(0, epochs, min(epochs, 20) + 1).astype(int)[1:]):
                 trained = train(
                     self._network,
-                    self._data.train_images,
-                    self._data.train_labels,
+                    (self._data.train_images, self._data.train_labels),
                     seeds=range(networks),
                     epochs=int(done),
                     device=self.device,
@@ -116,7 +95,7 @@ class Laboratory(Explorable):
             self.training = False
 
     def stop(self) -> None:
-        """Let a training end after the epochs that it is at; what it has learnt stays."""
+        """Let a training end after its present epochs; what it has learnt stays."""
         self._stopped.set()
 
     def clear(self) -> None:
@@ -151,21 +130,9 @@ class Laboratory(Explorable):
         return joined_runs.assign_attrs(data=self._data.source)
 
     def still(self) -> Figure:
-        """Return the load curves of all runs.
-
-        Returns
-        -------
-        matplotlib.figure.Figure
-        """
-        with mpl.rc_context(STYLE):
-            figure = Figure(figsize=(5.0, 3.4))
-            axes = figure.add_subplot()
-            for run in self.runs:
-                axes.plot(np.mean(run["separation"], axis=0), "o-", label=run["name"])
-            axes.set(xlabel="layer l", ylabel="data separation D")
-            if self.runs:
-                axes.legend()
-        return figure
+        """Return the load curves of all runs."""
+        curves = [(run["name"], np.mean(run["separation"], axis=0), "o-") for run in self.runs]
+        return picture(curves, "layer l", "data separation D")
 
     @property
     def _network(self) -> MLP:
@@ -173,17 +140,17 @@ class Laboratory(Explorable):
         return MLP(inputs=pixels, classes=self._data.classes)
 
     def _measured(self, networks: list[Any]) -> dict[str, Any]:
-        """Return what is measured of networks, a list with an entry for each."""
+        """Return lists of what is measured, an entry for each network."""
         data = self._data
-        of_train = evaluate(networks, data.train_images, data.train_labels)
-        of_test = evaluate(networks, data.test_images, data.test_labels)
+        of_train = evaluate(networks, (data.train_images, data.train_labels))
+        of_test = evaluate(networks, (data.test_images, data.test_labels))
         return {
             "separation": of_train.separation.values.tolist(),
             "loss": of_train.loss.values.tolist(),
             "accuracy_test": of_test.accuracy.values.tolist(),
         }
 
-    def _told(self, _: Any, content: Any, buffers: Any) -> None:
+    def _answer(self, _: Any, content: Any, buffers: Any) -> None:
         """Do what the page asks for."""
         if content == "hello":
             self.send("hello")
@@ -209,7 +176,7 @@ def _name(
     data_noise: float,
     batch_size: int,
 ) -> str:
-    """Return what tells a run from others: α and p, and where it leaves the published protocol."""
+    """Return a run's name: α, p, and where it leaves the published protocol."""
     parts = [f"α = {negative_slope:g}", f"p = {dropout:g}"]
     parts += [f"rate {learning_rate:g}"] * (learning_rate != 1e-3)
     parts += [f"data noise {data_noise:.0%}"] * (data_noise > 0)

@@ -1,4 +1,4 @@
-"""Explorables of networks: their phase diagrams, and one that trains in the page."""
+"""The phase diagrams of networks, cell by cell."""
 
 import json
 from typing import Any
@@ -8,14 +8,9 @@ import traitlets
 import xarray as xr
 from matplotlib.figure import Figure
 
+from sbt_book.chain.diagram_matching import GOOD_MATCH
 from sbt_book.common.noise_axes import NOISES
-from sbt_book.live.diagram_cells import (
-    GOOD_MATCH,
-    cell_chain,
-    cell_curve,
-    matched_cells,
-    packed_diagram,
-)
+from sbt_book.live.diagram_cells import cell_chain, cell_curve, matched_cells, packed_diagram
 from sbt_book.live.explorable import Explorable, joined, styles
 from sbt_book.phase_diagram.diagram_figures import phase_diagram
 from sbt_utils.measuring.curves import LoadCurve
@@ -26,24 +21,15 @@ from sbt_utils.mechanics.published_chains import SECOND_ORDER
 class PhaseDiagramExplorable(Explorable):
     """The phase diagrams of networks, cell by cell, each with the chain that matches it.
 
-    The chosen cell is that of the traits ``noise_axis`` (dropout, learning_rate, data_noise,
-    batch_size), ``noise`` and ``slope``, a level each of the diagram's axes. A new source of noise
-    that does not have the present level starts in its middle.
+    The traits ``noise_axis`` (dropout, learning_rate, data_noise, batch_size), ``noise`` and
+    ``slope``, one level of each of the diagram's axes, choose a cell. A new source of noise that
+    does not have the present level starts in its middle.
 
     Parameters
     ----------
     **traits : Any
-        Initial values of the traits.
-
-    Raises
-    ------
-    traitlets.TraitError
-        An unknown source of noise; a value that is no level of its axis.
-
-    References
-    ----------
-    Shi, Pan & Dokmanić, Spring-block theory of feature learning in deep neural networks,
-    Phys. Rev. Lett. (2025), arXiv:2407.19353.
+        Initial values of the traits; ``traitlets.TraitError`` for an unknown source of noise, or a
+        value that is no level of its axis.
 
     Examples
     --------
@@ -87,7 +73,7 @@ class PhaseDiagramExplorable(Explorable):
         return nearest
 
     @traitlets.observe("noise_axis")
-    def _keep_a_level(self, change: Any) -> None:
+    def _keep_a_level(self, _change: Any) -> None:
         levels = matched_cells(self.noise_axis).noise.values
         if not np.isclose(levels, self.noise, rtol=1e-6, atol=1e-9).any():
             self.noise = levels[len(levels) // 2]
@@ -107,11 +93,6 @@ class PhaseDiagramExplorable(Explorable):
         return matched_cells(self.noise_axis).sel(noise=self.noise, slope=self.slope)
 
     def still(self) -> Figure:
-        """Return the phase diagram of the chosen source of noise, as the paper draws it.
-
-        Returns
-        -------
-        matplotlib.figure.Figure
-        """
+        """Return the phase diagram of the chosen source of noise, as the paper draws it."""
         source = self.noise_axis
         return phase_diagram({source: matched_cells(source)})

@@ -19,30 +19,19 @@ class RulerExplorable(Explorable):
 
     Six traits have the names, units and defaults of `sbt_utils.mechanics.ruler.FoldingRuler`:
     ``sections``, ``section_length``, ``mass``, ``table_friction``, ``hinge_friction`` and
-    ``opening``; ``speed``, ``amplitude`` and ``reach`` are those of the pulls that the page
-    replays (`sbt_utils.mechanics.pulls.quick_and_jerky`), ``phases`` their sinusoids, in turn those of the
-    seeds 0..4. Once the ruler has come to rest the page writes ``hand_times``, ``hand_positions``
-    (x and y in turn) and the ``angles`` of the sections.
+    ``opening``. ``speed``, ``amplitude`` and ``reach`` are those of the pulls that the page replays
+    (`sbt_utils.mechanics.pulls.quick_and_jerky`), with ``phases`` of the seeds 0..4 in turn. Once
+    the ruler has come to rest the page writes ``hand_times``, ``hand_positions`` (x and y
+    alternate) and the ``angles`` of the sections.
 
     Parameters
     ----------
     **traits : Any
-        Initial values of the traits.
-
-    Raises
-    ------
-    traitlets.TraitError
-        A value that is out of range.
-
-    References
-    ----------
-    Shi, Pan & Dokmanić, Spring-block theory of feature learning in deep neural networks,
-    Phys. Rev. Lett. (2025), arXiv:2407.19353.
+        Initial values of the traits; ``traitlets.TraitError`` for one that is out of range.
 
     Examples
     --------
-    >>> explorable = RulerExplorable(sections=6)
-    >>> explorable.load_curve.regime
+    >>> RulerExplorable(sections=6).load_curve.regime
     'lazy'
     """
 
@@ -95,12 +84,7 @@ class RulerExplorable(Explorable):
         return LoadCurve(x[-1] - x[:-1], measure="distance")
 
     def still(self) -> Figure:
-        """Return stills of a slow and steady pull beside those of a quick and jerky one.
-
-        Returns
-        -------
-        matplotlib.figure.Figure
-        """
+        """Return stills of a slow and steady pull beside those of a quick and jerky one."""
         ruler = self.ruler
         hands = {
             "slow and steady": slow_and_steady(ruler, self.reach),

@@ -3,30 +3,21 @@
 import functools
 from typing import Any
 
-import matplotlib as mpl
 import numpy as np
 import torch
 import traitlets
 from matplotlib.figure import Figure
 
-from sbt_book.live.explorable import Explorable, joined, styles
+from sbt_book.live.explorable import Explorable, joined, picture, styles
 from sbt_utils.data.datasets import Dataset, load_data
-from sbt_utils.drawing import STYLE
 from sbt_utils.measuring.curves import LoadCurve
 from sbt_utils.measuring.evaluation import evaluate
 from sbt_utils.training.networks import MLP
 from sbt_utils.training.trainer import train
 
 LEARNING_RATES = [1e-4, 2e-4, 5e-4, 1e-3, 2e-3, 5e-3, 1e-2, 2e-2, 5e-2, 1e-1]
-
-
 BATCH_SIZES = [8, 16, 32, 64, 128, 256, 512]
-"""What the sliders of `TrainingExplorable` can take."""
-
-
 _KNOBS = {"negative_slope": 0.0, "learning_rate": 1e-3, "batch_size": 256, "label_noise": 0.0}
-
-
 TRAINING_PRESETS: dict[str, dict[str, float]] = {
     "Lazy": {**_KNOBS, "dropout": 0.0},
     "Equiseparated": {**_KNOBS, "dropout": 0.06},
@@ -38,33 +29,18 @@ TRAINING_PRESETS: dict[str, dict[str, float]] = {
 class TrainingExplorable(Explorable):
     """A network in training, whose knobs turn while its load curve bends.
 
-    The network of `sbt_utils.training.networks.MLP`, trained with Adam in the page on the embedded digits.
-    ``negative_slope``, ``dropout``, ``learning_rate`` and ``batch_size`` are the settings of
-    `sbt_utils.training.trainer.train`; ``label_noise`` is the part of its ``data_noise`` that falls on the
-    labels: this fraction is redrawn at every step. ``width``, ``hidden_layers`` and ``seed`` make a
-    new network. ``separation`` (D_0..D_L of the training images), ``steps``, ``loss`` (of the
-    latest batches, as trained), ``accuracy_train`` and ``accuracy_test`` are what the page shows.
+    The network of `sbt_utils.training.networks.MLP`, trained with Adam in the page on the embedded
+    digits. ``negative_slope``, ``dropout``, ``learning_rate`` and ``batch_size`` are the settings
+    of `sbt_utils.training.trainer.train`; ``label_noise`` is the part of its ``data_noise`` that
+    falls on the labels: this fraction is redrawn at every step. ``width``, ``hidden_layers`` and
+    ``seed`` make a new network. ``separation`` (D_0..D_L of the training images), ``steps``,
+    ``loss`` (of the latest batches, as trained), ``accuracy_train`` and ``accuracy_test`` are what
+    the page shows.
 
     Parameters
     ----------
     **traits : Any
-        Initial values of the traits.
-
-    Raises
-    ------
-    traitlets.TraitError
-        A value that is out of range.
-
-    References
-    ----------
-    Shi, Pan & Dokmanić, Spring-block theory of feature learning in deep neural networks,
-    Phys. Rev. Lett. (2025), arXiv:2407.19353.
-
-    Examples
-    --------
-    >>> explorable = TrainingExplorable(dropout=0.1)
-    >>> explorable.load_curve is None  # no page has shown it yet
-    True
+        Initial values of the traits; ``traitlets.TraitError`` for one that is out of range.
     """
 
     _esm = joined("training/training.js")
@@ -110,21 +86,12 @@ class TrainingExplorable(Explorable):
         return LoadCurve(np.array(self.separation)) if self.separation else None
 
     def still(self) -> Figure:
-        """Return the load curves of three networks, each trained with one of the presets.
-
-        Returns
-        -------
-        matplotlib.figure.Figure
-        """
-        with mpl.rc_context(STYLE):
-            figure = Figure(figsize=(5.0, 3.4))
-            axes = figure.add_subplot()
-            for name, curve in _preset_curves().items():
-                dropout = TRAINING_PRESETS[name]["dropout"]
-                axes.plot(curve.mean, "o-", label=f"{name.lower()}: dropout {dropout}")
-            axes.set(xlabel="layer l", ylabel="data separation D")
-            axes.legend()
-        return figure
+        """Return the load curves of three networks, each trained with one of the presets."""
+        curves = [
+            (f"{name.lower()}: dropout {TRAINING_PRESETS[name]['dropout']}", curve, "o-")
+            for name, curve in _preset_curves().items()
+        ]
+        return picture(curves, "layer l", "data separation D")
 
 
 @functools.cache
@@ -133,20 +100,18 @@ def _digits() -> Dataset:
 
 
 @functools.cache
-def _preset_curves() -> dict[str, LoadCurve]:
-    """Train the network of the page for 400 steps with each of the presets."""
+def _preset_curves() -> dict[str, np.ndarray]:
+    """Train the network of the page for 400 steps with each of the presets; return D_0..D_L."""
     digits = _digits()
+    data = digits.train_images, digits.train_labels
     trained = train(
         MLP(width=32),
-        digits.train_images,
-        digits.train_labels,
+        data,
         seeds=[0] * len(TRAINING_PRESETS),
         dropout=[preset["dropout"] for preset in TRAINING_PRESETS.values()],
         batch_size=256,
         epochs=200,
         progress=False,
     )
-    curves = evaluate(trained.networks, digits.train_images, digits.train_labels).separation
-    return {
-        name: LoadCurve(curve) for name, curve in zip(TRAINING_PRESETS, curves.values, strict=True)
-    }
+    curves = evaluate(trained.networks, data).separation.values
+    return dict(zip(TRAINING_PRESETS, curves, strict=True))

@@ -5,16 +5,10 @@ import json
 import numpy as np
 import pytest
 
-from sbt_book.chain.diagram_matching import fit_diagram
+from sbt_book.chain.diagram_matching import GOOD_MATCH, fit_diagram
 from sbt_book.common.committed import RESULTS
 from sbt_book.common.noise_axes import NOISES
-from sbt_book.live.diagram_cells import (
-    GOOD_MATCH,
-    cell_chain,
-    cell_curve,
-    matched_cells,
-    packed_diagram,
-)
+from sbt_book.live.diagram_cells import cell_chain, cell_curve, matched_cells, packed_diagram
 from sbt_utils.measuring.curves import scaled
 from sbt_utils.mechanics.published_chains import SECOND_ORDER
 from sbt_utils.results import load
