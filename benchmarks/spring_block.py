@@ -122,7 +122,7 @@ def peers() -> Iterator[dict]:
     for _ in range(REPEATS):
         ours = seconds(trajectory) / 14_000
         times = {name: seconds(lambda f=f, n=n: f(n)) / n for name, (f, n) in loops.items()}
-        rounds.append({name: own / ours for name, own in times.items()})
+        rounds.append({name: theirs / ours for name, theirs in times.items()})
     yield {name: round(statistics.median(r[name] for r in rounds)) for name in loops} | {
         "unit": "times the seconds of a step"
     }
@@ -131,14 +131,14 @@ def peers() -> Iterator[dict]:
 def blocks() -> Iterator[dict]:
     for count in (7, 70, 700, 7000, 10_000):
         steps = max(100, 1_400_000 // count)
-        own = median(lambda count=count, steps=steps: trajectory(count, steps))
-        yield {"blocks": count, "steps": steps, "ns": round(1e9 * own / count / steps, 2)}
+        time_taken = median(lambda count=count, steps=steps: trajectory(count, steps))
+        yield {"blocks": count, "steps": steps, "ns": round(1e9 * time_taken / count / steps, 2)}
 
 
 def steps() -> Iterator[dict]:
     for count in (140, 1400, 14_000, 140_000, 1_400_000):
-        own = median(lambda count=count: trajectory(steps=count))
-        yield {"blocks": 7, "steps": count, "ns": round(1e9 * own / 7 / count, 2)}
+        time_taken = median(lambda count=count: trajectory(steps=count))
+        yield {"blocks": 7, "steps": count, "ns": round(1e9 * time_taken / 7 / count, 2)}
 
 
 def diagram() -> Iterator[dict]:
@@ -155,12 +155,12 @@ def diagram() -> Iterator[dict]:
 
 
 def start() -> Iterator[dict]:
-    own: dict[str, list[float]] = {"compiling": [], "from_disk": []}
+    times: dict[str, list[float]] = {"compiling": [], "from_disk": []}
     for _ in range(REPEATS):
         with tempfile.TemporaryDirectory() as folder:
-            for name in own:  # the first writes what the second reads
-                own[name].append(child(NUMBA_CACHE_DIR=folder))
-    yield {f"seconds_{name}": round(statistics.median(t), 3) for name, t in own.items()}
+            for name in times:  # the first writes what the second reads
+                times[name].append(child(NUMBA_CACHE_DIR=folder))
+    yield {f"seconds_{name}": round(statistics.median(t), 3) for name, t in times.items()}
 
 
 def memory() -> Iterator[dict]:

@@ -62,9 +62,8 @@ class ChainParameters:
     @property
     def frictions(self) -> tuple[np.ndarray, np.ndarray]:
         """μ_right and μ_left of each block, shapes (L,)."""
-        right, left = np.empty(self.blocks), np.empty(self.blocks)
-        right[:], left[:] = self.friction_right, self.friction_left
-        return right, left
+        right, left = self.friction_right, self.friction_left
+        return np.full(self.blocks, right, np.float64), np.full(self.blocks, left, np.float64)
 
     @property
     def acting(self) -> Forces:

@@ -118,16 +118,16 @@ def fit_chain(
         raise ValueError(f"curve: {layers} layers; a fit of friction and noise needs at least 4")
     chain = replace(chain, blocks=layers)
     frictions = _FRICTIONS if friction is None else (friction,)
-    library = _library(chain, duration, frictions)
     target, missed, matches = curve.scaled, np.zeros(layers + 1), []
     for _ in range(_ROUNDS):
-        levels = _fit_mean_field(target - missed, chain, duration, frictions, library)
+        levels = _fit_mean_field(target - missed, chain, duration, frictions)
         candidate = in_units(chain, *levels)
         # Only the last state counts: keep no other.
         simulated = candidate.simulate(duration, every=10**9, seeds=range(trajectories)).load_curve
         missed = simulated.scaled - relaxed_curve(candidate, duration).scaled
         residual = float(np.sqrt(np.mean((simulated.scaled - target) ** 2)))
-        intervals = _intervals(curve, simulated, missed, levels, frictions, library)
+        library = _library(chain, duration, frictions)
+        intervals = _intervals(curve, simulated, library + missed, levels, frictions)
         matches.append(Match(candidate, *levels, *intervals, residual, simulated))
     return min(matches, key=lambda match: match.residual)
 
@@ -139,11 +139,7 @@ def _library(chain: SpringBlockChain, duration: float, frictions: tuple[float, .
 
 
 def _fit_mean_field(
-    target: np.ndarray,
-    chain: SpringBlockChain,
-    duration: float,
-    frictions: tuple[float, ...],
-    library: np.ndarray,
+    target: np.ndarray, chain: SpringBlockChain, duration: float, frictions: tuple[float, ...]
 ) -> tuple[float, float]:
     """Return the friction and the noise whose mean field is nearest to a target."""
 
@@ -155,29 +151,27 @@ def _fit_mean_field(
         return relaxed_curve(in_units(chain, *levels(parameters)), duration).scaled - target
 
     # From the nearest curve of the library: the squares may have several minima.
-    distance = ((library - target) ** 2).sum(-1)
+    distance = ((_library(chain, duration, frictions) - target) ** 2).sum(-1)
     friction, noise = np.unravel_index(distance.argmin(), distance.shape)
-    ends = np.array([[np.log(_NOISES[0]), np.log(_NOISES[-1])], [frictions[0], frictions[-1]]])
-    start = np.array([np.log(_NOISES[noise]), frictions[friction]])
     fitted = min(2, len(frictions))
-    low, high = ends[:fitted].T
-    inside = np.clip(start[:fitted], low + 1e-9, high - 1e-9)
-    scale = np.array([0.5, 0.02])[:fitted]
+    low = np.array([np.log(_NOISES[0]), frictions[0]])[:fitted]
+    high = np.array([np.log(_NOISES[-1]), frictions[-1]])[:fitted]
+    start = np.array([np.log(_NOISES[noise]), frictions[friction]])[:fitted]
+    inside, scale = np.clip(start, low + 1e-9, high - 1e-9), (0.5, 0.02)[:fitted]
     return levels(least_squares(difference, inside, x_scale=scale, bounds=(low, high)).x)
 
 
 def _intervals(
     curve: LoadCurve,
     simulated: LoadCurve,
-    missed: np.ndarray,
+    library: np.ndarray,
     levels: tuple[float, float],
     frictions: tuple[float, ...],
-    library: np.ndarray,
 ) -> tuple[tuple[float, float], tuple[float, float]]:
     """Return the extents of the confidence region in friction and noise."""
-    squares = ((library + missed - curve.scaled) ** 2).mean(-1)
+    squares = ((library - curve.scaled) ** 2).mean(-1)
     fitted = min(2, len(frictions))
-    free = len(missed) - 2 - fitted  # both ends of a scaled curve are given
+    free = library.shape[-1] - 2 - fitted  # both ends of a scaled curve are given
     factor = 1 + fitted / free * fdtri(fitted, free, 0.95)
     error = 0.0
     for separation in (curve.separation, simulated.separation):

@@ -134,8 +134,8 @@ def simulate(
     overdamped: bool,
 ) -> Trajectory:
     """Integrate a chain, as `SpringBlockChain.simulate` and `simulate_overdamped` say."""
-    for name, value in (("duration", duration), ("dt", dt)):
-        check_is_number(name, value)
+    check_is_number("duration", duration)
+    check_is_number("dt", dt)
     largest = largest_step(chain, overdamped)
     if not 0 < dt < largest:
         raise ValueError(f"dt={dt}: give a step above 0 and below {largest:.6g}, the stable ones")
