@@ -238,13 +238,13 @@ def fill_keep_mask(noise, m, start, out):  # type: ignore[no-untyped-def]
     keys, limits, scales = noise
     if not len(keys):
         return
+    key, limit, scale = np.uint32(keys[m]), limits[m], scales[m]
     words = np.empty((len(out) + 1) // 2, np.uint32)
     for i in range(len(words)):
-        counter = _mix32_word(np.uint32(start // 2 + i))
-        words[i] = _mix32_word(np.uint32(counter + np.uint32(keys[m])))
+        words[i] = _mix32_word(np.uint32(_mix32_word(np.uint32(start // 2 + i)) + key))
     halves = words.view(np.int16)
     for i in range(len(out)):
-        out[i] = -scales[m] if (halves[i] >> 1) < limits[m] else np.float32(0)
+        out[i] = -scale if (halves[i] >> 1) < limit else np.float32(0)
 
 
 @njit(nogil=True, cache=True, error_model="numpy")
