@@ -354,6 +354,7 @@ def test_a_published_sweep_is_written_and_not_computed_twice(tmp_path, capsys):
     assert file.stat().st_mtime_ns > before
 
 
+@pytest.mark.slow
 def test_a_grid_of_ones_own_on_two_processes(tmp_path):
     command = [*GRID, "--seeds", "1", "--workers", "2", "--shard-size", "1", "--out", "grid.nc"]
     finished = run(*command, folder=tmp_path)
