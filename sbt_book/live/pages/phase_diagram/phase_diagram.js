@@ -3,7 +3,8 @@
 import { animation, button, choice, element, panel } from "../shared/controls.js";
 import { nearest, prefersReducedMotion, readout, saveSoon, slider } from "../shared/controls.js";
 import { chainPicture } from "../chain/chain_picture.js";
-import { DT, DURATION, EVERY, chainAmplitude, chainSeparation, pullChain } from "../chain/chain_steps.js";
+import { DT, DURATION, EVERY } from "../chain/chain_steps.js";
+import { chainAmplitude, chainSeparation, pullChain } from "../chain/chain_steps.js";
 import { diagramPicture } from "./diagram_picture.js";
 import { cellVerdict, chainWords, networkWords, slopeName } from "./diagram_words.js";
 import { loadCurveChart } from "../shared/load_curve_chart.js";
