@@ -1,6 +1,6 @@
 """The folding ruler in pictures: stills, hands and load curves, and regimes."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import matplotlib as mpl
@@ -108,7 +108,13 @@ def convexity_of_pulls(diagram: xr.Dataset) -> Figure:
     return figure
 
 
-def _add_lines(axes: Axes, diagram: xr.Dataset, name: str, unit: str, shifted: Any) -> None:
+def _add_lines(
+    axes: Axes,
+    diagram: xr.Dataset,
+    name: str,
+    unit: str,
+    shifted: Callable[[np.ndarray, float], np.ndarray],
+) -> None:
     """Draw convexity over one axis of the diagram, a line for each of some levels of the other."""
     mean, spread = diagram.convexity.mean("seed"), diagram.convexity.std("seed", ddof=1)
     if diagram.sizes["seed"] == 1:
