@@ -9,6 +9,6 @@ __getattr__, __dir__, __all__ = exports(
         "trainer": "Training train",
         "steering": "steer",
         "controllers": "Controller DropoutController Schedule set_dropout",
-        "ranges": "OPTIMIZERS RANGES check_range",
+        "ranges": "OPTIMIZERS RANGES",
     },
 )

@@ -5,6 +5,7 @@ from typing import Protocol, Self
 
 import numpy as np
 from torch import nn
+from torch.nn.modules.dropout import _DropoutNd
 
 from sbt_utils.training.ranges import check_range
 
@@ -100,16 +101,9 @@ class DropoutController:
         return self._clip(self.memory + self.gain * self.error)
 
     def step(self, convexity: float) -> "DropoutController":
-        """Return the controller after a reading; this one stays as it is.
+        """Return the controller after a reading of the convexity; this one stays as it is.
 
-        Parameters
-        ----------
-        convexity : float
-            Of a load curve (`sbt_utils.measuring.curves.LoadCurve.convexity`); may be nan.
-
-        Returns
-        -------
-        DropoutController
+        The convexity is `sbt_utils.measuring.curves.LoadCurve.convexity`, and may be nan.
         """
         if np.isnan(convexity):
             return self
@@ -173,8 +167,8 @@ def set_dropout(model: nn.Module, dropout: float) -> None:
     Raises
     ------
     ValueError
-        If p is out of range, or the model has no dropout module (dropout called as a function, as
-        in `torch.nn.MultiheadAttention`, is out of reach).
+        If p is out of range, or the model has no dropout module. Dropout called as a function, as
+        in `torch.nn.MultiheadAttention`, is out of reach.
 
     Examples
     --------
@@ -184,8 +178,8 @@ def set_dropout(model: nn.Module, dropout: float) -> None:
     Dropout(p=0.1, inplace=False)
     """
     check_range("dropout", dropout)
-    found = [each for each in model.modules() if isinstance(each, nn.modules.dropout._DropoutNd)]
-    if not found:
+    layers = [layer for layer in model.modules() if isinstance(layer, _DropoutNd)]
+    if not layers:
         raise ValueError(f"model: {type(model).__name__} has no dropout module; give it some")
-    for module in found:
-        module.p = float(dropout)
+    for layer in layers:
+        layer.p = float(dropout)

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import torch
 from torch import Tensor, nn
+from torch.optim import Optimizer
 
 from sbt_utils.ensembles.ensemble import Ensemble, State
 from sbt_utils.ensembles.noise import draw_keys, permutations, standard_normal, uniform
@@ -22,7 +23,7 @@ STOP_LOSS = 1e-4
 STOP_CHANGE = 1e-10
 """A network stops when its epoch loss is below the first or changes by less than the second."""
 
-_OPTIMIZERS: dict[str, Callable[..., torch.optim.Optimizer]] = {
+_OPTIMIZERS: dict[str, Callable[..., Optimizer]] = {
     "adam": partial(torch.optim.Adam, betas=(0.9, 0.999), eps=1e-8, fused=True),
     "sgd": partial(torch.optim.SGD, fused=True),
     "momentum": partial(torch.optim.SGD, momentum=0.9, fused=True),
@@ -57,15 +58,25 @@ def train_chunk(
     the ensemble (``member``). `state` holds their ``networks``, ``optimizer``, ``epochs``,
     ``loss`` and ``stopped``, with a leading member axis. Returns the state at the end of training,
     with the ``settings`` that each member trained with last, and loss and accuracy
-    (2, member, epoch), nan where a member had stopped. `advance` is told the member epochs done.
+    (2, member, epoch), nan where a member had stopped. `advance` is told how many epochs of a
+    member are done.
     """
     count, last_epoch = len(members["word"]), job.epochs.stop
     history = np.full((2, count, len(job.epochs)), np.nan)
     finished: dict[int, dict[str, Any]] = {}
     active = np.arange(count)
     ensemble, optimizer = _assemble(job, members, state)
+
+    def after_reading(epoch: int) -> Members:
+        if epoch not in job.readings.epochs:
+            return members
+        following = job.readings.following(epoch, ensemble.state(), members)
+        # All other settings are looked up at every epoch; the optimizer has a copy of this one.
+        _set_rates(optimizer, following["learning_rate"])
+        return following
+
     if job.epochs.start == 0:
-        members = _read(job, 0, ensemble, optimizer, members)
+        members = after_reading(0)
     for column, epoch in enumerate(job.epochs):
         if job.cancelled.is_set():
             raise CancelledError
@@ -76,7 +87,7 @@ def train_chunk(
         stopped |= np.abs(loss - state["loss"].numpy()) < STOP_CHANGE
         state["loss"] = torch.from_numpy(loss)
         # Members that stop here are read as well, but keep the settings that they trained with.
-        following = _read(job, epoch + 1, ensemble, optimizer, members)
+        following = after_reading(epoch + 1)
         advance(len(active) + int(stopped.sum()) * (last_epoch - epoch - 1))
         leaving = stopped | (epoch + 1 == last_epoch)
         if not leaving.any():
@@ -120,11 +131,7 @@ def concatenate(trees: list[dict[str, Any]]) -> dict[str, Any]:
 
 
 def _train_epoch(
-    job: Job,
-    ensemble: Ensemble,
-    optimizer: torch.optim.Optimizer,
-    members: Members,
-    epoch: int,
+    job: Job, ensemble: Ensemble, optimizer: Optimizer, members: Members, epoch: int
 ) -> tuple[np.ndarray, np.ndarray]:
     """Take every member once through the images; return its mean loss and its accuracy."""
     device, count, batch = job.images.device, len(job.images), int(members["batch_size"][0])
@@ -132,7 +139,8 @@ def _train_epoch(
         torch.from_numpy(members[name]).to(device, job.images.dtype)
         for name in ("negative_slope", "dropout", "data_noise")
     )
-    # Steps are counted from the start of training, so that a resumed one draws what comes next.
+    # Steps are counted from the start of training, so that a resumed one draws what comes next. The
+    # keys of all steps are drawn at once, as a single step's would cost as much.
     starts = range(0, count, batch)
     steps = range(epoch * len(starts), (epoch + 1) * len(starts))
     keys = draw_keys(members["word"], steps, _DROPOUT + ensemble.draws).to(device)
@@ -146,7 +154,6 @@ def _train_epoch(
             images = job.images.index_select(0, chosen.flatten()).unflatten(0, chosen.shape)
             labels = job.labels[chosen]
         if members["data_noise"].any():
-            # A level of 0 adds zeros and redraws no label: such a member is as without noise.
             images, labels = _noisy(images, labels, noise, key, job)
         logits = ensemble.forward(images, key[:, _DROPOUT:], slope, dropout)
         step_loss, gradient = _cross_entropy(logits, labels)
@@ -161,6 +168,8 @@ def _noisy(
     images: Tensor, labels: Tensor, noise: Tensor, keys: Tensor, job: Job
 ) -> tuple[Tensor, Tensor]:
     """Redraw a fraction of the labels and add Gaussian noise to the images."""
+    # Uniform numbers are above 0 and reach 1: a member of level 0 keeps its labels, and its images
+    # with 0 added, as if nobody had noise.
     normal = standard_normal(keys[:, _GAUSS], images[0].numel()).view(images.shape)
     amplitude = (noise * job.spread).view(-1, *(1,) * (images.dim() - 1))
     redrawn = uniform(keys[:, _REDRAW], labels.shape[1]) <= noise[:, None]
@@ -182,26 +191,9 @@ def _cross_entropy(logits: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
     return loss, gradient.div_(batch)
 
 
-def _read(
-    job: Job,
-    epoch: int,
-    ensemble: Ensemble,
-    optimizer: torch.optim.Optimizer,
-    members: Members,
-) -> Members:
-    """Take the reading that is due after an epoch, if any; return the settings to train on with."""
-    if epoch not in job.readings.epochs:
-        return members
-    following = job.readings.following(epoch, ensemble.state(), members)
-    # All other settings are looked up at every epoch; the optimizer has a copy of this one.
-    _set_rates(optimizer, following["learning_rate"])
-    return following
-
-
-def _assemble(
-    job: Job, members: Members, state: dict[str, Any]
-) -> tuple[Ensemble, torch.optim.Optimizer]:
+def _assemble(job: Job, members: Members, state: dict[str, Any]) -> tuple[Ensemble, Optimizer]:
     """Put members together; the optimizer has one parameter for each, its row."""
+    # Rows of their own keep a member's update apart from its neighbours' in the fused kernels.
     ensemble = Ensemble(job.network, state["networks"], job.images.device)
     rows = list(ensemble.rows.unbind())
     for row, gradient in zip(rows, ensemble.gradients, strict=True):
@@ -216,7 +208,7 @@ def _assemble(
     return ensemble, optimizer
 
 
-def _set_rates(optimizer: torch.optim.Optimizer, rates: np.ndarray) -> None:
+def _set_rates(optimizer: Optimizer, rates: np.ndarray) -> None:
     """Give each member its learning rate."""
     # One group, and so one call of the fused kernel, for all members of a rate.
     groups: dict[float, list[Tensor]] = {}
@@ -227,7 +219,7 @@ def _set_rates(optimizer: torch.optim.Optimizer, rates: np.ndarray) -> None:
         optimizer.add_param_group({"params": rows, "lr": rate})
 
 
-def _moments(optimizer: torch.optim.Optimizer) -> State:
+def _moments(optimizer: Optimizer) -> State:
     """Return what the optimizer remembers, a tensor (M, ...) for each name, on the CPU."""
     members = list(optimizer.state.values())  # in the order of `_assemble`
     names = [name for name, value in members[0].items() if isinstance(value, Tensor)]

@@ -1,10 +1,14 @@
-"""The published networks: a multilayer perceptron and a convolutional network."""
+"""The published networks: a multilayer perceptron and a convolutional network.
+
+Shi, Pan & Dokmanić, Spring-block theory of feature learning in deep neural networks,
+Phys. Rev. Lett. (2025), arXiv:2407.19353.
+"""
 
 from collections import OrderedDict
 
 from torch import nn
 
-from sbt_utils.training.ranges import check_range
+from sbt_utils.training.ranges import check_counts, check_range
 
 
 class MLP(nn.Sequential):
@@ -36,11 +40,6 @@ class MLP(nn.Sequential):
     ValueError
         If an argument is out of its range.
 
-    References
-    ----------
-    Shi, Pan & Dokmanić, Spring-block theory of feature learning in deep neural networks,
-    Phys. Rev. Lett. (2025), arXiv:2407.19353.
-
     Examples
     --------
     >>> import torch
@@ -59,14 +58,10 @@ class MLP(nn.Sequential):
         dropout: float = 0.0,
         batch_norm: bool = True,
     ) -> None:
-        _check(
-            negative_slope,
-            dropout,
-            classes,
-            inputs=inputs,
-            width=width,
-            hidden_layers=hidden_layers,
-        )
+        check_counts(inputs=inputs, width=width, hidden_layers=hidden_layers)
+        check_counts(2, classes=classes)
+        check_range("negative_slope", negative_slope)
+        check_range("dropout", dropout)
         layers: list[tuple[str, nn.Module]] = [
             ("flatten", nn.Flatten()),
             ("input_norm", nn.BatchNorm1d(inputs)),
@@ -100,22 +95,13 @@ class CNN(nn.Sequential):
         Channels of each hidden layer.
     hidden_layers : int
         Number of hidden layers, at least 1.
-    classes : int
-        Number of classes, at least 2.
-    negative_slope : float
-        α in [0, 1]: 0 is ReLU, as published; 1 leaves the pooling as the only nonlinearity.
-    dropout : float
-        p in [0, 1): probability that an upsampled pixel is silenced in a training step.
+    classes, negative_slope, dropout
+        As for `MLP`. α = 1 leaves the pooling as the only nonlinearity; dropout silences pixels.
 
     Raises
     ------
     ValueError
         If an argument is out of its range.
-
-    References
-    ----------
-    Shi, Pan & Dokmanić, Spring-block theory of feature learning in deep neural networks,
-    Phys. Rev. Lett. (2025), arXiv:2407.19353.
 
     Examples
     --------
@@ -135,14 +121,10 @@ class CNN(nn.Sequential):
         negative_slope: float = 0.0,
         dropout: float = 0.0,
     ) -> None:
-        _check(
-            negative_slope,
-            dropout,
-            classes,
-            inputs=inputs,
-            channels=channels,
-            hidden_layers=hidden_layers,
-        )
+        check_counts(inputs=inputs, channels=channels, hidden_layers=hidden_layers)
+        check_counts(2, classes=classes)
+        check_range("negative_slope", negative_slope)
+        check_range("dropout", dropout)
         if size < 2 or size % 2:
             raise ValueError(f"size={size!r}: give an even number, so that pooling halves it")
         layers: list[tuple[str, nn.Module]] = [("input_norm", nn.BatchNorm2d(inputs))]
@@ -158,14 +140,3 @@ class CNN(nn.Sequential):
             inputs = channels
         layers += [("flatten", nn.Flatten()), ("readout", nn.Linear(channels * size**2, classes))]
         super().__init__(OrderedDict(layers))
-
-
-def _check(negative_slope: float, dropout: float, classes: int, **sizes: int) -> None:
-    """Raise if an argument is out of its range."""
-    for name, size in sizes.items():
-        if size < 1:
-            raise ValueError(f"{name}={size!r}: give at least 1")
-    if classes < 2:
-        raise ValueError(f"classes={classes!r}: give at least 2")
-    check_range("negative_slope", negative_slope)
-    check_range("dropout", dropout)

@@ -17,12 +17,7 @@ RANGES = {
 
 
 def check_range(name: str, values: Any) -> None:
-    """Raise ValueError if a value of the parameter is outside its range in `RANGES`, or no number.
-
-    >>> check_range("dropout", 1.0)
-    Traceback (most recent call last):
-    ValueError: dropout=1.0: give a number in [0, 1)
-    """
+    """Raise ValueError unless all values of the parameter lie in its range in `RANGES`."""
     low, high, words = RANGES[name]
     try:
         array = np.asarray(values, dtype=np.float64)
@@ -31,3 +26,10 @@ def check_range(name: str, values: Any) -> None:
     outside = ~((array >= low) & (array <= high))
     if outside.any():
         raise ValueError(f"{name}={array[outside].flat[0]!s}: give a number in {words}")
+
+
+def check_counts(least: int = 1, **counts: Any) -> None:
+    """Raise ValueError if a count, named by its keyword, is not an integer of at least `least`."""
+    for name, value in counts.items():
+        if not isinstance(value, int | np.integer) or value < least:
+            raise ValueError(f"{name}={value!r}: give an integer of at least {least}")

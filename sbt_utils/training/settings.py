@@ -1,7 +1,6 @@
 """The members' settings and data, checked once, before anything is trained."""
 
-from collections.abc import Sequence
-from itertools import chain
+from typing import Any
 
 import numpy as np
 import torch
@@ -16,27 +15,15 @@ Members = dict[str, np.ndarray]
 """The members' settings: under every name an array with an entry for each member."""
 
 
-def member_settings(
-    network: nn.Sequential,
-    seeds: int | Sequence[int],
-    negative_slope: ArrayLike | None,
-    dropout: ArrayLike | None,
-    learning_rate: ArrayLike,
-    data_noise: ArrayLike,
-    batch_size: ArrayLike,
-) -> Members:
-    """Give every member its entry of each setting, from the arguments of `train`.
+_LAYERS = {"negative_slope": (nn.LeakyReLU, "negative_slope"), "dropout": (nn.Dropout, "p")}
+
+
+def member_settings(network: nn.Sequential, **given: Any) -> Members:
+    """Give every member its entry of each setting: the seed, those in `RANGES` and the batch size.
 
     Where None is given, α or p is that of the network's layers; nan if it has no such layer.
     """
-    given = {
-        "seed": seeds,
-        "negative_slope": _of_layers(network, nn.LeakyReLU, "negative_slope", negative_slope),
-        "dropout": _of_layers(network, nn.Dropout, "dropout", dropout),
-        "learning_rate": learning_rate,
-        "data_noise": data_noise,
-        "batch_size": batch_size,
-    }
+    given |= {name: _of_layers(network, name, given[name]) for name in _LAYERS}
     arrays = {name: np.atleast_1d(np.asarray(value)) for name, value in given.items()}
     for name in ("learning_rate", "data_noise"):
         check_range(name, arrays[name])
@@ -57,11 +44,9 @@ def member_settings(
     }
 
 
-def _of_layers(
-    network: nn.Sequential, kind: type[nn.Module], name: str, given: ArrayLike | None
-) -> np.ndarray:
+def _of_layers(network: nn.Sequential, name: str, given: ArrayLike | None) -> np.ndarray:
     """Return what was given for a setting of the network's layers, else what they have."""
-    attribute = {"dropout": "p"}.get(name, name)
+    kind, attribute = _LAYERS[name]
     values = {getattr(layer, attribute) for layer in network.modules() if isinstance(layer, kind)}
     if given is not None:
         if not values:
@@ -82,28 +67,20 @@ def check_device(device: str) -> None:
         raise ValueError(f"device={device!r}: this machine has no such GPU; choose 'cpu'")
 
 
-def check_network(network: nn.Sequential) -> None:
-    """Raise unless an ensemble can train the network: on the CPU, and all of its parameters."""
-    stock_layers(network)
-    for name, parameter in network.named_parameters():
-        if not parameter.requires_grad:
-            raise ValueError(
-                f"network: parameter {name!r} has requires_grad=False, but ensembles train all "
-                "parameters; call network.requires_grad_(True), or train with a loop of your own"
-            )
-    for name, tensor in chain(network.named_parameters(), network.named_buffers()):
-        if tensor.device.type != "cpu":
-            raise ValueError(
-                f"network: {name!r} is on {str(tensor.device)!r}; give the network on the CPU "
-                "(network.cpu()) and choose by device where its copies are trained"
-            )
-
-
 def check_data(network: nn.Sequential, images: Tensor, labels: Tensor) -> int:
-    """Raise unless the images and labels fit the network and one another.
+    """Raise unless an ensemble can train the network, and the data fit it and one another.
 
     Returns how many numbers the widest layer makes of an image.
     """
+    layers = stock_layers(network)
+    for name, tensor in network.state_dict(keep_vars=True).items():
+        if tensor.device.type != "cpu":
+            raise ValueError(f"network: {name!r} is on {str(tensor.device)!r}; give the network on "
+                             "the CPU (network.cpu()), and where to train by device")  # fmt: skip
+        if isinstance(tensor, nn.Parameter) and not tensor.requires_grad:
+            raise ValueError(f"network: {name!r} has requires_grad=False, but ensembles train all "
+                             "parameters: call network.requires_grad_(), or train with a loop of "
+                             "your own")  # fmt: skip
     if not len(images):
         raise ValueError(f"images of shape {tuple(images.shape)}: give at least one")
     if not torch.isfinite(images).all():
@@ -114,7 +91,7 @@ def check_data(network: nn.Sequential, images: Tensor, labels: Tensor) -> int:
     features, widest = images[:1].to("cpu", copy=True), 1  # layers may work in place
     try:
         with evaluation_mode(network), torch.no_grad():
-            for _, layer in stock_layers(network):
+            for _, layer in layers:
                 features = layer(features)
                 widest = max(widest, features.numel())
         classes = features.shape[1]

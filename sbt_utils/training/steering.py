@@ -10,13 +10,14 @@ import xarray as xr
 from numpy.typing import ArrayLike
 from torch import Tensor, nn
 
-from sbt_utils.ensembles.ensemble import State, member_network
+from sbt_utils.ensembles.ensemble import State
 from sbt_utils.measuring.batches import Data, whole_arrays
 from sbt_utils.measuring.curves import curve_statistics
 from sbt_utils.measuring.evaluation import accuracy, separation_or_nan
 from sbt_utils.measuring.layer_choice import Layers
 from sbt_utils.training.controllers import Controller
-from sbt_utils.training.readings import Readings
+from sbt_utils.training.ranges import check_counts
+from sbt_utils.training.readings import Readings, Record
 from sbt_utils.training.settings import Members
 from sbt_utils.training.trainer import Training, train
 
@@ -66,15 +67,11 @@ def steer(
 
     Parameters
     ----------
-    network, data, labels
+    network, data, labels, seeds, epochs, progress
         As in `sbt_utils.training.trainer.train`. The network needs dropout layers.
     controllers : Controller or sequence of them
         Such as `DropoutController` or `Schedule`: one for all members, or one for each. Each
         member has a copy of its own, and those given stay as they are.
-    seeds : int or sequence of int
-        One for each member; a single one serves all.
-    epochs : int
-        How many to train.
     every : int
         Epochs between two readings.
     probe_images : int
@@ -85,10 +82,8 @@ def steer(
     layers : optional
         What to measure, as in `sbt_utils.measuring.probe.load_curve`; ``torch.nn.MaxPool2d`` for
         `sbt_utils.training.networks.CNN`.
-    progress : bool
-        Show a progress bar.
     **settings
-        The other settings of `sbt_utils.training.trainer.train`: learning rate, batch size, ...
+        The other settings of `train`: learning rate, batch size, ...
 
     Returns
     -------
@@ -115,9 +110,7 @@ def steer(
     >>> dict(steered.history.dropout.sizes)
     {'member': 3, 'reading': 2}
     """
-    for name, value in (("epochs", epochs), ("every", every), ("probe_images", probe_images)):
-        if not (isinstance(value, int) and value >= 1):
-            raise ValueError(f"{name}={value!r}: give an integer of at least 1")
+    check_counts(epochs=epochs, every=every, probe_images=probe_images)
     images, labels = whole_arrays(data, labels)
     if probe_images > len(images):
         raise ValueError(
@@ -127,25 +120,19 @@ def steer(
     controller_of = _copies(controllers, np.size(seeds))
     probe = images[:probe_images], labels[:probe_images]
     epochs_read = (*range(every, epochs, every), epochs)
-    networks: dict[int, nn.Sequential] = {}
-    recorded: dict[tuple[int, int], dict[str, float]] = {}
 
     def read(network: nn.Sequential, dropout: float) -> dict[str, float]:
         curve = separation_or_nan(network, *probe, layers=layers)
         values = {"dropout": dropout, "convexity": float(curve_statistics(curve, "convexity"))}
         return values | ({"accuracy_unseen": accuracy(network, unseen)} if unseen else {})
 
+    record = Record(network, read)
+
     def take(epoch: int, state: State, members: Members) -> Members:
-        for index, member in enumerate(members["member"].tolist()):
-            if member in networks:  # to copy a network takes longer than to fill it
-                weights = {name: tensor[index] for name, tensor in state.items()}
-                networks[member].load_state_dict(weights)
-            else:
-                slope = members["negative_slope"][index]
-                networks[member] = member_network(network, state, index, slope, 0.0)
-            values = read(networks[member], members["dropout"][index])
-            recorded[epoch, member] = values
-            controller_of[member] = controller_of[member].step(values["convexity"])
+        record.take(epoch, state, members)
+        for member in members["member"].tolist():
+            convexity = record.values[epoch, member]["convexity"]
+            controller_of[member] = controller_of[member].step(convexity)
         dropout = [controller_of[member].dropout for member in members["member"]]
         return members | {"dropout": np.array(dropout, dtype=np.float64)}
 
@@ -162,16 +149,16 @@ def steer(
         **settings,
     )
     history, dropout = training.history.drop_vars("dropout"), training.history.dropout.values
-    # A member that stopped early is read once more; from there on it stays the same.
-    stopped = np.flatnonzero(history.epochs < epochs).tolist()
-    last = {member: read(training.network(member), dropout[member]) for member in stopped}
-    rows = [
-        [recorded.get((epoch, member)) or last[member] for epoch in epochs_read]
-        for member in range(len(controller_of))
-    ]
-    for name in rows[0][0]:
-        values = [[reading[name] for reading in row] for row in rows]
-        history[name] = ("member", "reading"), values, {"long_name": _LONG_NAMES[name]}
+    for member in np.flatnonzero(history.epochs < epochs).tolist():
+        # It stopped early: it is read once more, and stays so at all readings to come.
+        values = read(training.network(member), dropout[member])
+        record.values = {(epoch, member): values for epoch in epochs_read} | record.values
+    for name in record.values[epochs, 0]:
+        table = [
+            [record.values[epoch, member][name] for epoch in epochs_read]
+            for member in range(len(controller_of))
+        ]
+        history[name] = ("member", "reading"), table, {"long_name": _LONG_NAMES[name]}
     return Steering(training, history.assign_coords(reading=list(epochs_read)))
 
 

@@ -3,6 +3,7 @@
 Every argument that describes a member may be one value or a sequence of values; sequences must
 have the same length, one entry for each member. What a member becomes depends on its own settings
 alone: it is bit-for-bit identical on a CPU whether trained alone, with others, or in other chunks.
+On a GPU the last digits depend on the others: the libraries choose other kernels for other sizes.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -20,18 +21,12 @@ from tqdm.auto import tqdm
 from sbt_utils.ensembles.ensemble import initial_state, member_network
 from sbt_utils.ensembles.noise import seed_words
 from sbt_utils.measuring.batches import Data, whole_arrays
-from sbt_utils.measuring.evaluation import single_threads
+from sbt_utils.measuring.evaluation import separation_or_nan, single_threads
 from sbt_utils.measuring.layer_choice import Layers
 from sbt_utils.training.descent import Job, concatenate, select, train_chunk
-from sbt_utils.training.ranges import OPTIMIZERS, RANGES
-from sbt_utils.training.readings import Readings, SeparationRecord
-from sbt_utils.training.settings import (
-    check_batch_sizes,
-    check_data,
-    check_device,
-    check_network,
-    member_settings,
-)
+from sbt_utils.training.ranges import OPTIMIZERS, RANGES, check_counts
+from sbt_utils.training.readings import Readings, Record
+from sbt_utils.training.settings import check_batch_sizes, check_data, check_device, member_settings
 
 # Elements of one layer's activations, all members of a chunk together: large enough that PyTorch
 # calls cost little, small enough that a step's working set stays near the processor's cache.
@@ -61,25 +56,10 @@ class Training:
     _architecture: nn.Sequential
 
     def network(self, member: int) -> nn.Sequential:
-        """Return a member as a plain PyTorch network in evaluation mode.
-
-        Parameters
-        ----------
-        member : int
-            Its place in the ensemble.
-
-        Returns
-        -------
-        torch.nn.Sequential
-        """
-        settings = self.history.isel(member=member)
-        return member_network(
-            self._architecture,
-            self.state["networks"],
-            member,
-            settings["negative_slope"].item(),
-            settings["dropout"].item(),
-        )
+        """Return the member of this index as a plain PyTorch network in evaluation mode."""
+        names = "negative_slope", "dropout"
+        slope, dropout = (self.history[name].values[member] for name in names)
+        return member_network(self._architecture, self.state["networks"], member, slope, dropout)
 
     @property
     def networks(self) -> Iterator[nn.Sequential]:
@@ -125,10 +105,8 @@ def train(
         Classes 0..C-1, where `data` holds the images alone.
     seeds : int or sequence of int
         A member's seed decides its weights, its order of images, its dropout and its noise.
-    negative_slope : float or sequence of float, optional
-        α of the members' leaky ReLUs, in [0, 1]. Default: the network's own.
-    dropout : float or sequence of float, optional
-        p in [0, 1). Default: the network's own.
+    negative_slope, dropout : float or sequence of float, optional
+        α of the leaky ReLUs, in [0, 1], and p in [0, 1). Default: the network's own.
     learning_rate : float or sequence of float
         Positive.
     data_noise : float or sequence of float
@@ -162,11 +140,6 @@ def train(
     ValueError, TypeError
         If an argument is out of range or does not fit the others.
 
-    Notes
-    -----
-    On a GPU a member's result depends on its company in the last digits, because the libraries
-    choose other kernels for other sizes.
-
     References
     ----------
     Shi, Pan & Dokmanić, Spring-block theory of feature learning in deep neural networks,
@@ -182,12 +155,11 @@ def train(
     >>> trained.history.loss.shape
     (3, 2)
     """
-    check_network(network)
     images, labels = whole_arrays(data, labels)
     width = check_data(network, images, labels)
     members = member_settings(
         network,
-        seeds,
+        seed=seeds,
         negative_slope=negative_slope,
         dropout=dropout,
         learning_rate=learning_rate,
@@ -197,9 +169,9 @@ def train(
     check_batch_sizes(network, len(images), members["batch_size"])
     if optimizer not in OPTIMIZERS:
         raise ValueError(f"optimizer={optimizer!r}: choose one of {', '.join(OPTIMIZERS)}")
-    for name, value in (("epochs", epochs), ("separation_every", separation_every)):
-        if value is not None and not (isinstance(value, int) and value >= 1):
-            raise ValueError(f"{name}={value!r}: give an integer of at least 1")
+    check_counts(epochs=epochs)
+    if separation_every is not None:
+        check_counts(separation_every=separation_every)
     if separation_every and readings:
         raise ValueError("separation_every, readings: give one of the two")
     check_device(device)
@@ -212,7 +184,11 @@ def train(
     going = np.flatnonzero(~state["stopped"].numpy())
     start = int(state["epochs"][going].min()) if len(going) else epochs
     going = going if start < epochs else going[:0]
-    record = SeparationRecord(network, images, labels, layers)
+
+    def measure(network: nn.Sequential, dropout: float) -> np.ndarray:
+        return separation_or_nan(network, images, labels, layers=layers)
+
+    record = Record(network, measure)
     if readings is None:
         every = range(0, epochs + 1, separation_every) if separation_every else ()
         readings = Readings(tuple(every), record.take)
@@ -249,11 +225,22 @@ def train(
         },
         {"epoch": np.array(job.epochs, dtype=np.int64) + 1},
     )
-    if record.curves:
-        history["separation"] = record.array(len(words))
+    if record.values:
+        history["separation"] = _separation(record.values, len(words))
     history["epochs"] = ("member", state["epochs"].numpy(), {"long_name": "epochs trained"})
     history = history.assign_coords({name: ("member", array) for name, array in members.items()})
     return Training(history, state | {"algorithm": optimizer}, network)
+
+
+def _separation(curves: dict[tuple[int, int], np.ndarray], count: int) -> xr.DataArray:
+    """Return D (member, probe_epoch, layer) of `count` members, nan where one had stopped."""
+    epochs = sorted({epoch for epoch, _ in curves})
+    values = np.full((count, len(epochs), len(next(iter(curves.values())))), np.nan)
+    for (epoch, member), curve in curves.items():
+        values[member, epochs.index(epoch)] = curve
+    attributes = {"long_name": "data separation D of the training images"}
+    dims = ("member", "probe_epoch", "layer")
+    return xr.DataArray(values, {"probe_epoch": epochs}, dims, attrs=attributes)
 
 
 _STATE = ("seed", "networks", "optimizer", "epochs", "loss", "stopped")
@@ -295,16 +282,14 @@ def _resumed(
     return members
 
 
-def _chunks(
-    going: np.ndarray, batch_sizes: np.ndarray, width: int, device: str
-) -> list[np.ndarray]:
+def _chunks(going: np.ndarray, sizes: np.ndarray, width: int, device: str) -> list[np.ndarray]:
     """Divide the members into chunks of one batch size, those with most steps first."""
     chunks = []
-    for size in np.unique(batch_sizes[going]):
-        alike = going[batch_sizes[going] == size]
+    for size in np.unique(sizes[going]):
+        alike = going[sizes[going] == size]
         kind = torch.device(device).type
         most = min(max(1, _CHUNK_ELEMENTS[kind] // int(size * width)), _CHUNK_MEMBERS[kind])
-        if device == "cpu":
+        if device == "cpu":  # a chunk for each thread, if there are so many members
             most = min(most, -(-len(alike) // torch.get_num_threads()))
         chunks += np.array_split(alike, -(-len(alike) // most))
     return chunks

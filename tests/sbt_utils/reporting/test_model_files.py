@@ -81,7 +81,11 @@ def test_half_precision_weights_fit_a_full_model(network, tmp_path):
         ),
         ("builtins:dict", None, "gives a dict; name a torch.nn.Module"),
         (NETWORK, {"depth": 3}, r"arguments \{'depth': 3\} fails \(TypeError: .*'depth'"),
-        (NETWORK, {"width": 0}, r"fails \(ValueError: width=0: give at least 1\); give those it"),
+        (
+            NETWORK,
+            {"width": 0},
+            r"fails \(ValueError: width=0: give an integer of at least 1\); give those it",
+        ),
         ("torch.nn:Linear", None, "the call with no arguments fails"),
     ],
 )

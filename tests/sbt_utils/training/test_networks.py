@@ -93,11 +93,12 @@ def test_slope_1_is_a_linear_network():
 @pytest.mark.parametrize(
     ("argument", "value", "message"),
     [
-        ("inputs", 0, "inputs=0: give at least 1"),
-        ("width", 0, "width=0: give at least 1"),
-        ("width", -3, "width=-3: give at least 1"),
-        ("hidden_layers", 0, "hidden_layers=0: give at least 1"),
-        ("classes", 1, "classes=1: give at least 2"),
+        ("inputs", 0, "inputs=0: give an integer of at least 1"),
+        ("width", 0, "width=0: give an integer of at least 1"),
+        ("width", 2.5, r"width=2\.5: give an integer of at least 1"),
+        ("width", -3, "width=-3: give an integer of at least 1"),
+        ("hidden_layers", 0, "hidden_layers=0: give an integer of at least 1"),
+        ("classes", 1, "classes=1: give an integer of at least 2"),
         ("negative_slope", -0.1, r"negative_slope=-0\.1: give a number in \[0, 1\]"),
         ("negative_slope", 1.5, r"negative_slope=1\.5: give a number in \[0, 1\]"),
         ("negative_slope", math.nan, r"negative_slope=nan: give a number in \[0, 1\]"),
@@ -138,11 +139,11 @@ def test_the_published_convolutional_network():
 @pytest.mark.parametrize(
     ("argument", "value", "message"),
     [
-        ("inputs", 0, "inputs=0: give at least 1"),
-        ("channels", 0, "channels=0: give at least 1"),
+        ("inputs", 0, "inputs=0: give an integer of at least 1"),
+        ("channels", 0, "channels=0: give an integer of at least 1"),
         ("size", 9, "size=9: give an even number, so that pooling halves it"),
         ("size", 0, "size=0: give an even number, so that pooling halves it"),
-        ("classes", 1, "classes=1: give at least 2"),
+        ("classes", 1, "classes=1: give an integer of at least 2"),
         ("dropout", 1.0, r"dropout=1\.0: give a number in \[0, 1\)"),
     ],
 )

@@ -85,7 +85,15 @@ def test_settings_of_layers_that_the_network_does_not_have():
 
 def test_member_settings_fill_in_what_is_one_for_all():
     model = network(negative_slope=0.3, dropout=0.1)
-    members = member_settings(model, [7, 8, 9], None, None, [1e-3, 1e-2, 1e-1], 0.0, 20)
+    members = member_settings(
+        model,
+        seed=[7, 8, 9],
+        negative_slope=None,
+        dropout=None,
+        learning_rate=[1e-3, 1e-2, 1e-1],
+        data_noise=0.0,
+        batch_size=20,
+    )
     assert {name: values.tolist() for name, values in members.items()} == {
         "seed": [7, 8, 9],
         "negative_slope": [0.3] * 3,
@@ -215,7 +223,7 @@ def test_parameters_that_are_not_to_be_trained_are_refused(frozen):
     images, labels = problem()
     model = network()
     model.get_parameter(frozen).requires_grad_(False)
-    message = f"parameter '{frozen}' has requires_grad=False, .* call network.requires_grad_"
+    message = f"network: '{frozen}' has requires_grad=False, .* call network.requires_grad_"
     with pytest.raises(ValueError, match=message):
         fit(model, images, labels, epochs=1)
     fit(model.requires_grad_(True), images, labels, epochs=1)
