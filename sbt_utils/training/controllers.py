@@ -37,24 +37,17 @@ class DropoutController:
     ----------
     memory : float
         The dropout to begin with, and where the controller has got to since.
-    gain : float
-        Of the proportional part, in p for each unit of convexity.
-    integral_gain : float
-        Of the integral part, in p for each unit of convexity and reading. With both gains 0 the
-        dropout is constant.
+    gain, integral_gain : float
+        Of the proportional part, in p for each unit of convexity, and of the integral part, in p
+        for each unit and reading. With both 0 the dropout is constant.
     target : float
         The convexity to reach; 0 is a straight load curve.
     limit : float
         The largest error taken seriously. Every network begins very lazy, whatever its dropout.
     highest : float
-        The largest p, below 1.
+        The largest p, below 1. An argument out of its range is a ValueError.
     error : float
         That of the last reading.
-
-    Raises
-    ------
-    ValueError
-        If an argument is out of its range.
 
     Examples
     --------
@@ -101,10 +94,7 @@ class DropoutController:
         return self._clip(self.memory + self.gain * self.error)
 
     def step(self, convexity: float) -> "DropoutController":
-        """Return the controller after a reading of the convexity; this one stays as it is.
-
-        The convexity is `sbt_utils.measuring.curves.LoadCurve.convexity`, and may be nan.
-        """
+        """Return the controller after a reading of the convexity, which may be nan."""
         if np.isnan(convexity):
             return self
         error = min(max(self.target - convexity, -self.limit), self.limit)

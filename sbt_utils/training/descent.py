@@ -19,8 +19,7 @@ from sbt_utils.training.ranges import RANGES
 from sbt_utils.training.readings import Readings
 from sbt_utils.training.settings import Members
 
-STOP_LOSS = 1e-4
-STOP_CHANGE = 1e-10
+STOP_LOSS, STOP_CHANGE = 1e-4, 1e-10
 """A network stops when its epoch loss is below the first or changes by less than the second."""
 
 _OPTIMIZERS: dict[str, Callable[..., Optimizer]] = {
@@ -54,12 +53,11 @@ def train_chunk(
 ) -> tuple[dict[str, Any], np.ndarray]:
     """Train members of one batch size to the end of `job.epochs` or until each has stopped.
 
-    `members` are the settings of M members, with their noise words (``word``) and their places in
-    the ensemble (``member``). `state` holds their ``networks``, ``optimizer``, ``epochs``,
-    ``loss`` and ``stopped``, with a leading member axis. Returns the state at the end of training,
-    with the ``settings`` that each member trained with last, and loss and accuracy
-    (2, member, epoch), nan where a member had stopped. `advance` is told how many epochs of a
-    member are done.
+    `members` are their settings, with their noise words (``word``) and places in the ensemble
+    (``member``). `state` holds their ``networks``, ``optimizer``, ``epochs``, ``loss`` and
+    ``stopped``, with a leading member axis. Returns the state at the end, with the ``settings``
+    that each trained with last, and loss and accuracy (2, member, epoch), nan where a member had
+    stopped. `advance` is told how many epochs of a member are done.
     """
     count, last_epoch = len(members["word"]), job.epochs.stop
     history = np.full((2, count, len(job.epochs)), np.nan)

@@ -1,7 +1,7 @@
 """The published networks: a multilayer perceptron and a convolutional network.
 
 Shi, Pan & Dokmanić, Spring-block theory of feature learning in deep neural networks,
-Phys. Rev. Lett. (2025), arXiv:2407.19353.
+Phys. Rev. Lett. (2025), arXiv:2407.19353. An argument out of its range is a ValueError.
 """
 
 from collections import OrderedDict
@@ -24,21 +24,14 @@ class MLP(nn.Sequential):
         Pixels of an image, all channels counted.
     width : int
         Units of each hidden layer.
-    hidden_layers : int
-        Number of hidden layers, at least 1.
-    classes : int
-        Number of classes, at least 2.
+    hidden_layers, classes : int
+        How many there are: at least 1 hidden layer and 2 classes.
     negative_slope : float
         α in [0, 1]: 0 is ReLU, 1 a linear network. The nonlinearity is 1 - α.
     dropout : float
         p in [0, 1): probability that a hidden unit is silenced in a training step.
     batch_norm : bool
         False leaves out every batch normalisation but that of the input.
-
-    Raises
-    ------
-    ValueError
-        If an argument is out of its range.
 
     Examples
     --------
@@ -93,15 +86,8 @@ class CNN(nn.Sequential):
         Pixels of an image's side, even.
     channels : int
         Channels of each hidden layer.
-    hidden_layers : int
-        Number of hidden layers, at least 1.
-    classes, negative_slope, dropout
+    hidden_layers, classes, negative_slope, dropout
         As for `MLP`. α = 1 leaves the pooling as the only nonlinearity; dropout silences pixels.
-
-    Raises
-    ------
-    ValueError
-        If an argument is out of its range.
 
     Examples
     --------

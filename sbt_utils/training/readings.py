@@ -17,9 +17,8 @@ class Readings:
     """When to read networks as they train, and what to do then.
 
     `take` maps the epoch, the networks' state and the settings of M members to the settings to
-    train with from the next epoch on. Of these it may change those in `RANGES`. ``member`` among
-    them says who the members are, by their places in the ensemble. Chunks of members are read at
-    the same time, in several threads.
+    train with from the next epoch on: it may change those in `RANGES`. ``member`` among them says
+    who the members are. Chunks of members are read at the same time, in several threads.
     """
 
     epochs: tuple[int, ...]  # after how many to take a reading; 0 is before training

@@ -71,17 +71,15 @@ def steer(
         As in `sbt_utils.training.trainer.train`. The network needs dropout layers.
     controllers : Controller or sequence of them
         Such as `DropoutController` or `Schedule`: one for all members, or one for each. Each
-        member has a copy of its own, and those given stay as they are.
+        member has a copy of its own; those given stay as they are.
     every : int
         Epochs between two readings.
     probe_images : int
         The first so many training images are read; they should hold several of each class.
     unseen : (Tensor, Tensor) or loader, optional
-        Images and labels that are not trained on, whose accuracy to record at each reading. They
-        steer nothing.
+        Labelled images that are not trained on: their accuracy is recorded, and steers nothing.
     layers : optional
-        What to measure, as in `sbt_utils.measuring.probe.load_curve`; ``torch.nn.MaxPool2d`` for
-        `sbt_utils.training.networks.CNN`.
+        What to measure, as in `sbt_utils.measuring.evaluation.evaluate`.
     **settings
         The other settings of `train`: learning rate, batch size, ...
 
@@ -101,12 +99,11 @@ def steer(
 
     Examples
     --------
-    >>> from sbt_utils.training.controllers import DropoutController
-    >>> from sbt_utils.data.datasets import load_data
-    >>> from sbt_utils.training.networks import MLP
-    >>> digits = load_data("mnist", train=300)
-    >>> steered = steer(MLP(width=20), (digits.train_images, digits.train_labels), seeds=range(3),
-    ...                 controllers=DropoutController(), epochs=4, every=2, progress=False)
+    >>> import sbt_utils as sbt
+    >>> from sbt_utils.training import DropoutController
+    >>> digits = sbt.load_data("mnist", train=300)
+    >>> steered = sbt.steer(sbt.MLP(), (digits.train_images, digits.train_labels), seeds=range(3),
+    ...                     controllers=DropoutController(), epochs=4, every=2, progress=False)
     >>> dict(steered.history.dropout.sizes)
     {'member': 3, 'reading': 2}
     """

@@ -1,5 +1,6 @@
 """Training: an ensemble of networks by the published protocol, each with its own settings.
 
+The protocol is that of Shi, Pan & Dokmanić, Phys. Rev. Lett. (2025), arXiv:2407.19353.
 Every argument that describes a member may be one value or a sequence of values; sequences must
 have the same length, one entry for each member. What a member becomes depends on its own settings
 alone: it is bit-for-bit identical on a CPU whether trained alone, with others, or in other chunks.
@@ -107,8 +108,7 @@ def train(
         A member's seed decides its weights, its order of images, its dropout and its noise.
     negative_slope, dropout : float or sequence of float, optional
         α of the leaky ReLUs, in [0, 1], and p in [0, 1). Default: the network's own.
-    learning_rate : float or sequence of float
-        Positive.
+    learning_rate : float or sequence of float, positive
     data_noise : float or sequence of float
         In [0, 1], anew at every step: this fraction of the labels is redrawn uniformly over all
         classes, and Gaussian noise of this many standard deviations of the images is added to them.
@@ -122,8 +122,8 @@ def train(
     layers : optional
         What to measure, as in `sbt_utils.measuring.evaluation.evaluate`.
     readings : Readings, optional
-        What else to read of the networks, which may change their settings from the next epoch on,
-        as `sbt_utils.training.steering.steer` does; instead of `separation_every`.
+        What else to read, which may change settings from the next epoch on, as
+        `sbt_utils.training.steering.steer` does; instead of `separation_every`.
     device : str
         ``"cpu"`` (chunks of members on as many threads as PyTorch uses) or ``"cuda"``.
     resume : dict, optional
@@ -140,18 +140,12 @@ def train(
     ValueError, TypeError
         If an argument is out of range or does not fit the others.
 
-    References
-    ----------
-    Shi, Pan & Dokmanić, Spring-block theory of feature learning in deep neural networks,
-    Phys. Rev. Lett. (2025), arXiv:2407.19353.
-
     Examples
     --------
-    >>> from sbt_utils.data.datasets import load_data
-    >>> from sbt_utils.training.networks import MLP
-    >>> digits = load_data("mnist", train=100)
-    >>> trained = train(MLP(hidden_layers=2), (digits.train_images, digits.train_labels),
-    ...                 seeds=range(3), dropout=[0.0, 0.1, 0.2], epochs=2, progress=False)
+    >>> import sbt_utils as sbt
+    >>> digits = sbt.load_data("mnist", train=100)
+    >>> trained = sbt.train(sbt.MLP(hidden_layers=2), (digits.train_images, digits.train_labels),
+    ...                     seeds=range(3), dropout=[0.0, 0.1, 0.2], epochs=2, progress=False)
     >>> trained.history.loss.shape
     (3, 2)
     """
