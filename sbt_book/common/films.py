@@ -11,12 +11,10 @@ from matplotlib.figure import Figure
 from PIL import Image
 
 
-def gif(
-    figure: Figure, show: Callable[[int], None], frames: int, seconds: float, colours: int = 24
-) -> bytes:
+def gif(figure: Figure, show: Callable[[int], None], frames: int, seconds: float) -> bytes:
     """Return an endless animated GIF of a figure, drawn after each call of `show` with 0, 1, ...
 
-    The last frame stays for a second. Fewer `colours` in the palette make a smaller file.
+    The last frame stays for a second.
     """
     canvas, pictures = FigureCanvasAgg(figure), []
     for number in range(frames):
@@ -26,7 +24,7 @@ def gif(
             figure.set_layout_engine("none")  # nothing may jump between frames
         pictures.append(Image.fromarray(np.asarray(canvas.buffer_rgba())).convert("RGB"))
     # One palette for all frames, without dithering: what stands still must not flicker.
-    palette = pictures[-1].quantize(colours)
+    palette = pictures[-1].quantize(24)
     pictures = [frame.quantize(palette=palette, dither=Image.Dither.NONE) for frame in pictures]
     pause = [round(1000 * seconds / frames)] * (frames - 1) + [1000]
     file = io.BytesIO()
@@ -35,16 +33,10 @@ def gif(
 
 
 def player(film: bytes, words: str) -> str:
-    """Return HTML that shows a film when it is opened, and stops it when it is closed.
+    """Return HTML that shows an animated GIF when it is opened, and stops it when it is closed.
 
-    Nothing moves on a page unless a reader asks for it, by mouse, finger or keyboard.
-
-    Parameters
-    ----------
-    film : bytes
-        An animated GIF.
-    words : str
-        What it shows: the line to open it by, and its alternative text.
+    Nothing moves on a page unless a reader asks for it, by mouse, finger or keyboard. `words`, the
+    line to open it by and its alternative text, say what it shows.
 
     Examples
     --------

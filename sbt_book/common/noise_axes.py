@@ -10,18 +10,10 @@ Cells = TypeVar("Cells", xr.DataArray, xr.Dataset)
 
 @dataclass(frozen=True)
 class Noise:
-    """How a source of noise is drawn.
+    """How a source of noise is drawn: the label of its axis, and its levels.
 
-    Attributes
-    ----------
-    label : str
-        Of the axis.
-    shown : tuple of float
-        At most eight levels for small pictures: those of the published panel where it is at hand.
-    logarithmic : bool
-        Whether the levels are.
-    falls : bool
-        Whether a higher level is less noise.
+    `shown` are at most eight levels for small pictures: those of the published panel where it is at
+    hand. `logarithmic` says whether the levels are, `falls` whether a higher level is less noise.
     """
 
     label: str
@@ -44,19 +36,9 @@ NOISES = {
 
 
 def in_order(name: str, cells: Cells) -> Cells:
-    """Return cells as they are drawn: rows from α = 0, columns from the strongest noise.
+    """Return cells (..., noise, slope) as they are drawn: transposed to (slope, noise, ...).
 
-    Parameters
-    ----------
-    name : str
-        Source of noise, a key of `NOISES`.
-    cells : xarray.DataArray or xarray.Dataset
-        With dimensions ``noise`` and ``slope``, perhaps among others.
-
-    Returns
-    -------
-    xarray.DataArray or xarray.Dataset
-        Their dimensions start with slope, noise.
+    Rows start at α = 0, columns at the strongest noise of the source `name`, a key of `NOISES`.
     """
     if name not in NOISES:
         raise ValueError(f"source of noise {name!r}: choose one of {', '.join(NOISES)}")

@@ -4,19 +4,9 @@ from typing import Any
 
 
 def at_profile(profile: str, **choices: Any) -> Any:
-    """Return what a notebook computes at a profile.
+    """Return what a notebook computes at a profile, one of the names in `choices`.
 
-    Parameters
-    ----------
-    profile : str
-        One of the names in `choices`.
-    **choices
-        By profile: ``smoke`` (seconds), ``quick`` (minutes), ``paper`` (everything).
-
-    Examples
-    --------
-    >>> at_profile("quick", smoke=1, quick=3, paper=10)
-    3
+    ``smoke`` takes seconds, ``quick`` minutes, ``paper`` computes everything.
     """
     if profile not in choices:
         raise ValueError(f"profile={profile!r}: choose one of {', '.join(choices)}")

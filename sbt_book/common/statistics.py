@@ -8,17 +8,9 @@ from scipy.stats import rankdata
 def spearman(first: np.ndarray, second: np.ndarray) -> np.ndarray:
     """Return Spearman's rank correlation along the last axis, for many samples at once.
 
-    `scipy.stats.spearmanr` takes one sample at a time, and a bootstrap has thousands.
-
-    Parameters
-    ----------
-    first, second : ndarray, shape (..., n)
-        Pairs where either is not finite are left out.
-
-    Returns
-    -------
-    ndarray, shape (...)
-        nan where fewer than two pairs are left, or where one of the two is constant.
+    `scipy.stats.spearmanr` takes one sample at a time, and a bootstrap has thousands. Pairs where
+    either is not finite are left out; nan where fewer than two are left, or where one of the two is
+    constant.
     """
     first, second = np.broadcast_arrays(np.asarray(first, float), np.asarray(second, float))
     both = np.isfinite(first) & np.isfinite(second)
@@ -38,10 +30,7 @@ def spearman(first: np.ndarray, second: np.ndarray) -> np.ndarray:
 def rank_correlation(first: xr.DataArray, second: xr.DataArray) -> float:
     """Return Spearman's rank correlation of two quantities over all cells that both have.
 
-    Parameters
-    ----------
-    first, second : xarray.DataArray
-        Of the same dimensions, in any order; cells where either is nan are left out.
+    Their dimensions are the same, in any order; cells where either is nan are left out.
     """
     first, second = xr.broadcast(*xr.align(first, second, join="inner"))
     second = second.transpose(*first.dims)
