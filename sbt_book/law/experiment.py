@@ -35,14 +35,12 @@ class Kind:
     ----------
     layers, width : int
         Hidden layers, and the units of each.
-    optimizer, epochs
-        As in `sbt_utils.training.trainer.train`, in batches of 128 images.
     data, images
-        Name and number of the images to train on.
+        Name and number of the images to train on, in batches of 128.
     class_ratio : float, optional
-        Largest class over smallest, see `uneven_classes`. Default: classes as they are drawn.
+        Largest class over smallest, see `uneven_classes`; None leaves classes as they are drawn.
     learning_rates : tuple of float, optional
-        To try. Default: those of `LEARNING_RATES`.
+        To try; None: those of `LEARNING_RATES`.
     """
 
     layers: int = 6
@@ -61,21 +59,10 @@ def linearity_of(
     device: str = "cpu",
     loader: Callable[[str, int], Dataset] = load_data,
 ) -> xr.Dataset:
-    """Train networks of one kind and measure their linearity.
+    """Train networks of one kind, one per seed and learning rate, and return their `linearity`.
 
-    Parameters
-    ----------
-    kind : Kind
-    seeds : sequence of int
-        One network for each, at each learning rate.
-    device : {"cpu", "cuda"}
-    loader : callable
-        Gives a data set by its name and number of training images.
-
-    Returns
-    -------
-    xarray.Dataset
-        From `linearity`, with the coordinate ``source``: where the data came from.
+    The coordinate ``source`` says where the data came from. `loader` gives a data set by its name
+    and number of training images.
     """
     if kind.class_ratio is None:
         data = loader(kind.data, kind.images)
@@ -134,8 +121,6 @@ def linearity(
 
     Parameters
     ----------
-    network, data
-        The architecture, and what to train and to test it on.
     optimizer, epochs, batch_size, device
         As in `sbt_utils.training.trainer.train`; measured on the CPU.
     seeds : sequence of int
@@ -146,9 +131,9 @@ def linearity(
     Returns
     -------
     xarray.Dataset
-        ``linearity_trace`` and ``linearity_fuzziness`` (learning_rate, seed), Pearson's r of
-        (l, D_l) on the training images, nan where a network has collapsed; ``accuracy_test``
-        likewise, a fraction.
+        ``linearity_trace`` and ``linearity_fuzziness`` (learning_rate, seed), Pearson's r of (l,
+        D_l) on the training images, nan where a network has collapsed; ``accuracy_test`` likewise,
+        a fraction.
     """
     if optimizer not in LEARNING_RATES:
         raise ValueError(f"optimizer={optimizer!r}: choose one of {', '.join(LEARNING_RATES)}")
@@ -195,8 +180,8 @@ def linearity_table(
     Returns
     -------
     pandas.DataFrame
-        The entries of `kinds`; the learning rate; magnitudes of r as mean ± standard deviation
-        over the seeds; the range of their means over the learning rates; the test accuracy.
+        The entries of `kinds`; the learning rate; magnitudes of r as mean ± standard deviation over
+        the seeds; the range of their means over the learning rates; the test accuracy.
     """
     rows = []
     for kind, result in zip(kinds, results, strict=True):

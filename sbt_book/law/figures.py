@@ -13,15 +13,9 @@ from sbt_utils.measuring.curves import LoadCurve
 
 
 def digits(images: ArrayLike, labels: ArrayLike, per_class: int = 12) -> Figure:
-    """Show the first images of every class, one row per class.
+    """Show the first images of every class, `per_class` in a row, one row per class.
 
-    Parameters
-    ----------
-    images : array_like, shape (N, 1, size, size)
-        Grey levels in [0, 1].
-    labels : array_like of int, shape (N,)
-    per_class : int
-        Images in a row.
+    `images` are grey levels in [0, 1] of shape (N, 1, size, size).
     """
     images, labels = np.asarray(images)[:, 0], np.asarray(labels)
     framed = np.pad(images, ((0, 0), (1, 1), (1, 1)))
@@ -46,13 +40,11 @@ def feature_clouds(
     Parameters
     ----------
     features : sequence of array_like, shapes (N, d_l)
-        Of the layers l = 0..L.
+        Of all layers l = 0..L; `layers` says which to show.
     labels : array_like of int, shape (N,)
         Classes, each in a colour and by its numeral.
     curve : LoadCurve
         Of the same network: its D_l stand in the titles.
-    layers : sequence of int
-        Which l to show.
     """
     labels = np.asarray(labels)
     classes = np.unique(labels)
@@ -75,11 +67,8 @@ def feature_clouds(
 def curves_in_time(history: xr.Dataset) -> Figure:
     """Draw a network's load curve before, during and after training, and its loss.
 
-    Parameters
-    ----------
-    history : xarray.Dataset
-        ``separation`` (probe_epoch, layer) and ``loss`` (epoch): one member of
-        `sbt_utils.training.trainer.Training.history`.
+    `history` holds ``separation`` (probe_epoch, layer) and ``loss`` (epoch): one member of
+    `sbt_utils.training.trainer.Training.history`.
     """
     probes = history.probe_epoch.values
     colours = mpl.colormaps["viridis"](np.linspace(0, 0.85, len(probes)))
