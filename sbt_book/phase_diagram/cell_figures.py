@@ -27,8 +27,7 @@ def diagram_excerpt(ours: xr.Dataset, published: xr.Dataset) -> Figure:
     Parameters
     ----------
     ours : xarray.Dataset
-        ``separation_train`` (slope, noise, seed, layer) and ``accuracy_test`` (slope, noise, seed),
-        a fraction.
+        ``separation_train`` (slope, noise, seed, layer) and ``accuracy_test`` (slope, noise, seed).
     published : xarray.Dataset
         ``curve`` (slope, noise, layer), from `published_diagram`.
     """
@@ -53,19 +52,9 @@ def diagram_excerpt(ours: xr.Dataset, published: xr.Dataset) -> Figure:
 
 
 def worst_cells(comparison: xr.Dataset, count: int = 4) -> list[dict[str, float]]:
-    """Return the cells that deviate most from the published ones, the worst first.
+    """Return ``noise``, ``slope`` and ``deviation`` of the worst cells, the worst first.
 
-    Parameters
-    ----------
-    comparison : xarray.Dataset
-        ``deviation`` (slope, noise), from `compare`; nan cells are left out.
-    count : int
-        How many, at most.
-
-    Returns
-    -------
-    list of dict
-        ``noise``, ``slope`` and ``deviation``.
+    `comparison` is from `compare`; at most `count` cells, none of them nan.
     """
     cells = comparison.deviation.to_series().dropna().sort_values(ascending=False).head(count)
     rows = cells.reset_index()[["noise", "slope", "deviation"]]
@@ -77,16 +66,8 @@ def cells_compared(
 ) -> Figure:
     """Draw some cells large: every seed's curve, our mean with its spread, the published curve.
 
-    Seeds are grey, in the scale of the mean curve, which runs from 1 to 0.
-
-    Parameters
-    ----------
-    name : str
-        Source of noise, a key of `NOISES`.
-    ours, published : xarray.Dataset
-        As in `diagram_excerpt`.
-    cells : sequence of mapping
-        ``noise`` and ``slope`` of each.
+    Seeds are grey, in the scale of the mean curve, which runs from 1 to 0. `name` is a key of
+    `NOISES`, `ours` and `published` are as in `diagram_excerpt`.
     """
     with mpl.rc_context(STYLE | {"axes.titlesize": 10}):
         figure, grid = panels(len(cells), width=4.2, height=3.0)
@@ -102,16 +83,9 @@ def cells_compared(
 def train_and_test(name: str, diagram: xr.Dataset, cells: Sequence[Cell]) -> Figure:
     """Draw the load curves of some cells on the training and on the test images.
 
-    Means over the seeds, with bands of one standard deviation; D as measured.
-
-    Parameters
-    ----------
-    name : str
-        Source of noise, a key of `NOISES`.
-    diagram : xarray.Dataset
-        ``separation_train`` and ``separation_test`` (noise, slope, seed, layer).
-    cells : sequence of mapping
-        ``noise`` and ``slope`` of each.
+    Means over the seeds, with bands of one standard deviation; D as measured. `name` is a key of
+    `NOISES`, `diagram` has ``separation_train`` and ``separation_test`` (noise, slope, seed,
+    layer).
     """
     with mpl.rc_context(STYLE | {"axes.titlesize": 10}):
         figure, grid = panels(len(cells), width=4.2, height=3.0)

@@ -55,15 +55,10 @@ def phase_diagram(
 
 
 def shape_and_accuracy(summaries: Mapping[str, xr.Dataset]) -> Figure:
-    """Draw convexity and test accuracy as heat maps, one row per source of noise.
+    """Draw convexity and test accuracy as heat maps, one row (a `cell_summary`) per source.
 
     Solid: convexity zero, the equiseparated line; dotted: the edges of the equiseparated regime.
     The star marks the cell with the highest accuracy.
-
-    Parameters
-    ----------
-    summaries : mapping of str to xarray.Dataset
-        From `cell_summary`, by source of noise, a key of `NOISES`.
     """
     # Few cells bend further; they would leave the others no colour.
     extreme = max(float(abs(cells.convexity).quantile(0.85)) for cells in summaries.values())
@@ -97,9 +92,7 @@ def cell_values(
     Parameters
     ----------
     values : mapping of str to xarray.DataArray
-        (noise, slope), by source of noise, a key of `NOISES`.
-    label : str
-        What the values are.
+        (noise, slope), by source of noise, a key of `NOISES`; `label` says what they are.
     limits : mapping of str to float, optional
         Cells with a higher value are framed.
     """

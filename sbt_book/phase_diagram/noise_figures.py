@@ -17,12 +17,7 @@ def convexity_against_noise(summaries: Mapping[str, xr.Dataset]) -> Figure:
     """Draw convexity against the level of noise, one panel per source and one line per slope.
 
     Noise falls from left to right. Bars: one standard deviation over the seeds. Grey: the
-    equiseparated regime.
-
-    Parameters
-    ----------
-    summaries : mapping of str to xarray.Dataset
-        From `cell_summary`, by source of noise, a key of `NOISES`.
+    equiseparated regime. The summaries are from `cell_summary`, by source of noise.
     """
     with mpl.rc_context(STYLE):
         figure, grid = panels(len(summaries), width=4.2, height=3.2)
@@ -45,17 +40,11 @@ def convexity_against_noise(summaries: Mapping[str, xr.Dataset]) -> Figure:
 
 
 def shape_family(summaries: Mapping[str, xr.Dataset], layers: tuple[int, int] = (2, 5)) -> Figure:
-    """Draw every cell's scaled curve at two layers against its convexity.
+    """Draw every cell's scaled curve at two inner layers against its convexity.
 
     If the sources of noise bend load curves in the same way, the cells of all diagrams lie on the
-    same line. The 2 % of cells with the highest convexity lie outside of the figure.
-
-    Parameters
-    ----------
-    summaries : mapping of str to xarray.Dataset
-        From `cell_summary`, by source of noise, a key of `NOISES`.
-    layers : tuple of int
-        Two inner layers.
+    same line. The 2 % of cells with the highest convexity lie outside of the figure. The summaries
+    are from `cell_summary`, by source of noise.
     """
     shapes = np.concatenate([cells.convexity.values.ravel() for cells in summaries.values()])
     shapes = shapes[np.isfinite(shapes)]
@@ -78,12 +67,8 @@ def shape_family(summaries: Mapping[str, xr.Dataset], layers: tuple[int, int] = 
 def accuracy_against_convexity(summaries: Mapping[str, xr.Dataset]) -> Figure:
     """Draw test accuracy against convexity along the levels of each source, one panel per slope.
 
-    Noise rises along a line. Ringed: the best level of each.
-
-    Parameters
-    ----------
-    summaries : mapping of str to xarray.Dataset
-        From `cell_summary`, by source of noise, a key of `NOISES`.
+    Noise rises along a line. Ringed: the best level of each. The summaries are from `cell_summary`,
+    by source of noise.
     """
     slopes = next(iter(summaries.values())).slope.values
     best = 100 * max(float(cells.accuracy.max()) for cells in summaries.values())

@@ -15,19 +15,11 @@ from sbt_book.common.statistics import rank_correlation
 def published_diagram(axis: str) -> xr.Dataset:
     """Return a panel of the paper's phase diagram as numbers.
 
-    Digitised from the vector figure in the authors' public repository (Shi, Pan & Dokmanić,
-    Phys. Rev. Lett. (2025), arXiv:2407.19353).
-
-    Parameters
-    ----------
-    axis : {"dropout", "learning_rate"}
-        The source of noise; the other two panels are not available as numbers.
-
-    Returns
-    -------
-    xarray.Dataset
-        ``curve`` (slope, noise, layer), load curves min-max scaled to [0, 1], and ``accuracy``
-        (slope, noise), test accuracy in percent, read from grey levels to about 0.1.
+    Digitised from the vector figure in the authors' public repository (Shi, Pan & Dokmanić, Phys.
+    Rev. Lett. (2025), arXiv:2407.19353), for ``"dropout"`` and ``"learning_rate"``; the other two
+    panels are not available as numbers. ``curve`` (slope, noise, layer) holds load curves min-max
+    scaled to [0, 1], ``accuracy`` (slope, noise) test accuracy in percent, read from grey levels to
+    about 0.1.
     """
     file = committed_file("reference/published_phase_diagrams.json")
     panels = json.loads(file.read_text())["panels"]
@@ -44,15 +36,13 @@ def published_diagram(axis: str) -> xr.Dataset:
 
 
 def compare(ours: xr.Dataset, published: xr.Dataset) -> xr.Dataset:
-    """Compare a measured phase diagram with a published one, cell by cell.
+    """Compare a measured phase diagram with one from `published_diagram`, cell by cell.
 
     Parameters
     ----------
     ours : xarray.Dataset
         ``separation_train`` (slope, noise, seed, layer), ``accuracy_test`` (slope, noise, seed), a
         fraction.
-    published : xarray.Dataset
-        From `published_diagram`.
 
     Returns
     -------
@@ -78,36 +68,21 @@ def compare(ours: xr.Dataset, published: xr.Dataset) -> xr.Dataset:
     return cells.transpose("slope", "noise")
 
 
-def deviation_by_chance(
-    ours: xr.Dataset, quantile: float = 0.95, draws: int = 500, seed: int = 0
-) -> xr.DataArray:
+def deviation_by_chance(ours: xr.Dataset, draws: int = 500) -> xr.DataArray:
     """Return how far two diagrams like ours deviate from one another by their seeds alone.
 
     Two sets of as many networks as ours has are drawn from each cell with replacement (Efron's
-    bootstrap) and compared as `compare` does. A published cell within this distance is no further
-    from ours than another set of seeds might be.
-
-    Parameters
-    ----------
-    ours : xarray.Dataset
-        ``separation_train`` (slope, noise, seed, layer).
-    quantile : float
-        Of the deviations of all draws.
-    draws, seed : int
-        Pairs of sets, and the seed of their random numbers.
-
-    Returns
-    -------
-    xarray.DataArray
-        (slope, noise); nan where a network has no load curve.
+    bootstrap), `draws` times, and compared as `compare` does. A published cell within this
+    distance, (slope, noise), the 95 % quantile, is no further from ours than another set of seeds
+    might be. nan where a network has no load curve.
     """
     curves = ours.separation_train.transpose("slope", "noise", "seed", "layer")
     count = curves.sizes["seed"]
-    drawn = np.random.default_rng(seed).integers(count, size=(2, draws, count))
+    drawn = np.random.default_rng(0).integers(count, size=(2, draws, count))
     means = curves.values[:, :, drawn].mean(-2)  # slope, noise, 2, draws, layer
     lowest = means.min(-1, keepdims=True)
     first, second = np.moveaxis((means - lowest) / (means.max(-1, keepdims=True) - lowest), 2, 0)
-    apart = np.quantile(abs(first - second).mean(-1), quantile, axis=-1)
+    apart = np.quantile(abs(first - second).mean(-1), 0.95, axis=-1)
     return curves.isel(seed=0, layer=0, drop=True).copy(data=apart).rename("deviation_by_chance")
 
 

@@ -22,9 +22,9 @@ def cell_summary(diagram: xr.Dataset) -> xr.Dataset:
     -------
     xarray.Dataset
         (noise, slope): ``curve`` (and layer), from `scaled_curves`; ``convexity`` of that curve,
-        ``convexity_median`` over the seeds' curves and ``convexity_spread``, their sample
-        standard deviation (nan for a single seed); ``accuracy``, ``accuracy_median`` and
-        ``accuracy_spread`` of the test accuracy, over all seeds; ``failed``, a fraction.
+        ``convexity_median`` over the seeds' curves and ``convexity_spread``, their sample standard
+        deviation (nan for a single seed); ``accuracy``, ``accuracy_median`` and ``accuracy_spread``
+        of the test accuracy, over all seeds; ``failed``, a fraction.
     """
     curve = scaled_curves(diagram)
     of_seeds = convexity(whole_curves(diagram))
@@ -64,16 +64,9 @@ def shape_distances(first: xr.Dataset, second: xr.Dataset, within: float = 0.01)
 def universality_table(summaries: Mapping[str, xr.Dataset]) -> pd.DataFrame:
     """Say how far cells of equal convexity differ in shape, for every pair of noise sources.
 
-    Parameters
-    ----------
-    summaries : mapping of str to xarray.Dataset
-        From `cell_summary`, by source of noise.
-
-    Returns
-    -------
-    pandas.DataFrame
-        A row and a column for each source: the median of `shape_distances`. The column ``any cell``
-        is what to compare them with: the median distance to cells drawn at random from all sources.
+    A row and a column for each source, whose summaries are from `cell_summary`: the median of
+    `shape_distances`. The column ``any cell`` is what to compare them with: the median distance to
+    cells drawn at random from all sources.
     """
     everything = np.concatenate([_shapes(cells)[0] for cells in summaries.values()])
     rng = np.random.default_rng(0)
@@ -91,13 +84,9 @@ def universality_table(summaries: Mapping[str, xr.Dataset]) -> pd.DataFrame:
 def one_family(summaries: Mapping[str, xr.Dataset]) -> float:
     """Return the share of all differences in shape that a single number per cell accounts for.
 
-    It is the variance of the scaled curves along their first principal component, over their whole
-    variance: 1 if every curve is one fixed shape plus a multiple of another.
-
-    Parameters
-    ----------
-    summaries : mapping of str to xarray.Dataset
-        From `cell_summary`.
+    It is the variance of the scaled curves of each `cell_summary` along their first principal
+    component, over their whole variance: 1 if every curve is one fixed shape plus a multiple of
+    another.
     """
     curves = np.concatenate([_shapes(cells)[0] for cells in summaries.values()])
     variances = np.linalg.svd(curves - curves.mean(0), compute_uv=False) ** 2
