@@ -128,19 +128,9 @@ def correlations_at(
     draws: int = 1000,
     seed: int = 0,
 ) -> xr.Dataset:
-    """Return the rank correlations of several predictors with the accuracy.
+    """Return `rank_correlation_at` of several predictors: ``value``, ``low``, ``high`` (predictor).
 
-    Parameters
-    ----------
-    predictors : xarray.Dataset
-        A variable for each, of the dimensions of `accuracy`.
-    accuracy, fixed, draws, seed
-        As in `rank_correlation_at`.
-
-    Returns
-    -------
-    xarray.Dataset
-        (predictor): ``value``, ``low`` and ``high``.
+    Each variable of `predictors` is one, of the dimensions of `accuracy`.
     """
     estimates = [
         rank_correlation_at(predictor, accuracy, fixed, draws, seed)

@@ -19,11 +19,8 @@ from sbt_utils.measuring.curves import REGIME_TOLERANCE
 def correlations_held_fixed(correlations: Mapping[str, xr.Dataset]) -> Figure:
     """Draw rank correlations with their intervals, one panel for each of the things held fixed.
 
-    Parameters
-    ----------
-    correlations : mapping of str to xarray.Dataset
-        By what is held fixed, in words: `correlations_at` of every source of noise, along the
-        dimension ``source``.
+    `correlations`: by what is held fixed, in words, `correlations_at` of every source of noise,
+    along the dimension ``source``.
     """
     with mpl.rc_context(STYLE):
         figure, grid = panels(len(correlations), width=4.2, height=2.4)
@@ -51,14 +48,9 @@ def within_cells(networks: Mapping[str, xr.Dataset]) -> Figure:
     If straight curves made networks better, the correlation would be positive in lazy cells, where
     the more convex of two curves is the straighter, and negative in active ones.
 
-    One panel per source of noise, one dot per cell: the rank correlation over its seeds. Bars: two
-    standard errors about the mean over the cells of a regime. The 2 % of cells with the highest
-    convexity lie outside of the figure.
-
-    Parameters
-    ----------
-    networks : mapping of str to xarray.Dataset
-        From `networks_of`, by source of noise, a key of `NOISES`.
+    One panel per source of noise, with its `networks_of`, and one dot per cell: the rank
+    correlation over its seeds. Bars: two standard errors about the mean over the cells of a regime.
+    The 2 % of cells with the highest convexity lie outside of the figure.
     """
     with mpl.rc_context(STYLE):
         figure, grid = panels(len(networks), width=4.2, height=2.7)
@@ -133,16 +125,11 @@ def accuracy_and_shape(
 
 
 def shape_in_time(networks: xr.Dataset, label: str) -> Figure:
-    """Draw convexity and test accuracy over the epochs, one line per level of noise.
+    """Draw convexity and test accuracy over the epochs, one line per level of the noise `label`.
 
-    Levels without any load curve are left out; convexities below -1 lie outside of the figure.
-
-    Parameters
-    ----------
-    networks : xarray.Dataset
-        ``convexity`` and ``accuracy`` (noise, seed, checkpoint); means over the seeds are drawn.
-    label : str
-        Of the noise.
+    `networks` has ``convexity`` and ``accuracy`` (noise, seed, checkpoint); means over the seeds
+    are drawn. Levels without any load curve are left out; convexities below -1 lie outside of the
+    figure.
     """
     mean = networks.sortby("noise").mean("seed").dropna("noise", how="all")
     colours = mpl.colormaps["viridis"](np.linspace(0, 0.9, mean.sizes["noise"]))
@@ -166,12 +153,8 @@ def prediction_in_time(correlations: Mapping[str, xr.Dataset]) -> Figure:
     """Draw how well predictors put networks in the order of their final accuracy, over the epochs.
 
     Of a predictor that orders them perfectly the correlation is 1 or -1. Bands: the intervals.
-
-    Parameters
-    ----------
-    correlations : mapping of str to xarray.Dataset
-        By the title of the panel: `correlations_at` of every epoch, along the dimension
-        ``checkpoint``.
+    `correlations`: by the title of the panel, `correlations_at` of every epoch, along
+    ``checkpoint``.
     """
     with mpl.rc_context(STYLE):
         figure, grid = panels(len(correlations), width=4.2, height=2.7)

@@ -19,8 +19,8 @@ def straightest_and_best(networks: xr.Dataset) -> xr.Dataset:
         whose mean accuracy is highest; ``convexity_straightest``, ``convexity_best`` and
         ``accuracy_straightest``, ``accuracy_best``, their means over the seeds; ``given_up``, the
         difference of the accuracies, and ``error``, its standard error from the scatter of the
-        seeds (0 where both levels are the same, nan for a single seed). The best level is chosen
-        by the accuracies that are compared: ``given_up`` is never negative, and where levels are
+        seeds (0 where both levels are the same, nan for a single seed). The best level is chosen by
+        the accuracies that are compared: ``given_up`` is never negative, and where levels are
         equally good it is positive by chance alone.
     """
     means = networks[["convexity", "accuracy"]].mean("seed")
@@ -45,21 +45,11 @@ def straightest_and_best(networks: xr.Dataset) -> xr.Dataset:
 def cost_of_choice(criterion: xr.DataArray, accuracy: xr.DataArray) -> xr.DataArray:
     """Return the accuracy given up by choosing the level of noise that is lowest by a criterion.
 
-    Each seed chooses by itself, among one network of each level. What a level is worth is the mean
-    accuracy of all its networks, so that luck with a single network counts neither way.
-
-    Parameters
-    ----------
-    criterion : xarray.DataArray
-        (noise, seed, ...): nan is never chosen.
-    accuracy : xarray.DataArray
-        (noise, seed, ...), some or all of the same dimensions.
-
-    Returns
-    -------
-    xarray.DataArray
-        (seed, ...): mean accuracy of the best level less that of the chosen one; 0 if they are the
-        same, nan where the criterion is nan at all levels.
+    Each seed chooses by itself, among one network of each level; `criterion` and `accuracy` are
+    (noise, seed, ...), and a nan is never chosen. What a level is worth is the mean accuracy of all
+    its networks, so that luck with a single network counts neither way. The cost (seed, ...) is the
+    mean accuracy of the best level less that of the chosen one, nan where the criterion is nan at
+    all levels.
     """
     worth = accuracy.mean("seed").reset_coords(drop=True)
     given_up = worth.max("noise") - worth

@@ -52,21 +52,8 @@ def sharpness(network: nn.Module, images: Tensor, labels: Tensor, tolerance: flo
     trained, in evaluation mode: no dropout, and batch normalisation with its running statistics,
     which stay fixed. That is the mode in which load curves are measured, and the only one in which
     the loss is a sum over images; the optimiser sees another loss, with the batch's statistics
-    (Keskar et al., ICLR 2017, arXiv:1609.04836).
-
-    Parameters
-    ----------
-    network : torch.nn.Module
-        Maps images to logits (N, classes). Left as it is.
-    images : Tensor, shape (N, ...), floating point
-    labels : Tensor, shape (N,), integer
-    tolerance : float
-        Relative, of the eigenvalue.
-
-    Returns
-    -------
-    float
-        In nats over squared units of the parameters; nan if it is not finite.
+    (Keskar et al., ICLR 2017, arXiv:1609.04836). In nats over squared units of the parameters, with
+    the relative `tolerance`; nan if it is not finite.
     """
     if not len(images) or labels.shape != images.shape[:1]:
         raise ValueError(

@@ -44,15 +44,11 @@ def follow(
     """Train the published network at each level and slope, and measure it at each checkpoint.
 
     `checkpoints` are epochs, rising; the last is the end of training. The first `validation` test
-    images are kept apart from the others.
-
-    Returns
-    -------
-    xarray.Dataset
-        (noise, slope, checkpoint): ``separation`` (and layer), ``loss``, ``accuracy_train`` and
-        ``sharpness`` (to 5 %) of all training images in evaluation mode; ``loss_trained``, of the
-        epoch as it was trained, with dropout and the batches' statistics; ``accuracy_validation``.
-        (noise, slope): ``accuracy_test`` at the end, on the test images that are left.
+    images are kept apart from the others. Returns (noise, slope, checkpoint): ``separation`` (and
+    layer), ``loss``, ``accuracy_train`` and ``sharpness`` (to 5 %) of all training images in
+    evaluation mode; ``loss_trained``, of the epoch as it was trained, with dropout and the batches'
+    statistics; ``accuracy_validation``. (noise, slope): ``accuracy_test`` at the end, on the test
+    images that are left.
     """
     if not 0 < validation < len(data.test_images):
         raise ValueError(
@@ -97,7 +93,6 @@ def early_prediction(
 
     Parameters
     ----------
-    data : Dataset
     seeds : sequence of int
         Every network has its own seed, made of one of these, its level and its slope.
     out : pathlib.Path
@@ -105,7 +100,6 @@ def early_prediction(
         source is kept in a folder of the same name that ends in ``.parts``: call again to resume.
     sources : mapping of str to sequence of float
         Levels by source of noise, equally many of each.
-    progress : bool
     **settings
         ``slopes``, ``checkpoints`` and ``validation`` of `follow`.
 
@@ -159,8 +153,6 @@ def learned_elsewhere(
         Of the same dimensions; networks where either is nan are left out.
     groups : sequence of str
         Dimensions: each combination of their values is a group, of which there are at least two.
-    degree : int
-        Of the polynomial, at least 1.
 
     Returns
     -------
