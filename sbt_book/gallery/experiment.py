@@ -35,18 +35,9 @@ RATES = (0.1, 0.3, 1.0, 3.0)
 class Kind:
     """An architecture, how it is trained, and where its features are measured.
 
-    Attributes
-    ----------
-    build : callable
-        Returns a network; takes ``dropout``.
-    epochs, batch_size, learning_rate
-        Of its training.
-    rates : tuple of float
-        Factors by which the learning rate is multiplied, without dropout.
-    layers, pool
-        As in `sbt_utils.measuring.probe.load_curve`.
-    data : {"digits", "sentences"}
-        What it learns.
+    `build` returns a network and takes ``dropout``. `rates` are factors by which the learning rate
+    is multiplied, without dropout; `layers` and `pool` are as in
+    `sbt_utils.measuring.probe.load_curve`. It learns `data`, ``"digits"`` or ``"sentences"``.
     """
 
     build: Callable[..., nn.Module]
@@ -76,13 +67,7 @@ KINDS = {
 
 @cache
 def data_of(kind: str) -> datasets.Dataset:
-    """Return what an architecture of `KINDS` learns: 1,000 digits or sentences, and 1,000 to test.
-
-    Parameters
-    ----------
-    kind : str
-        A key of `KINDS`.
-    """
+    """Return what a key of `KINDS` learns: 1,000 digits or sentences, and 1,000 to test."""
     if KINDS[kind].data == "sentences":
         return sentences(train=1000, test=1000)
     return datasets.load_data("mnist", train=1000, test=1000)
@@ -97,11 +82,8 @@ def trained(
     ----------
     kind : str
         A key of `KINDS`.
-    dropout : float
-        p in [0, 1).
-    rate : float
-        Factor to the kind's learning rate.
-    seed : int
+    dropout, rate : float
+        p in [0, 1), and a factor to the kind's learning rate.
     epochs : int, optional
         Default: the kind's.
     """
@@ -154,18 +136,16 @@ def gallery(
     ----------
     folder : Path
         Keeps a file for each network that is finished; those are not trained again.
-    kinds : sequence of str
-        Keys of `KINDS`.
-    seeds : sequence of int
-        A network for each.
+    kinds, seeds
+        Keys of `KINDS`, and the seeds, each with a network.
     dropouts : sequence of float
         At the kind's usual learning rate; the others are taken without dropout.
 
     Returns
     -------
     xarray.Dataset
-        As `measured`, over (kind, dropout, rate, seed), nan where no network was trained and
-        beyond a kind's last layer; ``seconds`` of each network's training and measurement.
+        As `measured`, over (kind, dropout, rate, seed), nan where no network was trained and beyond
+        a kind's last layer; ``seconds`` of each network's training and measurement.
 
     Raises
     ------

@@ -14,14 +14,9 @@ from sbt_utils.measuring.curves import scaled
 
 
 def curves_by_kind(gallery: xr.Dataset) -> Figure:
-    """Draw the load curves of every kind at each dropout, scaled to their fall.
+    """Draw the load curves of every kind of a `gallery` at each dropout, scaled to their fall.
 
     One panel per kind: means over the seeds, scaled; dashed, equal loads.
-
-    Parameters
-    ----------
-    gallery : xarray.Dataset
-        From `gallery`.
     """
     varied = along(gallery, "dropout")
     colours = mpl.colormaps["viridis"](np.linspace(0, 0.85, varied.sizes["noise"]))
@@ -41,12 +36,7 @@ def curves_by_kind(gallery: xr.Dataset) -> Figure:
 def convexity_by_kind(gallery: xr.Dataset) -> Figure:
     """Draw every kind's convexity against dropout and, where it was varied, the learning rate.
 
-    Bars: one standard deviation over the seeds. Grey: the equiseparated regime.
-
-    Parameters
-    ----------
-    gallery : xarray.Dataset
-        From `gallery`.
+    Bars: one standard deviation over the seeds of a `gallery`. Grey: the equiseparated regime.
     """
     labels = {"dropout": "dropout p", "rate": "learning rate, in units of the usual one"}
     kinds = list(gallery.kind.values)

@@ -13,18 +13,10 @@ HELD_FIXED = {"dropout": ("rate", 1.0), "rate": ("dropout", 0.0)}
 
 
 def along(gallery: xr.Dataset, noise: str) -> xr.Dataset:
-    """Return the networks among which one source of noise was varied.
+    """Return the networks (kind, noise, seed) among which one source of noise was varied.
 
-    Parameters
-    ----------
-    gallery : xarray.Dataset
-        From `gallery`.
-    noise : {"dropout", "rate"}
-
-    Returns
-    -------
-    xarray.Dataset
-        Over (kind, noise, seed), of the kinds that were trained at every level.
+    `gallery` is from `gallery`, `noise` is ``"dropout"`` or ``"rate"``; kinds that were not trained
+    at every level are left out.
     """
     if noise not in HELD_FIXED:
         raise ValueError(f"noise={noise!r}: choose one of {', '.join(HELD_FIXED)}")
@@ -35,21 +27,10 @@ def along(gallery: xr.Dataset, noise: str) -> xr.Dataset:
 
 
 def shapes(gallery: xr.Dataset, part: str = "train", first: int = 0) -> xr.DataArray:
-    """Return the convexity of every network's load curve.
+    """Return the convexity of every load curve of a `gallery` or a selection of it.
 
-    Parameters
-    ----------
-    gallery : xarray.Dataset
-        From `gallery`, or a selection of it.
-    part : {"train", "test"}
-        On which images.
-    first : int
-        Where the curve begins: 0 with the input, 1 after the first block.
-
-    Returns
-    -------
-    xarray.DataArray
-        As `gallery` without the layers; nan for a curve that is undefined or does not fall.
+    `part` of the data, ``"train"`` or ``"test"``; the curve begins at the layer `first`: 0 is the
+    input, 1 comes after the first block. nan for a curve that is undefined or does not fall.
     """
     curves = gallery[f"separation_{part}"].isel(layer=slice(first, None))
     by_kind = [
@@ -68,6 +49,7 @@ def response_table(gallery: xr.Dataset, noise: str = "dropout", draws: int = 100
     gallery : xarray.Dataset
         From `gallery`, with two seeds or more.
     noise : {"dropout", "rate"}
+        What is varied.
     draws : int
         Of the bootstrap, always the same ones.
 
