@@ -76,20 +76,10 @@ CONFIGURATION: dict[str, Any] = {
 
 @dataclass(frozen=True)
 class Problem:
-    """A network, its data and how to train it.
+    """A network, its data and how to train it, for a multiple of `READINGS` epochs.
 
-    Attributes
-    ----------
-    network : torch.nn.Sequential
-        The architecture.
-    data : Dataset
-        Its training images are those to train on and, after them, those to validate on.
-    images : int
-        How many to train on.
-    epochs : int
-        A multiple of `READINGS`.
-    settings : dict
-        The other arguments of `sbt_utils.training.steering.steer`.
+    The training images of `data` are the `images` to train on and, after them, those to validate
+    on; `settings` are the other arguments of `sbt_utils.training.steering.steer`.
     """
 
     network: nn.Sequential
@@ -175,10 +165,7 @@ def compare(problem: Problem, seeds: Sequence[int]) -> xr.Dataset:
 def everything() -> xr.Dataset:
     """Run all that the chapter reports, in a quarter of an hour on two processor cores.
 
-    Returns
-    -------
-    xarray.Dataset
-        Comparisons, variations and changed problems, from `join`.
+    Returns comparisons, variations and changed problems, from `join`.
     """
     parts = {}
     for kind, data in tqdm(COMPARED, unit="problem"):

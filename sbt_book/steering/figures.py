@@ -21,11 +21,8 @@ def steering_in_time(histories: Mapping[str, xr.Dataset]) -> Figure:
     Above, the dropout up to each reading; below, the convexity read. Means over the networks and
     bands of one standard deviation; readings at which a curve does not fall are left out.
 
-    Parameters
-    ----------
-    histories : mapping of str to xarray.Dataset
-        ``dropout`` and ``convexity`` (..., reading), by label: a history that
-        `sbt_utils.training.steering.steer` returns, or an arm of `select`.
+    `histories` have ``dropout`` and ``convexity`` (..., reading), by label: a history that
+    `sbt_utils.training.steering.steer` returns, or an arm of `select`.
     """
     with mpl.rc_context(STYLE):
         figure = Figure(figsize=(7.0, 5.2))
@@ -45,13 +42,8 @@ def steering_in_time(histories: Mapping[str, xr.Dataset]) -> Figure:
 def accuracy_against_dropout(cases: Mapping[str, xr.Dataset]) -> Figure:
     """Draw the test accuracy of fixed dropouts, and of steered and replayed ones at their mean.
 
-    One panel per problem. Bars: one standard deviation over the seeds. Ringed: the fixed dropout
-    that validation images choose.
-
-    Parameters
-    ----------
-    cases : mapping of str to xarray.Dataset
-        From `select`, by the name of the problem.
+    One panel per problem, a case from `select`. Bars: one standard deviation over the seeds.
+    Ringed: the fixed dropout that validation images choose.
     """
     with mpl.rc_context(STYLE):
         figure, grid = panels(len(cases), width=4.2, height=3.0)

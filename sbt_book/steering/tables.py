@@ -23,19 +23,10 @@ def join(parts: Mapping[str, xr.Dataset]) -> xr.Dataset:
 
 
 def select(joined: xr.Dataset, case: str) -> xr.Dataset:
-    """Return one case of a file's dataset.
+    """Return one case of ``results/steering.nc``, or of what `everything` returns.
 
-    Parameters
-    ----------
-    joined : xarray.Dataset
-        ``results/steering.nc``, or what `everything` returns.
-    case : str
-
-    Returns
-    -------
-    xarray.Dataset
-        ``dropout``, ``convexity`` and ``accuracy_validation`` (arm, seed, reading);
-        ``accuracy_test`` and ``convexity_end`` (arm, seed).
+    It has ``dropout``, ``convexity`` and ``accuracy_validation`` (arm, seed, reading);
+    ``accuracy_test`` and ``convexity_end`` (arm, seed).
     """
     known = list(dict.fromkeys(joined.case.values.tolist()))
     if case not in known:
@@ -95,8 +86,8 @@ def comparison_table(cases: Mapping[str, xr.Dataset]) -> pd.DataFrame:
         Test accuracy as mean ± standard deviation over the seeds; how many points it lies above
         that of the best fixed dropout, paired by seed, with a 95 % bootstrap interval; the epochs
         to reach the accuracy on validation images that networks without dropout end with, and how
-        many of the seeds do; and the epochs of training that it takes to find the setting and
-        train one network with it: a replay needs the nine steered networks that it averages.
+        many of the seeds do; and the epochs of training that it takes to find the setting and train
+        one network with it: a replay needs the nine steered networks that it averages.
     """
     rows = []
     for case, compared in cases.items():
@@ -122,18 +113,10 @@ def comparison_table(cases: Mapping[str, xr.Dataset]) -> pd.DataFrame:
 
 
 def variations_table(runs: xr.Dataset) -> pd.DataFrame:
-    """Return what became of networks under each controller.
+    """Return what became of networks under each controller, a row per arm of a `select`ed case.
 
-    Parameters
-    ----------
-    runs : xarray.Dataset
-        From `select`.
-
-    Returns
-    -------
-    pandas.DataFrame
-        One row per arm: test accuracy and final convexity as mean ± standard deviation over the
-        seeds, and the mean dropout of the last segment.
+    Test accuracy and final convexity are mean ± standard deviation over the seeds; the dropout is
+    the mean of the last segment.
     """
     rows = []
     for arm in runs.arm.values.tolist():
