@@ -23,12 +23,7 @@ def chain_findings(seeds: Sequence[int]) -> list[Finding]:
     """Simulate the chain and compare it with its exact results.
 
     First and last load of the published chain at rest; the force under which a shaken block stays,
-    for unequal and for equal frictions, with its standard error.
-
-    Parameters
-    ----------
-    seeds : sequence of int
-        Of the shaken chains, at least two.
+    for unequal and for equal frictions, with its standard error over two or more `seeds`.
     """
     quiet = SpringBlockChain(noise=0.0)
     rest = quiet.simulate(duration=2800.0, every=10**9).loads
@@ -69,13 +64,7 @@ def chain_diagram_findings(mechanical: xr.DataArray, networks: xr.Dataset) -> li
 
     In how many pairs of neighbouring cells both knobs act as stated; all three regimes occur; how
     many networks have the regime's sign, and the curve, of the chain that stands for them.
-
-    Parameters
-    ----------
-    mechanical : xarray.DataArray
-        D_l over (friction, noise, layer).
-    networks : xarray.Dataset
-        The phase diagram of dropout.
+    `mechanical` is D_l over (friction, noise, layer), `networks` the phase diagram of dropout.
     """
     shape = convexity(mechanical)
     noise, friction = shape.diff("noise") > 0, shape.diff("friction") < 0
@@ -116,12 +105,7 @@ def ruler_findings(hands: Sequence[int]) -> list[Finding]:
     """Pull the folding ruler as the paper does.
 
     Convexity of the load curve after a slow and steady pull, after slow pulls by violently shaking
-    hands and after quick ones: mean and standard deviation over the hands.
-
-    Parameters
-    ----------
-    hands : sequence of int
-        Seeds of hands that shake differently, at least two.
+    hands and after quick ones: mean and standard deviation over two or more seeds of `hands`.
     """
     ruler = FoldingRuler()
     slow = ruler.pull(slow_and_steady(ruler), every=100).load_curve.convexity

@@ -17,16 +17,11 @@ from sbt_utils.measuring.curves import REGIME_TOLERANCE
 
 
 def law_findings(law: xr.Dataset) -> list[Finding]:
-    """Judge the law of data separation, for each kind of network.
+    """Judge the law of data separation, for each kind of network of ``results/law.nc``.
 
     By the magnitude of r at the learning rate with the best test accuracy: mean and standard
-    deviation over the seeds.
-
-    Parameters
-    ----------
-    law : xarray.Dataset
-        ``linearity_fuzziness`` and ``accuracy_test`` (kind, learning_rate, seed), with the kinds in
-        its configuration: ``results/law.nc``.
+    deviation over the seeds. `law` has ``linearity_fuzziness`` and ``accuracy_test`` (kind,
+    learning_rate, seed), with the kinds in its configuration.
     """
     findings = []
     for index, kind in enumerate(json.loads(law.attrs["configuration"])["kinds"]):
@@ -50,14 +45,8 @@ def statement_findings(source: str, diagram: xr.Dataset) -> list[Finding]:
     """Test what the paper states of all its phase diagrams, on the levels that it shows.
 
     In how many pairs of neighbouring cells both knobs act as stated; ReLU networks are lazy without
-    noise and active with the strongest; the most accurate ones are nearly straight.
-
-    Parameters
-    ----------
-    source : str
-        Of noise, a key of `sbt_book.common.noise_axes.NOISES`.
-    diagram : xarray.Dataset
-        As `sbt_book.phase_diagram.summaries.cell_summary` takes it.
+    noise and active with the strongest; the most accurate ones are nearly straight. `source` is a
+    key of `NOISES`, `diagram` as `sbt_book.phase_diagram.summaries.cell_summary` takes it.
     """
     cells = cell_summary(diagram.sel(noise=list(NOISES[source].shown)))
     shares, best = _knobs(source, cells), _straightness(cells)
@@ -103,13 +92,9 @@ def convolutional_findings(cnn: xr.Dataset) -> list[Finding]:
     """Test what the paper states of its convolutional networks, as far as ours are trained.
 
     In how many pairs of neighbouring levels more dropout makes the load curve more convex; the
-    straightest level is the most accurate one, give or take one. Of networks that have learned
-    something: 15 % of their training images, where chance is 10 %.
-
-    Parameters
-    ----------
-    cnn : xarray.Dataset
-        From `sbt_book.generalisation.convolutional_experiment.dropout_in_rounds`.
+    straightest level is the most accurate one, give or take one. Of networks in `cnn`, from
+    `dropout_in_rounds`, that have learned something: 15 % of their training images, where chance is
+    10 %.
     """
     networks = networks_of(cnn, least=0.15).isel(checkpoint=-1).sortby("noise")
     means = networks.convexity.mean("seed").dropna("noise")
@@ -136,18 +121,12 @@ def convolutional_findings(cnn: xr.Dataset) -> list[Finding]:
 
 
 def published_findings(source: str, diagram: xr.Dataset) -> list[Finding]:
-    """Compare a phase diagram with the published numbers.
+    """Compare a phase diagram of ``"dropout"`` or ``"learning_rate"`` with the published numbers.
 
     Deviation of the scaled curves: mean, share of the cells within their limit, largest. Shape:
     rank correlation of the convexities, share of the cells in the same regime. Accuracy: the
-    highest, rank correlation, largest difference.
-
-    Parameters
-    ----------
-    source : {"dropout", "learning_rate"}
-        Of noise.
-    diagram : xarray.Dataset
-        As `sbt_book.phase_diagram.summaries.cell_summary` takes it.
+    highest, rank correlation, largest difference. `diagram` is as
+    `sbt_book.phase_diagram.summaries.cell_summary` takes it.
     """
     theirs = published_diagram(source)
     ours = diagram.sel(noise=theirs.noise)

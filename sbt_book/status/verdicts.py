@@ -38,24 +38,18 @@ MARKS = {"reproduced": "✓", "differs": "≠", "not yet": "○"}
 
 @dataclass(frozen=True)
 class Finding:
-    """A number or a statement of the paper, and ours.
+    """A number or a statement of the paper, in words (`what`), and ours.
 
     Attributes
     ----------
-    what : str
-        In words.
     ours : float, optional
-        What was found; None where nothing was computed yet.
+        None where nothing was computed yet; `digits` is its format.
     spread : float, optional
         Of ours: a standard deviation over networks or hands, or a standard error.
-    published : float, optional
-        None where the paper makes a statement without a number.
-    limit : float, optional
-        How far ours may be from the published number.
+    published, limit : float, optional
+        None where the paper makes a statement without a number; how far ours may be from it.
     least, most : float, optional
         The ends, both included, of the range that ours has to be in.
-    digits : str
-        Format of the numbers.
     why : str
         What is known of the reason, should ours differ.
     """
@@ -114,12 +108,7 @@ class Finding:
 def status_table(findings: Sequence[Finding], uuid: str) -> Styler:
     """Draw findings as a table that a page can style, with a class for each verdict.
 
-    Parameters
-    ----------
-    findings : sequence of Finding
-        In the order of the rows. Columns that are empty throughout are left out.
-    uuid : str
-        Of the table, so that it is the same each time.
+    Columns that are empty throughout are left out. `uuid` makes the table the same each time.
     """
     table = pd.DataFrame([finding.row for finding in findings])
     verdicts = [finding.verdict.replace(" ", "-") for finding in findings]
@@ -127,18 +116,10 @@ def status_table(findings: Sequence[Finding], uuid: str) -> Styler:
 
 
 def as_cards(table: pd.DataFrame, uuid: str, verdicts: Sequence[str] = ()) -> Styler:
-    """Draw a table whose rows become cards on a phone.
+    """Draw a table, without its index, whose rows become cards on a phone.
 
-    Cells have a class for the first word of their column, by which a page names them.
-
-    Parameters
-    ----------
-    table : pandas.DataFrame
-        The index is left out.
-    uuid : str
-        Of the table, so that it is the same each time.
-    verdicts : sequence of str
-        A class for each cell of the last column.
+    Cells have a class for the first word of their column, by which a page names them; those of the
+    last column one of `verdicts` too. `uuid` makes the table the same each time.
 
     Examples
     --------
@@ -155,12 +136,7 @@ def as_cards(table: pd.DataFrame, uuid: str, verdicts: Sequence[str] = ()) -> St
 
 
 def count(findings: Iterable[Finding]) -> dict[str, int]:
-    """Count the verdicts, for each word of `MARKS`.
-
-    Parameters
-    ----------
-    findings : iterable of Finding
-    """
+    """Count the verdicts, for each word of `MARKS`."""
     verdicts = [finding.verdict for finding in findings]
     return {verdict: verdicts.count(verdict) for verdict in MARKS}
 
@@ -168,16 +144,8 @@ def count(findings: Iterable[Finding]) -> dict[str, int]:
 def provenance(paths: Iterable[Path]) -> pd.DataFrame:
     """Return the provenance that results files state, one row per file.
 
-    Parameters
-    ----------
-    paths : iterable of path-like
-        Files of `sbt_utils.results`.
-
-    Returns
-    -------
-    pandas.DataFrame
-        The commit of the code, versions of Python and packages, the machine, the device, minutes
-        it took; ``-`` for what a file does not say.
+    The commit of the code, versions of Python and packages, the machine, the device, minutes it
+    took; ``-`` for what a file does not say.
     """
     rows = []
     for path in paths:
