@@ -13,15 +13,9 @@ from sbt_utils.mechanics.trajectories import curve_of
 class ChainExplorable(Explorable):
     """A spring-block chain to pull and to shake.
 
-    Its traits have the names and the defaults of `sbt_utils.mechanics.chain.SpringBlockChain`:
-    ``blocks``, ``spring_constant``, ``mass``, ``damping``, ``friction_right``, ``friction_left``,
-    ``noise``, ``noise_decay``, ``common_noise`` and ``end``. ``time`` and ``positions`` are what
-    the page shows: when, in 0..700, and x_1..x_L; ``seed`` is that of the page's random numbers.
-
-    Parameters
-    ----------
-    **traits : Any
-        Initial values of the traits; ``traitlets.TraitError`` for one that is out of range.
+    Its traits have the names and the defaults of `sbt_utils.mechanics.chain.SpringBlockChain`.
+    ``time`` and ``positions`` are what the page shows: when, in 0..700, and x_1..x_L; ``seed`` is
+    that of the page's random numbers. A value out of range raises ``traitlets.TraitError``.
     """
 
     _esm = joined("chain/chain.js")

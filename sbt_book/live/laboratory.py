@@ -27,17 +27,16 @@ class Laboratory(Explorable):
     ``device``. The Train button and `train` do the same. Runs are overlaid, and `dataset` exports
     them. A page without a kernel shows the runs that were saved with it.
 
-    Traits: ``negative_slope`` α, ``dropout`` p, ``learning_rate``, ``data_noise``,
-    ``batch_size`` (0: all images in one step), ``epochs``, ``networks``, ``device``; ``training``
-    and ``progress`` (0..1) say what is going on, ``runs`` what has been measured.
-
     Parameters
     ----------
     data : sbt_utils.data.datasets.Dataset, optional
         To train on; default the embedded digits, 2,560 of them.
     **traits : Any
-        Initial values of the traits; ``traitlets.TraitError`` or ``ValueError`` for a value that is
-        out of range, or a device that this machine does not have.
+        Initial values of the traits: ``negative_slope`` α, ``dropout`` p, ``learning_rate``,
+        ``data_noise``, ``batch_size`` (0: all images in one step), ``epochs``, ``networks``,
+        ``device``. ``traitlets.TraitError`` or ``ValueError`` for a value that is out of range, or
+        a device that this machine does not have. ``training`` and ``progress`` (0..1) say what is
+        going on, ``runs`` what has been measured.
     """
 
     _esm = joined("laboratory/laboratory.js")

@@ -22,20 +22,9 @@ class PhaseDiagramExplorable(Explorable):
     """The phase diagrams of networks, cell by cell, each with the chain that matches it.
 
     The traits ``noise_axis`` (dropout, learning_rate, data_noise, batch_size), ``noise`` and
-    ``slope``, one level of each of the diagram's axes, choose a cell. A new source of noise that
-    does not have the present level starts in its middle.
-
-    Parameters
-    ----------
-    **traits : Any
-        Initial values of the traits; ``traitlets.TraitError`` for an unknown source of noise, or a
-        value that is no level of its axis.
-
-    Examples
-    --------
-    >>> explorable = PhaseDiagramExplorable(noise_axis="data_noise", noise=0.7, slope=0.4)
-    >>> explorable.load_curve.regime, explorable.chain.simulate(every=100).load_curve.regime
-    ('active', 'active')
+    ``slope``, one level of each of the diagram's axes, choose a cell; ``traitlets.TraitError`` for
+    a value that is no level of its axis. A new source of noise that does not have the present level
+    starts in its middle.
     """
 
     _esm = joined("phase_diagram/phase_diagram.js")

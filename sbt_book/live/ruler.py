@@ -17,22 +17,12 @@ from sbt_utils.mechanics.ruler import FoldingRuler
 class RulerExplorable(Explorable):
     """A folding ruler to pull by hand.
 
-    Six traits have the names, units and defaults of `sbt_utils.mechanics.ruler.FoldingRuler`:
-    ``sections``, ``section_length``, ``mass``, ``table_friction``, ``hinge_friction`` and
-    ``opening``. ``speed``, ``amplitude`` and ``reach`` are those of the pulls that the page replays
+    Six traits have the names, units and defaults of `sbt_utils.mechanics.ruler.FoldingRuler`.
+    ``speed``, ``amplitude`` and ``reach`` are those of the pulls that the page replays
     (`sbt_utils.mechanics.pulls.quick_and_jerky`), with ``phases`` of the seeds 0..4 in turn. Once
     the ruler has come to rest the page writes ``hand_times``, ``hand_positions`` (x and y
-    alternate) and the ``angles`` of the sections.
-
-    Parameters
-    ----------
-    **traits : Any
-        Initial values of the traits; ``traitlets.TraitError`` for one that is out of range.
-
-    Examples
-    --------
-    >>> RulerExplorable(sections=6).load_curve.regime
-    'lazy'
+    alternate) and the ``angles`` of the sections. A value out of range raises
+    ``traitlets.TraitError``.
     """
 
     _esm = joined("ruler/ruler.js")

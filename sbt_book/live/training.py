@@ -29,18 +29,13 @@ TRAINING_PRESETS: dict[str, dict[str, float]] = {
 class TrainingExplorable(Explorable):
     """A network in training, whose knobs turn while its load curve bends.
 
-    The network of `sbt_utils.training.networks.MLP`, trained with Adam in the page on the embedded
-    digits. ``negative_slope``, ``dropout``, ``learning_rate`` and ``batch_size`` are the settings
-    of `sbt_utils.training.trainer.train`; ``label_noise`` is the part of its ``data_noise`` that
-    falls on the labels: this fraction is redrawn at every step. ``width``, ``hidden_layers`` and
-    ``seed`` make a new network. ``separation`` (D_0..D_L of the training images), ``steps``,
-    ``loss`` (of the latest batches, as trained), ``accuracy_train`` and ``accuracy_test`` are what
-    the page shows.
-
-    Parameters
-    ----------
-    **traits : Any
-        Initial values of the traits; ``traitlets.TraitError`` for one that is out of range.
+    An `sbt_utils.training.networks.MLP`, trained with Adam in the page on the embedded digits.
+    ``negative_slope``, ``dropout``, ``learning_rate`` and ``batch_size`` are as in
+    `sbt_utils.training.trainer.train`; ``label_noise`` is the part of its ``data_noise`` that falls
+    on the labels: this fraction is redrawn at every step. ``width``, ``hidden_layers`` and ``seed``
+    make a new network. ``separation`` (D_0..D_L of the training images), ``steps``, ``loss`` (of
+    the latest batches, as trained), ``accuracy_train`` and ``accuracy_test`` are what the page
+    shows. A value out of range raises ``traitlets.TraitError``.
     """
 
     _esm = joined("training/training.js")
