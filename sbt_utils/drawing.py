@@ -42,14 +42,9 @@ def load_curves(curves: Mapping[str, LoadCurve], xlabel: str = "layer l") -> Fig
     xlabel : str
         Label of the axis of layers.
 
-    Returns
-    -------
-    matplotlib.figure.Figure
-
     Examples
     --------
-    >>> figure = load_curves({"chain": LoadCurve([1.0, 0.4, 0.0])})
-    >>> len(figure.axes)
+    >>> len(load_curves({"chain": LoadCurve([1.0, 0.4, 0.0])}).axes)
     2
     """
     with mpl.rc_context(STYLE):
@@ -89,17 +84,14 @@ _LOOKS = {"training": (COLOURS[0], "o"), "unseen": (COLOURS[1], "s")}
 def stress_map(stress: StressMap) -> Figure:
     """Draw a network as a chain with one member per layer, coloured by its share of the load.
 
+    Above, the chain on training images and, if given, on unseen ones: a wall at the input, the loss
+    pulling at the other end, each member with its share in per cent, hatched where its state stands
+    out. Below, the loads with their 95 % intervals, and the even load.
+
     Parameters
     ----------
     stress : StressMap
         From `sbt_utils.reporting.stress_map.report`.
-
-    Returns
-    -------
-    matplotlib.figure.Figure
-        Above, the chain on training images and, if given, on unseen ones: a wall at the input, the
-        loss pulling at the other end, each member with its share in per cent, hatched where its
-        state stands out. Below, the loads with their 95 % intervals, and the even load.
 
     Examples
     --------

@@ -1,10 +1,4 @@
-"""Experiments: grids of networks over two parameters, the four published ones among them.
-
-An `Experiment` holds everything that determines its networks, and nothing about how they are
-computed (see `sbt_utils.sweeping.sweeps`). A network's seed follows from the levels of its own
-cell, so that a cell has the same networks in every grid that contains it. Nothing here loads
-PyTorch.
-"""
+"""Experiments: grids of networks over two parameters, the four published ones among them."""
 
 import hashlib
 import json
@@ -31,7 +25,8 @@ class Experiment:
     """A grid over two parameters, with several networks in each cell.
 
     Every parameter that is not an axis has one value for all networks; the defaults are the
-    published protocol.
+    published protocol. The experiment holds everything that determines its networks, and nothing
+    about how they are computed: see `sbt_utils.sweeping.sweeps`.
 
     Parameters
     ----------
@@ -41,10 +36,8 @@ class Experiment:
         Networks in each cell.
     dataset : str
         One of `sbt_utils.data.downloads.NAMES`.
-    train : int
-        Number of training images, the same ones for all networks.
-    test : int, optional
-        Number of test images; default all.
+    train, test : int
+        Numbers of training images, the same ones for all networks, and of test images, default all.
     size : int
         Height and width of the images in pixels.
     hidden_layers, width : int
@@ -62,8 +55,7 @@ class Experiment:
 
     Examples
     --------
-    >>> grid = Experiment({"width": [50, 100], "dropout": [0.0, 0.1, 0.2]}, seeds=4)
-    >>> len(grid)
+    >>> len(Experiment({"width": [50, 100], "dropout": [0.0, 0.1, 0.2]}, seeds=4))
     24
     """
 
@@ -134,17 +126,12 @@ class Experiment:
         return asdict(self) | {"axes": {name: list(levels) for name, levels in self.axes.items()}}
 
     def network(self, number: int) -> dict[str, Any]:
-        """Return the parameters of one network.
+        """Return every one of `PARAMETERS` and the ``seed`` (see `network_seed`) of one network.
 
         Parameters
         ----------
         number : int
             0 to ``len(experiment) - 1``. Seeds vary fastest, then the levels of the second axis.
-
-        Returns
-        -------
-        dict
-            Every one of `PARAMETERS`, and the network's ``seed`` (see `network_seed`).
 
         Examples
         --------
@@ -162,7 +149,10 @@ class Experiment:
 
 
 def network_seed(root: int, experiment: Sequence[str], cell: Mapping[str, Level], seed: int) -> int:
-    """Return the seed of a network, which depends on its cell and its number there alone.
+    """Return the seed of a network, below 2**63.
+
+    It depends on the network's cell and its number there alone, so that a cell has the same
+    networks in every grid that contains it.
 
     Parameters
     ----------
@@ -174,11 +164,6 @@ def network_seed(root: int, experiment: Sequence[str], cell: Mapping[str, Level]
         The levels of the network's cell.
     seed : int
         Number of the network within its cell.
-
-    Returns
-    -------
-    int
-        Below 2**63.
 
     Examples
     --------
@@ -212,6 +197,9 @@ PHASE_DIAGRAMS = tuple((noise, "negative_slope") for noise in _NOISES)
 def published(experiment: str, profile: str = "paper", **settings: Any) -> Experiment:
     """Return one of the four published experiments, in full or reduced.
 
+    Those of the phase diagrams of Shi, Pan & Dokmanić, Spring-block theory of feature learning in
+    deep neural networks, Phys. Rev. Lett. (2025), arXiv:2407.19353.
+
     Parameters
     ----------
     experiment : {"dropout", "learning_rate", "data_noise", "batch_size"}
@@ -222,19 +210,10 @@ def published(experiment: str, profile: str = "paper", **settings: Any) -> Exper
     **settings
         Arguments of `Experiment`, in place of the published ones.
 
-    Returns
-    -------
-    Experiment
-
     Raises
     ------
     ValueError
         If there is no such experiment or profile.
-
-    References
-    ----------
-    Shi, Pan & Dokmanić, Spring-block theory of feature learning in deep neural networks,
-    Phys. Rev. Lett. (2025), arXiv:2407.19353, the phase diagrams.
 
     Examples
     --------

@@ -1,8 +1,4 @@
-"""Sweeps: the networks of an experiment trained shard by shard, here or on many machines.
-
-Each finished shard is written to a file at once, and never in part, so that a sweep that was
-stopped, even killed, resumes. A network does not depend on the shard that it is trained in.
-"""
+"""Sweeps: the networks of an experiment trained shard by shard, here or on many machines."""
 
 import json
 import os
@@ -46,6 +42,11 @@ def sweep(
 ) -> xr.Dataset:
     """Train every network of an experiment and measure its load curves.
 
+    Each finished shard is written to a file at once, and never in part, so that a sweep that was
+    stopped, even killed, resumes. A network does not depend on the shard that it is trained in: on
+    CPUs of one model, with the same versions of the packages, results are bit-for-bit identical for
+    every executor, number of threads and shard size. Other processors may round differently.
+
     Parameters
     ----------
     experiment : {"dropout", "learning_rate", "data_noise", "batch_size"} or Experiment
@@ -61,8 +62,8 @@ def sweep(
         this process, with all of PyTorch's threads.
     resume : bool
         Whether to use the results in `out` and the finished shards; False starts over.
-    device : str
-        ``"cpu"`` or ``"cuda"``.
+    device : {"cpu", "cuda"}
+        Where to train.
     shard_size : int
         Networks in a shard, at most.
     progress : bool
@@ -74,8 +75,8 @@ def sweep(
         ``separation_train``, ``separation_test`` (measure "trace") and ``fuzziness_train`` with
         dimensions (noise, slope, seed, layer), and ``accuracy_train``, ``accuracy_test``,
         ``loss_train`` and ``epochs`` with (noise, slope, seed). The first two dimensions of other
-        experiments are named after their axes. All are measured after training, in evaluation
-        mode, on images without noise; D is nan where a collapsed network leaves it undefined.
+        experiments are named after their axes. All are measured after training, in evaluation mode,
+        on images without noise; D is nan where a collapsed network leaves it undefined.
 
     Raises
     ------
@@ -84,15 +85,10 @@ def sweep(
     SweepError
         If a shard failed three times or a file could not be written. Finished shards are kept.
 
-    Notes
-    -----
-    On CPUs of one model, with the same versions of the packages, results are bit-for-bit identical
-    for every executor, number of threads and shard size. Other processors may round differently.
-
     References
     ----------
-    Shi, Pan & Dokmanić, Spring-block theory of feature learning in deep neural networks,
-    Phys. Rev. Lett. (2025), arXiv:2407.19353.
+    Shi, Pan & Dokmanić, Spring-block theory of feature learning in deep neural networks, Phys. Rev.
+    Lett. (2025), arXiv:2407.19353.
 
     Examples
     --------

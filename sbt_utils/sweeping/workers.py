@@ -17,17 +17,8 @@ class LocalProcesses(ThreadPoolExecutor):
     tasks and cannot be used again.) The processes end with their parent, even if it is killed.
 
     Processes are spawned, not forked, because PyTorch's threads do not survive a fork: a script
-    that uses this needs the usual ``if __name__ == "__main__":``.
-
-    Parameters
-    ----------
-    workers : int
-        Number of processes.
-
-    Raises
-    ------
-    ValueError
-        If `workers` is less than 1.
+    that uses this needs the usual ``if __name__ == "__main__":``. ValueError for less than one of
+    `workers`.
 
     Examples
     --------
