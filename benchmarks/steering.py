@@ -1,10 +1,10 @@
 """Cost of steering, as ratios within one run; prints one JSON line.
 
 For the published MLP, read every ten and every five epochs, and for the small CNN of chapter 8:
-``..._steer`` is the time that `sbt_utils.training.steering.steer` takes for its readings over the time that
-it trains, and ``..._reading`` what a loop of one's own pays, the time of
-`sbt_utils.measuring.probe.load_curve` alone over the same. Each figure is the median of `REPEATS` rounds.
-Times are of the processor, on one thread, so that other processes count as little as they can.
+``..._steer`` is the time that `sbt_utils.steer` takes for its readings over the time that it
+trains, and ``..._reading`` what a training loop of your own pays, the time of
+`sbt_utils.load_curve` alone over the same. Each figure is the median of `REPEATS` rounds. Times are
+of the processor, on one thread, so that other processes count as little as they can.
 """
 
 import json
@@ -35,7 +35,8 @@ CASES = {  # and the epochs between two readings
 
 def measure(case: str) -> dict[str, float]:
     chosen, every = CASES[case]
-    data = chosen.data.train_images[: chosen.images], chosen.data.train_labels[: chosen.images]
+    images = chosen.data.train_images[: chosen.images]
+    labels = chosen.data.train_labels[: chosen.images]
     seconds = {"reading": 0.0, "steer": 0.0}
 
     def timed(name: str, function: Callable[..., Any]) -> Callable[..., Any]:
@@ -54,7 +55,7 @@ def measure(case: str) -> dict[str, float]:
     with mock.patch("sbt_utils.training.steering.Readings", readings):
         steered = steer(
             chosen.network,
-            *data,
+            (images, labels),
             controllers=DropoutController(0.1),
             seeds=range(MEMBERS),
             epochs=chosen.epochs,
@@ -65,8 +66,8 @@ def measure(case: str) -> dict[str, float]:
     training = time.process_time() - start - seconds["steer"]
     curve = timed("reading", load_curve)
     for _ in range(chosen.epochs // every):
-        for each in steered.training.networks:
-            curve(each, data[0][:256], data[1][:256], chosen.settings.get("layers"))
+        for network in steered.training.networks:
+            curve(network, images[:256], labels[:256], chosen.settings.get("layers"))
     return {f"{case}_{name}": spent / training for name, spent in seconds.items()}
 
 
@@ -76,7 +77,7 @@ def main() -> None:
         {name: value for case in CASES for name, value in measure(case).items()}
         for _ in range(1 + REPEATS)
     ]
-    medians = {name: statistics.median(each[name] for each in rounds[1:]) for name in rounds[0]}
+    medians = {name: statistics.median(r[name] for r in rounds[1:]) for name in rounds[0]}
     print(json.dumps({name: round(value, 3) for name, value in medians.items()}))
 
 

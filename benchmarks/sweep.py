@@ -39,14 +39,14 @@ def step(members: int = 4, width: int = 100, depth: int = 8, batch_size: int = 2
 
     def once() -> tuple[float, float]:
         rate = sgemm_rate()
-        own = (epochs(6) - epochs(1)) / (steps * members)
-        return own, 6 * weights * batch_size / own / rate
+        spent = (epochs(6) - epochs(1)) / (steps * members)
+        return spent, 6 * weights * batch_size / spent / rate
 
     epochs(1)
-    own, share = zip(*(once() for _ in range(REPEATS)), strict=True)
+    times, shares = zip(*(once() for _ in range(REPEATS)), strict=True)
     return {
-        "milliseconds": round(1e3 * statistics.median(own), 3),
-        "share_of_sgemm": round(statistics.median(share), 3),
+        "milliseconds": round(1e3 * statistics.median(times), 3),
+        "share_of_sgemm": round(statistics.median(shares), 3),
     }
 
 
