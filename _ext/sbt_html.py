@@ -44,8 +44,8 @@ class KeepStillPictures(SphinxPostTransform):
             still["alt"] = kinds["text/plain"].astext()
             words = nodes.paragraph("", f"With scripts, this picture is live. {still['alt']}")
             tags = [nodes.raw("", tag, format="html") for tag in ("<noscript>", "</noscript>")]
-            place = bundle.parent.index(bundle) + 1
-            bundle.parent[place:place] = [tags[0], words, still, tags[1]]
+            after = bundle.parent.index(bundle) + 1
+            bundle.parent[after:after] = [tags[0], words, still, tags[1]]
 
 
 class FetchFilmsWhenOpened(SphinxPostTransform):
@@ -58,12 +58,12 @@ class FetchFilmsWhenOpened(SphinxPostTransform):
     formats = ("html",)
 
     def run(self):
-        """Write each film that stands in HTML as base64, and refer to the file."""
+        """Write each film that is in the HTML as base64 to a file, and refer to that."""
         builder = self.env.app.builder
         page = builder.get_target_uri(self.env.docname)
 
-        def write(found):
-            film = base64.b64decode(found[1])
+        def write(match):
+            film = base64.b64decode(match[1])
             path = f"{builder.imagedir}/{hashlib.sha256(film).hexdigest()[:20]}.gif"
             Path(builder.outdir, path).parent.mkdir(exist_ok=True)
             Path(builder.outdir, path).write_bytes(film)
@@ -80,10 +80,10 @@ def _is_bundle(node):
 
 
 def prepare_docstring(app, what, name, obj, options, lines):
-    """Keep docstrings whole and apart, before napoleon reads them.
+    """Prepare a docstring for napoleon and for a page that it shares with others.
 
     Napoleon takes the first line of an attribute's docstring, up to a colon, for its type: put an
-    empty comment first. The numbered references of many docstrings share a page: name them.
+    empty comment first. Docstrings on one page number their references alike: name them.
     """
     if what in {"attribute", "data", "property"}:
         lines[:0] = ["..", ""]
@@ -91,10 +91,10 @@ def prepare_docstring(app, what, name, obj, options, lines):
 
 
 def say_what_terms_mean(app, doctree, docname):
-    """Give each link to the glossary the first sentence of its definition, to be read on hover."""
+    """Give each link to the glossary the first sentence of its definition, shown on hovering."""
     if not hasattr(app, "sentences"):
         app.sentences = {}
-        for page in {place for place, _ in app.env.domaindata["std"]["terms"].values()}:
+        for page in {name for name, _ in app.env.domaindata["std"]["terms"].values()}:
             for item in app.env.get_doctree(page).findall(nodes.definition_list_item):
                 sentence = _first_sentence(next(item.findall(nodes.paragraph)))
                 for term in item.findall(nodes.term):
@@ -127,7 +127,7 @@ def drop_repeated_scripts(app, pagename, templatename, context, doctree):
 
 
 def describe_for_other_sites(app, pagename, templatename, context, doctree):
-    """Take citations out of the description that other sites show of a page.
+    """Remove citations from the description that other sites show of a page.
 
     A book without an address has none of the tags that need one: they would lead nowhere.
     """
@@ -140,7 +140,7 @@ def describe_for_other_sites(app, pagename, templatename, context, doctree):
 
 
 def lighten_pictures(app, exception):
-    """Keep 256 colours of each figure: a third of the weight, and no eye sees the difference."""
+    """Reduce each figure to 256 colours: a third of the size, and no visible difference."""
     if exception is not None or app.builder.format != "html":
         return
     for path in Path(app.outdir, app.builder.imagedir).glob("*.png"):

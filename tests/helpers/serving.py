@@ -40,12 +40,12 @@ _FLAGS = [
 
 def launch(p):
     """Launch Chromium or Chrome, whichever is there."""
-    found = next(filter(None, map(shutil.which, _BROWSERS)), None)
-    if found is None and Path(p.chromium.executable_path).exists():
-        found = p.chromium.executable_path
-    if found is None:
+    executable = next(filter(None, map(shutil.which, _BROWSERS)), None)
+    if executable is None and Path(p.chromium.executable_path).exists():
+        executable = p.chromium.executable_path
+    if executable is None:
         pytest.skip("no Chromium or Chrome on the path: the pages were not looked at")
-    return p.chromium.launch(executable_path=found, args=_FLAGS)
+    return p.chromium.launch(executable_path=executable, args=_FLAGS)
 
 
 def watched(context, address):

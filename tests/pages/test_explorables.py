@@ -45,21 +45,21 @@ def explorable(request, browser, site):
 
 def convexity(frame):
     """Return the convexity that the readout of an explorable says."""
-    found = re.search(r"convexity ([−+]?[\d.]+)", frame.locator(".sbt-readout").inner_text())
-    return float(found[1].replace("−", "-"))
+    match = re.search(r"convexity ([−+]?[\d.]+)", frame.locator(".sbt-readout").inner_text())
+    return float(match[1].replace("−", "-"))
 
 
 def drag(page, slider, fraction):
-    """Move a slider's handle with the mouse to a fraction of its way."""
+    """Move a slider's handle with the mouse to a fraction of its track."""
     slider.scroll_into_view_if_needed()
     box = slider.bounding_box()
     y = box["y"] + box["height"] / 2
     start = slider.evaluate("s => (s.value - s.min) / (s.max - s.min)")
     inset = 8  # half the handle
-    way = box["width"] - 2 * inset
-    page.mouse.move(box["x"] + inset + start * way, y)
+    track = box["width"] - 2 * inset
+    page.mouse.move(box["x"] + inset + start * track, y)
     page.mouse.down()
-    page.mouse.move(box["x"] + inset + fraction * way, y, steps=5)
+    page.mouse.move(box["x"] + inset + fraction * track, y, steps=5)
     page.mouse.up()
 
 

@@ -57,9 +57,9 @@ def _address(folder, server):
     deadline = time.monotonic() + 90
     while time.monotonic() < deadline:
         assert server.poll() is None, (folder / "log").read_text()
-        for found in folder.glob("jpserver-*.json"):
+        for path in folder.glob("jpserver-*.json"):
             with suppress(OSError, ValueError):
-                address = json.loads(found.read_text())["url"]
+                address = json.loads(path.read_text())["url"]
                 urllib.request.urlopen(f"{address}api", timeout=5).close()
                 return address
         time.sleep(0.2)
