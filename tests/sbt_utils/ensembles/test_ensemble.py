@@ -2,132 +2,28 @@
 
 import copy
 import gc
-from collections import OrderedDict
 
 import numpy as np
 import pytest
 import torch
+from architectures import (
+    ARCHITECTURES,
+    CLASSES,
+    DROPOUTS,
+    MEMBERS,
+    SLOPES,
+    batch,
+    close,
+    image_shape,
+    random_state,
+)
 from torch import nn
 from torch.nn.functional import cross_entropy
 
 import sbt_utils.ensembles.ensemble
-from sbt_utils.ensembles.ensemble import Ensemble, initial_state, member_network, stock_layers
-from sbt_utils.ensembles.noise import draw_keys, dropout_limits, keep_mask, seed_words
-from sbt_utils.training.networks import CNN, MLP
-
-CLASSES = 4
-SLOPES = torch.tensor([0.0, 0.3, 1.0], dtype=torch.float64)
-DROPOUTS = torch.tensor([0.0, 0.2, 0.5], dtype=torch.float64)
-MEMBERS = len(SLOPES)
-
-# Every architecture takes images of 6 pixels, (2, 3) where it flattens them.
-ARCHITECTURES = {
-    "published": lambda: MLP(inputs=6, width=5, hidden_layers=3, classes=CLASSES),
-    "all widths equal to the batch": lambda: MLP(inputs=6, width=6, hidden_layers=3, classes=6),
-    "no batch norm": lambda: MLP(
-        inputs=6, width=5, hidden_layers=2, classes=CLASSES, batch_norm=False
-    ),
-    "linear": lambda: nn.Sequential(nn.Linear(6, CLASSES)),
-    "ReLU beside leaky ReLU": lambda: nn.Sequential(
-        nn.Linear(6, 5), nn.ReLU(), nn.Linear(5, 5), nn.LeakyReLU(), nn.Linear(5, CLASSES)
-    ),
-    "no bias": lambda: nn.Sequential(
-        nn.Linear(6, 5, bias=False),
-        nn.BatchNorm1d(5),
-        nn.LeakyReLU(),
-        nn.Linear(5, CLASSES, bias=False),
-    ),
-    "norm first": lambda: nn.Sequential(nn.BatchNorm1d(6), nn.LeakyReLU(), nn.Linear(6, CLASSES)),
-    "nested": lambda: nn.Sequential(
-        OrderedDict(
-            stem=nn.Sequential(nn.Flatten(), nn.Sequential(nn.BatchNorm1d(6))),
-            body=nn.Sequential(nn.Linear(6, 5), nn.LeakyReLU(), nn.Dropout()),
-            head=nn.Linear(5, CLASSES),
-        )
-    ),
-    "dropout first": lambda: nn.Sequential(
-        nn.Dropout(), nn.Flatten(), nn.Linear(6, 5), nn.LeakyReLU(), nn.Linear(5, CLASSES)
-    ),
-    "leaky ReLU first": lambda: nn.Sequential(
-        nn.LeakyReLU(), nn.Flatten(), nn.BatchNorm1d(6), nn.Linear(6, CLASSES)
-    ),
-    "dropout, leaky ReLU and dropout first": lambda: nn.Sequential(
-        nn.Dropout(), nn.LeakyReLU(), nn.Dropout(), nn.Linear(6, 5), nn.Linear(5, CLASSES)
-    ),
-    "linear layers in a row": lambda: nn.Sequential(
-        nn.Linear(6, 6), nn.Linear(6, 6), nn.Linear(6, 6), nn.Linear(6, 6)
-    ),
-    "activations and dropouts in a row": lambda: nn.Sequential(
-        nn.Linear(6, 5),
-        nn.LeakyReLU(),
-        nn.Dropout(),
-        nn.ReLU(),
-        nn.Dropout(),
-        nn.Linear(5, CLASSES),
-    ),
-    "norms in a row and other constants": lambda: nn.Sequential(
-        nn.BatchNorm1d(6, eps=0.1),
-        nn.BatchNorm1d(6, momentum=0.3),
-        nn.Linear(6, 5),
-        nn.LeakyReLU(),
-        nn.BatchNorm1d(5, eps=0.01, momentum=1.0),
-        nn.Linear(5, CLASSES),
-    ),
-    "width 1": lambda: MLP(inputs=6, width=1, hidden_layers=2, classes=CLASSES),
-    "norm before ReLU, dropout or neither": lambda: nn.Sequential(
-        nn.Linear(6, 5),
-        nn.BatchNorm1d(5),
-        nn.ReLU(),
-        nn.Linear(5, 7),
-        nn.BatchNorm1d(7),
-        nn.Dropout(),
-        nn.LeakyReLU(),
-        nn.Linear(7, 5),
-        nn.BatchNorm1d(5),
-        nn.Linear(5, CLASSES),
-    ),
-    "norm last": lambda: nn.Sequential(
-        nn.Linear(6, 5), nn.LeakyReLU(), nn.Linear(5, CLASSES), nn.BatchNorm1d(CLASSES)
-    ),
-    "activation and dropout last": lambda: nn.Sequential(
-        nn.Linear(6, 5), nn.LeakyReLU(), nn.Linear(5, CLASSES), nn.LeakyReLU(), nn.Dropout()
-    ),
-}
-
-# These take images of 2 channels and 4 x 6 pixels.
-ARCHITECTURES |= {
-    "published convolutions": lambda: nn.Sequential(
-        *list(CNN(inputs=2, channels=3, hidden_layers=3).children())[:-1],
-        nn.Linear(3 * 4 * 6, CLASSES),
-    ),
-    "convolution first, no bias, another geometry": lambda: nn.Sequential(
-        nn.Conv2d(2, 4, (3, 2), stride=(1, 2), padding=(0, 1), bias=False),
-        nn.ReLU(),
-        nn.Conv2d(4, 6, 2, dilation=(1, 2), groups=2),
-        nn.Dropout(),
-        nn.Upsample(scale_factor=3),
-        nn.LeakyReLU(),
-        nn.MaxPool2d((2, 3), stride=1, padding=1, ceil_mode=True),
-        nn.BatchNorm2d(6),
-        nn.Flatten(),
-        nn.BatchNorm1d(6 * 4 * 6),
-        nn.Linear(6 * 4 * 6, CLASSES),
-    ),
-    "pooling, dropout, norm and flat layers around": lambda: nn.Sequential(
-        nn.Dropout(),
-        nn.MaxPool2d(2),
-        nn.BatchNorm2d(2),
-        nn.Dropout(),
-        nn.LeakyReLU(),
-        nn.Upsample(scale_factor=2),
-        nn.Conv2d(2, 3, 1),
-        nn.Flatten(),
-        nn.Linear(3 * 4 * 6, 5),
-        nn.LeakyReLU(),
-        nn.Linear(5, CLASSES),
-    ),
-}
-
+from sbt_utils.ensembles.ensemble import Ensemble, initial_state, member_network
+from sbt_utils.ensembles.noise import draw_keys, dropout_limits, keep_mask
+from sbt_utils.training.networks import MLP
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 
@@ -181,35 +77,6 @@ def dropout_shapes(network, images):
     return shapes
 
 
-def random_state(network, seed=0):
-    """Weights, biases, scales and running statistics, none of them at its default."""
-    generator = torch.Generator().manual_seed(seed)
-
-    def values(tensor):
-        shape = (MEMBERS, *tensor.shape)
-        return torch.rand(shape, generator=generator, dtype=torch.float64) * 1.5 - 0.5
-
-    return {
-        name: torch.full((MEMBERS,), 7) if tensor.dtype == torch.int64 else values(tensor)
-        for name, tensor in network.state_dict().items()
-    } | {
-        name: values(tensor).abs() + 0.1
-        for name, tensor in network.state_dict().items()
-        if "running_var" in name
-    }
-
-
-def batch(size, shape=(6,), seed=1):
-    generator = torch.Generator().manual_seed(seed)
-    images = torch.randn(MEMBERS, size, *shape, generator=generator, dtype=torch.float64)
-    return images, torch.randint(CLASSES, (MEMBERS, size), generator=generator)
-
-
-def image_shape(network):
-    kinds = {type(layer) for layer in network.modules()}
-    return (2, 4, 6) if nn.Conv2d in kinds else (2, 3) if nn.Flatten in kinds else (6,)
-
-
 def gradients(ensemble):
     """Return the named gradients: what a descent of step 1 takes from the parameters."""
     before, rows = ensemble.state(), ensemble.rows.clone()
@@ -228,10 +95,6 @@ def step(ensemble, images, labels, keys, dropout):
     logits = logits.clone()
     ensemble.backward(gradient)
     return torch.stack(losses).detach(), logits, gradients(ensemble)
-
-
-def close(actual, expected):
-    torch.testing.assert_close(actual, expected, rtol=1e-10, atol=1e-10)
 
 
 @pytest.fixture(params=["fused", "stacked"])
@@ -425,146 +288,3 @@ def test_draws_counts_the_dropout_layers():
     assert Ensemble(network, initial_state(network, [0])).draws == 3
     network = nn.Sequential(nn.Linear(6, CLASSES))
     assert Ensemble(network, initial_state(network, [0])).draws == 0
-
-
-# The start -----------------------------------------------------------------------------------
-
-
-def test_initial_state_is_the_default_start_of_pytorch():
-    network = MLP(inputs=6, width=5, hidden_layers=2, classes=CLASSES)
-    seeds = [3, 0, int(seed_words(11)[0])]
-    state = initial_state(network, seeds)
-    for m, seed in enumerate(seeds):
-        with torch.random.fork_rng(devices=[]):
-            torch.random.default_generator.manual_seed(seed)
-            expected = MLP(inputs=6, width=5, hidden_layers=2, classes=CLASSES).state_dict()
-        assert set(state) == set(expected)
-        for name, tensor in expected.items():
-            assert torch.equal(state[name][m], tensor)
-
-
-def test_initial_state_depends_on_the_seed_alone():
-    network = MLP(inputs=6, width=5, hidden_layers=2, classes=CLASSES)
-    together = initial_state(network, range(5))
-    torch.rand(3)
-    # Nor does a network's present state count.
-    with torch.no_grad():
-        for parameter in network.parameters():
-            parameter.fill_(3.0)
-        network.input_norm.running_mean.fill_(2.0)
-        network.input_norm.num_batches_tracked.fill_(9)
-    alone = initial_state(network, [3])
-    for name, tensor in together.items():
-        assert torch.equal(alone[name][0], tensor[3])
-        if name.startswith("linear"):
-            assert not torch.equal(tensor[0], tensor[3])
-    assert (network.readout.weight == 3).all()
-
-
-def test_initial_state_leaves_the_global_generator_alone():
-    network = MLP()
-    before = torch.random.get_rng_state()
-    initial_state(network, range(2))
-    assert torch.equal(torch.random.get_rng_state(), before)
-
-
-# Members as plain networks -------------------------------------------------------------------
-
-
-def test_a_member_is_a_plain_network_of_its_state():
-    network = MLP(inputs=6, width=5, hidden_layers=2, classes=CLASSES).double()
-    state = random_state(network)
-    images = batch(9, (2, 3))[0][0]
-    for m, slope in enumerate(SLOPES.tolist()):
-        own = {name: tensor[m].numpy() for name, tensor in state.items()}
-
-        def normalised(h, name, own=own):
-            mean, variance = own[f"{name}.running_mean"], own[f"{name}.running_var"]
-            h = (h - mean) / np.sqrt(variance + 1e-5)
-            return h * own[f"{name}.weight"] + own[f"{name}.bias"]
-
-        h = normalised(images.numpy().reshape(9, 6), "input_norm")
-        for layer in "12":
-            h = h @ own[f"linear{layer}.weight"].T + own[f"linear{layer}.bias"]
-            h = normalised(h, f"norm{layer}")
-            h = np.where(h > 0, h, slope * h)
-        expected = h @ own["readout.weight"].T + own["readout.bias"]
-        member = member_network(network, state, m, slope, 0.25)
-        np.testing.assert_allclose(member(images).detach(), expected, rtol=1e-12, atol=1e-12)
-        assert not any(module.training for module in member.modules())
-        assert (member.dropout1.p, member.dropout2.p) == (0.25, 0.25)
-        assert [type(layer) for layer in member] == [type(layer) for layer in network]
-
-
-def test_a_member_shares_nothing_with_ensemble_and_architecture():
-    network = MLP(inputs=6, width=5, hidden_layers=1, classes=CLASSES)
-    state = initial_state(network, range(2))
-    given = {name: tensor.clone() for name, tensor in state.items()}
-    own = copy.deepcopy(network.state_dict())
-    member = member_network(network, state, 1, 0.5, 0.5)
-    with torch.no_grad():
-        for tensor in member.state_dict().values():
-            tensor.fill_(5)
-    assert all(torch.equal(state[name], tensor) for name, tensor in given.items())
-    assert all(torch.equal(network.state_dict()[name], tensor) for name, tensor in own.items())
-    assert (network.activation1.negative_slope, network.dropout1.p) == (0.0, 0.0)
-    assert network.training
-
-
-# What an ensemble cannot be made of ----------------------------------------------------------
-
-
-def test_unknown_layers_are_refused_by_name_and_type():
-    network = nn.Sequential(nn.Linear(6, 5), nn.Sequential(nn.Sigmoid()), nn.Linear(5, 2))
-    message = r"layer '1\.0' is a Sigmoid; ensembles know BatchNorm1d, BatchNorm2d, Conv2d, Dr"
-    with pytest.raises(TypeError, match=message):
-        stock_layers(network)
-    with pytest.raises(TypeError, match=message):
-        Ensemble(network, initial_state(network, [0]))
-
-
-def test_a_subclass_of_a_stock_layer_is_refused():
-    class Scaled(nn.Linear):
-        def forward(self, x):
-            return 2 * super().forward(x)
-
-    with pytest.raises(TypeError, match="layer '0' is a Scaled"):
-        stock_layers(nn.Sequential(Scaled(6, 5)))
-
-
-def test_only_sequential_networks():
-    with pytest.raises(TypeError, match=r"network is a Linear: .* torch\.nn\.Sequential"):
-        stock_layers(nn.Linear(6, 5))
-
-
-def test_a_layer_used_twice_counts_twice_or_is_refused():
-    activation = nn.LeakyReLU(0.5)
-    network = nn.Sequential(nn.Linear(6, 6), activation, nn.Linear(6, 6), activation).double()
-    images = batch(9)[0][:1]
-    state = initial_state(network, [0])
-    keys = torch.zeros(1, 0, dtype=torch.int32)
-    try:
-        ensemble = Ensemble(network, state)
-    except (TypeError, ValueError):
-        return
-    logits = ensemble.forward(
-        images, keys, torch.full((1,), 0.5, dtype=torch.float64), torch.zeros(1)
-    )
-    close(logits[0], member_network(network, state, 0, 0.5, 0.0)(images[0]).detach())
-
-
-@pytest.mark.parametrize(
-    "layers",
-    [
-        (nn.BatchNorm1d(6, affine=False), nn.Linear(6, CLASSES)),
-        (nn.BatchNorm1d(6, momentum=None), nn.Linear(6, CLASSES)),
-        (nn.BatchNorm1d(6, track_running_stats=False), nn.Linear(6, CLASSES)),
-        (nn.Flatten(start_dim=2), nn.Linear(6, CLASSES)),
-        (nn.Flatten(),),
-    ],
-    ids=["affine", "momentum", "track_running_stats", "start_dim", "no parameters"],
-)
-def test_options_that_stacked_layers_do_not_know_are_refused(layers):
-    # If they become known, they belong into ARCHITECTURES instead.
-    with pytest.raises((TypeError, ValueError), match="network"):
-        Ensemble(nn.Sequential(*layers), initial_state(nn.Sequential(*layers), [0]))

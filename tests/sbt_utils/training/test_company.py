@@ -1,6 +1,8 @@
 """A member is the same alone, in company and in any chunking; nothing else is changed."""
 
 import copy
+import subprocess
+import sys
 
 import numpy as np
 import pytest
@@ -93,3 +95,13 @@ def test_training_leaves_arguments_and_global_state_alone(threads):
     assert torch.equal(torch.random.get_rng_state(), generator)
     assert model.training == model_mode
     assert torch.get_num_threads() == 2
+
+
+def test_importing_draws_nothing_from_the_global_generator():
+    code = """
+import torch
+before = torch.random.get_rng_state()
+import sbt_utils.training.networks, sbt_utils.training.steering, sbt_utils.training.trainer
+assert torch.equal(torch.random.get_rng_state(), before)
+"""
+    subprocess.run([sys.executable, "-c", code], check=True)
