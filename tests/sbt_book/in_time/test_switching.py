@@ -5,6 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import xarray as xr
+from chains import LAST
 
 from sbt_book.in_time.switching import course, drawn_on, in_turn
 from sbt_utils.data.datasets import load_data
@@ -23,7 +24,7 @@ def test_chains_take_over_from_one_another():
     np.testing.assert_allclose(states.time, 10.0 * np.arange(16))
     start, expected = None, []
     for chain in (SHAKEN, QUIET, SHAKEN):
-        start = chain.simulate(50.0, 0.05, seeds=[1, 2, 3], every=10**9, start=start)
+        start = chain.simulate(50.0, 0.05, seeds=[1, 2, 3], every=LAST, start=start)
         expected.append(start.separation[:, -1])
     np.testing.assert_array_equal(
         states.sel(time=[50.0, 100.0, 150.0]).transpose("time", ...), expected

@@ -7,6 +7,7 @@ from dataclasses import FrozenInstanceError, replace
 
 import numpy as np
 import pytest
+from chains import LAST, run
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.integrate import quad
@@ -17,7 +18,6 @@ from sbt_utils.mechanics.chain_theory import stiffness
 from sbt_utils.mechanics.trajectories import Trajectory, largest_step
 
 QUIET = SpringBlockChain(noise=0.0)
-LAST = 10**9  # every: keep the first state and the last
 checks = settings(max_examples=40, deadline=None, derandomize=True)
 
 
@@ -81,27 +81,22 @@ def test_published_chain_stops_at_loads_that_rise_by_friction_over_stiffness(dt)
     assert trajectory.load_curve.regime == "lazy"
 
 
+STIFF = replace(QUIET, spring_constant=1.0)
+SOFT = replace(QUIET, blocks=5, spring_constant=0.2)
 UNEVEN = [0.01, 0.0, 0.03, 0.02, 0.005]
 AT_REST = {
     "published": (QUIET, 4000.0),
-    "inner blocks never move": (replace(QUIET, spring_constant=1.0, friction_right=0.12), 400.0),
-    "only the last moves": (replace(QUIET, spring_constant=1.0, friction_right=0.7), 400.0),
-    "none moves": (replace(QUIET, spring_constant=1.0, friction_right=2.0), 400.0),
-    "one block": (replace(QUIET, blocks=1, spring_constant=1.0, friction_right=0.2), 400.0),
-    "each its own": (replace(QUIET, blocks=5, spring_constant=0.2, friction_right=UNEVEN), 4000.0),
-    "its own, some unmoved": (
-        replace(QUIET, blocks=5, spring_constant=0.2, friction_right=np.multiply(5, UNEVEN)),
-        4000.0,
-    ),
-    "by a force": (replace(QUIET, blocks=4, spring_constant=1.0, force=0.3), 800.0),
-    "by a force, some unmoved": (
-        replace(QUIET, blocks=5, spring_constant=1.0, force=0.3, friction_right=0.12),
-        400.0,
-    ),
+    "inner blocks never move": (replace(STIFF, friction_right=0.12), 400.0),
+    "only the last moves": (replace(STIFF, friction_right=0.7), 400.0),
+    "none moves": (replace(STIFF, friction_right=2.0), 400.0),
+    "one block": (replace(STIFF, blocks=1, friction_right=0.2), 400.0),
+    "each its own": (replace(SOFT, friction_right=UNEVEN), 4000.0),
+    "its own, some unmoved": (replace(SOFT, friction_right=np.multiply(5, UNEVEN)), 4000.0),
+    "by a force": (replace(STIFF, blocks=4, force=0.3), 800.0),
+    "by a force, some unmoved": (replace(STIFF, blocks=5, force=0.3, friction_right=0.12), 400.0),
 }
 
 
-@pytest.mark.parametrize("overdamped", [False, True])
 @pytest.mark.parametrize("name", AT_REST)
 def test_a_pull_from_rest_ends_in_the_static_loads(name, overdamped):
     chain, duration = AT_REST[name]
@@ -109,9 +104,9 @@ def test_a_pull_from_rest_ends_in_the_static_loads(name, overdamped):
     x = pulled_to_rest(chain)
     expected = extensions(chain, x)
     np.testing.assert_allclose(chain.static_loads(), expected, rtol=0, atol=1e-12)
-    run = chain.simulate_overdamped if overdamped else chain.simulate
+    duration *= 1 if overdamped else 5
     for dt in (0.02, 0.2):
-        trajectory = run(duration * (1 if overdamped else 5), dt, every=LAST)
+        trajectory = run(chain, overdamped, duration, dt, every=LAST)
         np.testing.assert_allclose(trajectory.loads, expected, rtol=0, atol=1e-9)
         assert (trajectory.positions[-1, x < 1e-12] == 0.0).all()  # never moved
 
@@ -194,11 +189,10 @@ def test_a_chain_released_after_the_pull_comes_to_rest_under_friction_to_the_lef
     assert released.loads.sum() == pytest.approx(0.5, abs=1e-12)
 
 
-@pytest.mark.parametrize("overdamped", [False, True])
 def test_without_friction_and_noise_all_loads_are_the_same(overdamped):
     free = SpringBlockChain(5, 1.0, friction_right=0.0, friction_left=0.0, noise=0.0, end=2.0)
-    run = free.simulate_overdamped if overdamped else free.simulate
-    np.testing.assert_allclose(run(400.0, every=LAST).loads, 2.0 / 6, rtol=0, atol=1e-12)
+    loads = run(free, overdamped, 400.0, every=LAST).loads
+    np.testing.assert_allclose(loads, 2.0 / 6, rtol=0, atol=1e-12)
     np.testing.assert_allclose(free.static_loads(), 2.0 / 6, rtol=0, atol=1e-15)
     np.testing.assert_allclose(free.mean_field_loads(), 2.0 / 6, rtol=0, atol=1e-15)
 
@@ -254,22 +248,14 @@ SHAKEN = [
 ]
 
 
-@pytest.mark.parametrize("overdamped", [False, True])
 @pytest.mark.parametrize(("right", "left", "noise", "common"), SHAKEN)
 def test_mean_loads_of_a_shaken_chain_form_an_arithmetic_sequence(
     right, left, noise, common, overdamped
 ):
-    chain = SpringBlockChain(
-        4,
-        1.0,
-        friction_right=right,
-        friction_left=left,
-        noise=noise,
-        noise_decay=0.0,
-        common_noise=common,
-    )
-    run = chain.simulate_overdamped if overdamped else chain.simulate
-    trajectory = run(8000.0, seeds=range(16), every=20)
+    sides = {"friction_right": right, "friction_left": left}
+    shaking = {"noise": noise, "noise_decay": 0.0, "common_noise": common}
+    chain = SpringBlockChain(4, 1.0, **sides, **shaking)
+    trajectory = run(chain, overdamped, 8000.0, seeds=range(16), every=20)
     late = trajectory.separation[:, trajectory.times > 800.0].mean(axis=1)
     loads = -np.diff(late, append=0.0, axis=1)
     steps = np.arange(5) - 2.0
@@ -298,7 +284,6 @@ def growth(chain, dt, overdamped):
     return abs(np.linalg.eigvals(np.vstack([positions, velocities]))).max()
 
 
-@pytest.mark.parametrize("overdamped", [False, True])
 @pytest.mark.parametrize("force", [None, 0.1])
 @pytest.mark.parametrize(("mass", "damping"), [(1.0, 1.0), (1.0, 0.0), (0.3, 5.0), (2.0, 0.1)])
 @pytest.mark.parametrize("blocks", [1, 2, 7])
@@ -309,12 +294,11 @@ def test_the_largest_step_is_the_limit_of_stability(blocks, mass, damping, force
     largest = largest_step(chain, overdamped)
     assert growth(chain, 0.999 * largest, overdamped) <= 1 + 1e-9
     assert growth(chain, 1.001 * largest, overdamped) > 1 + 1e-5
-    run = chain.simulate_overdamped if overdamped else chain.simulate
-    positions = run(3000 * largest, 0.999 * largest).positions
+    positions = run(chain, overdamped, 3000 * largest, 0.999 * largest).positions
     assert abs(positions).max() < 100
     message = f"dt=.*above 0 and below {re.escape(f'{largest:.6g}')}, the stable ones"
     with pytest.raises(ValueError, match=message):
-        run(100.0, 1.001 * largest)
+        run(chain, overdamped, 100.0, 1.001 * largest)
 
 
 # Properties ----------------------------------------------------------------------------------
@@ -338,8 +322,7 @@ chains = st.builds(
 @checks
 @given(chain=chains, overdamped=st.booleans())
 def test_loads_add_up_to_the_position_of_the_end(chain, overdamped):
-    run = chain.simulate_overdamped if overdamped else chain.simulate
-    trajectory = run(5.0, 0.05, seeds=[0, 1])
+    trajectory = run(chain, overdamped, 5.0, 0.05, seeds=[0, 1])
     if chain.force is not None:
         end = trajectory.positions[:, -1, -1] + chain.force / chain.spring_constant
     else:
@@ -364,10 +347,7 @@ def test_all_lengths_and_forces_times_a_factor_is_all_positions_times_it(chain, 
         end=end,
         force=None if chain.force is None else factor * chain.force,
     )
-    pair = [
-        (c.simulate_overdamped if overdamped else c.simulate)(5.0, 0.05, seed=3)
-        for c in (chain, larger)
-    ]
+    pair = [run(c, overdamped, 5.0, 0.05, seed=3) for c in (chain, larger)]
     np.testing.assert_array_equal(factor * pair[0].positions, pair[1].positions)
     np.testing.assert_array_equal(factor * pair[0].loads, pair[1].loads)
 

@@ -6,6 +6,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from chains import LAST, run
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.integrate import quad, solve_ivp
@@ -14,7 +15,6 @@ from scipy.linalg import solve_continuous_lyapunov, solve_discrete_lyapunov
 from sbt_utils.mechanics.chain import SpringBlockChain
 from sbt_utils.mechanics.chain_theory import drift, relaxation, stationary_covariance, stiffness
 
-LAST = 10**9  # every: keep the first state and the last
 FREE = {"friction_right": 0.0, "friction_left": 0.0, "noise_decay": 0.0}
 checks = settings(max_examples=100, deadline=None, derandomize=True)
 
@@ -146,7 +146,6 @@ def test_drift_vanishes_at_half_the_difference_of_the_frictions_and_rises(
     assert drift(chain, balance + 2 * apart, overdamped) >= after
 
 
-@pytest.mark.parametrize("overdamped", [False, True])
 def test_without_noise_friction_takes_its_share_of_the_force(overdamped):
     chain = block(0.2, 0.3, 0.0, damping=0.5)
     unit = 1.0 if overdamped else 2.0
@@ -157,7 +156,6 @@ def test_without_noise_friction_takes_its_share_of_the_force(overdamped):
             assert weak == pytest.approx(unit * left_over, abs=2 * noise + 1e-15)
 
 
-@pytest.mark.parametrize("overdamped", [False, True])
 @pytest.mark.parametrize("noise", [1e-307, 1e-315, 5e-324])
 def test_noise_below_all_normal_numbers_is_none(noise, overdamped):
     chain = block(0.2, 0.3, noise)
@@ -165,19 +163,17 @@ def test_noise_below_all_normal_numbers_is_none(noise, overdamped):
         assert drift(chain, force, overdamped) == pytest.approx(left_over, abs=1e-15)
 
 
-@pytest.mark.parametrize("overdamped", [False, True])
 def test_a_simulated_block_has_the_mean_velocity(overdamped):
     # Drawn by a force, on a spring too weak to matter.
     chain = block(0.05, 0.1, 0.1, spring_constant=1e-9, force=0.02)
-    run = chain.simulate_overdamped if overdamped else chain.simulate
-    ends = run(1000.0, 0.02, seeds=range(64), every=LAST).positions[:, -1, 0] / 1000.0
+    trajectory = run(chain, overdamped, 1000.0, 0.02, seeds=range(64), every=LAST)
+    ends = trajectory.positions[:, -1, 0] / 1000.0
     expected, error = drift(chain, 0.02, overdamped), ends.std(ddof=1) / math.sqrt(64)
     assert error < 0.03 * expected
     # In second order the implicit step is off by a share of dt γ / m as well.
     assert ends.mean() == pytest.approx(expected, abs=4 * error + 0.02 * expected)
 
 
-@pytest.mark.parametrize("overdamped", [False, True])
 @pytest.mark.parametrize("force", [math.nan, math.inf, -math.inf])
 def test_a_force_that_is_not_finite_is_refused(force, overdamped):
     with pytest.raises(ValueError, match=f"force={force}"):
@@ -212,7 +208,6 @@ MEAN_FIELDS = {
 }
 
 
-@pytest.mark.parametrize("overdamped", [False, True])
 @pytest.mark.parametrize("name", MEAN_FIELDS)
 def test_relaxation_solves_the_equation_of_the_mean_field(name, overdamped):
     chain = MEAN_FIELDS[name]
@@ -234,20 +229,12 @@ def test_relaxation_solves_the_equation_of_the_mean_field(name, overdamped):
         ]
 
     first = 1.0 / (1 + 20 * chain.noise_decay)  # not past what decays at once
-    path = solve_ivp(
-        velocities,
-        (0, 40),
-        np.zeros(count),
-        t_eval=times,
-        rtol=1e-8,
-        atol=1e-10,
-        first_step=first / 10,
-    )
+    accuracy = {"rtol": 1e-8, "atol": 1e-10, "first_step": first / 10}
+    path = solve_ivp(velocities, (0, 40), np.zeros(count), t_eval=times, **accuracy)
     expected = np.stack([np.diff(x, prepend=0.0, append=end(x)) for x in path.y.T])
     np.testing.assert_allclose(relaxation(chain, times, overdamped), expected, rtol=0, atol=5e-6)
 
 
-@pytest.mark.parametrize("overdamped", [False, True])
 @pytest.mark.parametrize(
     "settings",
     [
@@ -264,7 +251,6 @@ def test_without_noise_the_mean_field_ends_in_the_static_loads(settings, overdam
     np.testing.assert_allclose(loads[0], chain.static_loads(), rtol=0, atol=1e-12)
 
 
-@pytest.mark.parametrize("overdamped", [False, True])
 @pytest.mark.parametrize(
     "settings", [{}, {"friction_right": [0.05, 0.1, 0.0, 0.02]}, {"force": 0.3}]
 )
@@ -278,19 +264,12 @@ def test_with_noise_the_mean_field_ends_in_the_mean_field_loads(settings, overda
     np.testing.assert_array_equal(loads[0], start)
 
 
-@pytest.mark.parametrize("common", [False, True])
 def test_the_first_order_chain_tends_to_the_mean_field_as_dt_falls(common):
     # Averaging principle: the spread falls as the root of dt, the error of the mean as dt.
     noise = 0.05 if common else 0.1
-    chain = SpringBlockChain(
-        4,
-        1.0,
-        friction_right=0.05,
-        friction_left=0.1,
-        noise=noise,
-        noise_decay=0.0,
-        common_noise=common,
-    )
+    sides = {"friction_right": 0.05, "friction_left": 0.1}
+    shaking = {"noise": noise, "noise_decay": 0.0, "common_noise": common}
+    chain = SpringBlockChain(4, 1.0, **sides, **shaking)
     expected = relaxation(chain, np.array([6.4]), overdamped=True)[0].cumsum()[:-1]
     steps, spreads, errors = np.array([0.2, 0.1, 0.05, 0.025]), [], []
     for dt in steps:
@@ -304,7 +283,6 @@ def test_the_first_order_chain_tends_to_the_mean_field_as_dt_falls(common):
     assert errors[-1] < 0.003
 
 
-@pytest.mark.parametrize("overdamped", [False, True])
 def test_the_mean_field_outlives_its_noise(overdamped):
     # The amplitude passes through the subnormal numbers at t = 708 to 745, and is 0 from then on.
     chain = SpringBlockChain(spring_constant=1.0, friction_right=0.03, noise_decay=1.0)

@@ -4,22 +4,19 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from chains import LAST
+from curves import scaled
 
 from sbt_utils.measuring.curves import LoadCurve
 from sbt_utils.mechanics.matching import fit_chain
 from sbt_utils.mechanics.published_chains import SECOND_ORDER, in_units
 
-LAST = 10**9  # every: keep the first state and the last
 FALLING = LoadCurve([2.0, 1.5, 1.1, 0.8, 0.6, 0.5])
 
 
 def planted(friction, noise, blocks=7, seeds=200):
     chain = in_units(replace(SECOND_ORDER, blocks=blocks), friction, noise)
     return chain.simulate(every=LAST, seeds=[[9, n] for n in range(seeds)]).load_curve
-
-
-def scaled(curve):
-    return (curve - curve.min()) / (curve.max() - curve.min())
 
 
 PLANTED = [(0.0705, 0.0045), (0.03, 0.0105), (0.08, 0.02), (0.0929, 0.0281), (0.0463, 0.0697)]

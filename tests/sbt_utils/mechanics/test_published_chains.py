@@ -9,7 +9,6 @@ from sbt_utils.mechanics.published_chains import SECOND_ORDER, in_units, theory_
 SMALL = replace(SECOND_ORDER, blocks=4, spring_constant=0.3, end=2.0)  # k y = 0.6
 
 
-@pytest.mark.parametrize("common", [False, True])
 def test_units_are_the_force_that_stretches_one_spring_by_the_whole_chain(common):
     chain = in_units(replace(SMALL, common_noise=common), 0.05, 0.25)
     assert chain.friction_right == pytest.approx(0.05 * 0.6)
