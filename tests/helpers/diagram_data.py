@@ -3,6 +3,8 @@
 import numpy as np
 import xarray as xr
 
+from sbt_book.common.committed import load_committed
+
 
 def diagram(rng, noises=(0.0, 0.1, 0.3), slopes=(0.0, 0.6), seeds=2, layers=8):
     """Return a phase diagram of random falling curves and random accuracies."""
@@ -29,3 +31,9 @@ def published_cells(rng, cells):
         {"curve": (("slope", "noise", "layer"), curves)},
         {"slope": cells.slope.values, "noise": cells.noise.values},
     )
+
+
+def mechanical_cells():
+    """Return the committed curves of the chains that are compared with networks, in double."""
+    cells = load_committed("spring_block").separation.astype("float64")
+    return cells.sel(order="second", shaking="common", friction_left=0.15, drop=True)

@@ -24,5 +24,17 @@ def band(collection):
     return np.array(edges)
 
 
-def legend_of(figure):
-    return [text.get_text() for text in figure.legends[0].get_texts()]
+def legend_of(drawing):
+    """Return the words in the legend of axes, or in the first one of a figure."""
+    legend = drawing.legends[0] if isinstance(drawing, Figure) else drawing.get_legend()
+    return [text.get_text() for text in legend.get_texts()]
+
+
+def frames_of(gif):
+    """Return the frames of a film in shades of grey, and for how many ms each of them stands."""
+    frames, pauses = [], []
+    for number in range(gif.n_frames):
+        gif.seek(number)
+        pauses.append(gif.info["duration"])
+        frames.append(np.asarray(gif.convert("L"), int))
+    return frames, pauses

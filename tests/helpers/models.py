@@ -1,5 +1,17 @@
 """What tests of models share."""
 
+from torch import nn
+
+
+class Broken(nn.Module):
+    def forward(self, x):
+        raise RuntimeError("broken layer")
+
+
+class Wordy(nn.Module):
+    def forward(self, x):
+        return "no tensor"
+
 
 def fingerprint(model):
     """Return what measuring a model must leave alone, as plain values."""

@@ -4,6 +4,7 @@ import itertools
 
 import numpy as np
 import pytest
+from curves import scaled
 from drawing import band, drawn, legend_of
 from matplotlib.colors import to_rgb
 
@@ -11,11 +12,6 @@ from sbt_utils.drawing import COLOURS, load_curves
 from sbt_utils.measuring.curves import LoadCurve
 
 pytestmark = pytest.mark.usefixtures("matplotlib_untouched")
-
-
-@pytest.fixture
-def rng():
-    return np.random.default_rng(0)
 
 
 def test_load_curves(rng):
@@ -36,7 +32,7 @@ def test_load_curves(rng):
     *shapes, chord = right.lines
     for line, curve in zip(shapes, curves.values(), strict=True):
         mean = np.atleast_2d(curve.separation).mean(0)
-        assert line.get_ydata() == pytest.approx((mean - min(mean)) / (max(mean) - min(mean)))
+        assert line.get_ydata() == pytest.approx(scaled(mean))
     assert np.transpose(chord.get_data()).tolist() == [[0, 1], [7, 0]]
     # A band of one sample standard deviation, for the curve with repeats alone.
     (collection,) = left.collections

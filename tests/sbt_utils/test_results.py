@@ -22,8 +22,7 @@ ROOT = Path(__file__).parents[2]
 
 
 @pytest.fixture
-def dataset():
-    rng = np.random.default_rng(0)
+def dataset(rng):
     return xr.Dataset(
         {
             "separation": (("seed", "layer"), rng.normal(size=(2, 4)), {"long_name": "D"}),

@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 import xarray as xr
+from curves import scaled
 from diagram_data import diagram
 
 from sbt_book.common.selections import convexity, failed, scaled_curves, whole_curves
@@ -13,11 +14,6 @@ from sbt_book.phase_diagram.summaries import (
     universality_table,
 )
 from sbt_utils.measuring.curves import LoadCurve
-
-
-@pytest.fixture
-def rng():
-    return np.random.default_rng(0)
 
 
 def parabola(bend, layers=8):
@@ -49,8 +45,7 @@ def test_a_seed_without_a_d_at_one_layer_has_no_curve(rng):
     xr.testing.assert_equal(curves[1:], whole[1:])
     # The mean is over the two whole curves, at every layer.
     mean = (whole[0, 0, 0] + whole[0, 0, 2]).values / 2
-    expected = (mean - min(mean)) / (max(mean) - min(mean))
-    assert scaled_curves(cells)[0, 0].values == pytest.approx(expected)
+    assert scaled_curves(cells)[0, 0].values == pytest.approx(scaled(mean))
 
 
 def test_curves_on_the_test_images(rng):
@@ -62,9 +57,8 @@ def test_scaled_curves_are_scaled_after_the_mean(rng):
     cells = diagram(rng, seeds=5)
     curves = scaled_curves(cells)
     for index in np.ndindex(curves.shape[:2]):
-        expected = cells.separation_train.values[index].mean(axis=0)
-        expected = (expected - min(expected)) / (max(expected) - min(expected))
-        assert curves.values[index] == pytest.approx(expected)
+        mean = cells.separation_train.values[index].mean(axis=0)
+        assert curves.values[index] == pytest.approx(scaled(mean))
     assert curves.min("layer").values == pytest.approx(0)
     assert curves.max("layer").values == pytest.approx(1)
     # Not the mean of scaled curves: seeds with a larger fall weigh more.

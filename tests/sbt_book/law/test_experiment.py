@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import torch
 import xarray as xr
+from data_parts import parts
 
 from sbt_book.law.experiment import (
     LEARNING_RATES,
@@ -50,19 +51,12 @@ def test_linearity_equals_training_each_network_by_itself(digits, optimizer):
     assert sorted(result) == sorted(NAMES)
     assert result.learning_rate.values.tolist() == list(LEARNING_RATES[optimizer])
     assert result.seed.values.tolist() == seeds
-    training = digits.train_images, digits.train_labels
+    training, _ = parts(digits)
     for rate in LEARNING_RATES[optimizer]:
         for seed in seeds:
-            alone = train(
-                network(),
-                *training,
-                seeds=seed,
-                learning_rate=rate,
-                batch_size=20,
-                epochs=2,
-                optimizer=optimizer,
-                progress=False,
-            ).network(0)
+            settings = {"seeds": seed, "learning_rate": rate, "optimizer": optimizer}
+            settings |= {"batch_size": 20, "epochs": 2, "progress": False}
+            alone = train(network(), *training, **settings).network(0)
             cell = result.sel(learning_rate=rate, seed=seed)
             with torch.no_grad():
                 right = (alone(digits.test_images).argmax(1) == digits.test_labels).sum().item()
@@ -111,18 +105,11 @@ def test_linearity_of_trains_what_the_kind_says():
     assert found.learning_rate.values.tolist() == [0.002, 0.01]
     data = load_data("mnist", train=60)
     assert found.source.item() == data.source
+    training, _ = parts(data)
     for rate in kind.learning_rates:
-        alone = train(
-            network(),
-            data.train_images,
-            data.train_labels,
-            seeds=[3, 5],
-            learning_rate=rate,
-            batch_size=60,
-            epochs=2,
-            progress=False,
-        )
-        curves = evaluate(alone.networks, data.train_images, data.train_labels).separation.values
+        settings = {"learning_rate": rate, "batch_size": 60, "epochs": 2, "progress": False}
+        alone = train(network(), *training, seeds=[3, 5], **settings)
+        curves = evaluate(alone.networks, *training).separation.values
         pearson = [np.corrcoef(range(4), curve)[0, 1] for curve in curves]
         assert found.linearity_trace.sel(learning_rate=rate).values == pytest.approx(pearson)
 
@@ -195,25 +182,11 @@ def test_linearity_table():
     # A curve that rises: the magnitude of its r, as in the paper of the law.
     second = result([[0.25, 0.25]], [[0.5, 0.5]], [[0.1, 0.1]])
     table = linearity_table([{"width": 50, "depth": 4}, {"width": 9, "depth": 2}], [first, second])
-    assert table.to_dict("records") == [
-        {
-            "width": 50,
-            "depth": 4,
-            "rate": "0.001",
-            "|r|, trace": "0.980 ± 0.014",
-            "|r|, fuzziness": "0.800 ± 0.000",
-            "|r|, any rate": "0.600 to 0.960",
-            "accuracy": "87.6%",
-        },
-        {
-            "width": 9,
-            "depth": 2,
-            "rate": "0.0003",
-            "|r|, trace": "0.250 ± 0.000",
-            "|r|, fuzziness": "0.500 ± 0.000",
-            "|r|, any rate": "0.500 to 0.500",
-            "accuracy": "10.0%",
-        },
+    measures = ["|r|, trace", "|r|, fuzziness", "|r|, any rate"]
+    assert table.columns.tolist() == ["width", "depth", "rate", *measures, "accuracy"]
+    assert table.values.tolist() == [
+        [50, 4, "0.001", "0.980 ± 0.014", "0.800 ± 0.000", "0.600 to 0.960", "87.6%"],
+        [9, 2, "0.0003", "0.250 ± 0.000", "0.500 ± 0.000", "0.500 to 0.500", "10.0%"],
     ]
 
 

@@ -11,11 +11,6 @@ from sbt_utils.measuring.curves import LoadCurve
 pytestmark = pytest.mark.usefixtures("matplotlib_untouched")
 
 
-@pytest.fixture
-def rng():
-    return np.random.default_rng(0)
-
-
 # Digits --------------------------------------------------------------------------------------
 
 

@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 import xarray as xr
+from curves import scaled
 from diagram_data import diagram, published_cells
 from drawing import band, drawn, legend_of
 
@@ -16,11 +17,6 @@ from sbt_book.phase_diagram.cell_figures import (
 from sbt_book.phase_diagram.published import compare
 
 pytestmark = pytest.mark.usefixtures("matplotlib_untouched")
-
-
-@pytest.fixture
-def rng():
-    return np.random.default_rng(0)
 
 
 def lines(axes):
@@ -58,13 +54,12 @@ def test_diagram_excerpt(rng, slopes, levels, seeds):
             assert theirs == pytest.approx(published.curve.sel(cell).values)
             rows = ours.separation_train.sel(cell).values
             mean = rows.mean(0)
-            scaled = (mean - min(mean)) / (max(mean) - min(mean))
-            assert own == pytest.approx(scaled)
+            assert own == pytest.approx(scaled(mean))
             assert axes.get_title() == f"{ours.accuracy_test.sel(cell).values.mean():.1%}"
             assert len(axes.collections) == (seeds > 1)
             if seeds > 1:
                 spread = rows.std(0, ddof=1) / (max(mean) - min(mean))
-                expected = [scaled - spread, scaled + spread]
+                expected = [scaled(mean) - spread, scaled(mean) + spread]
                 np.testing.assert_allclose(band(axes.collections[0]), expected)
 
 
@@ -92,8 +87,7 @@ def test_a_cell_with_collapsed_networks_is_drawn_without_them(rng):
     ours.separation_train[0, 1] = np.nan
     figure = drawn(diagram_excerpt(ours, published_cells(rng, ours)))
     mean = ours.separation_train[0, 0, [0, 2]].values.mean(0)
-    expected = (mean - min(mean)) / (max(mean) - min(mean))
-    assert figure.axes[0].lines[1].get_ydata() == pytest.approx(expected)
+    assert figure.axes[0].lines[1].get_ydata() == pytest.approx(scaled(mean))
     assert len(figure.axes[1].lines) == 1  # the published curve alone
 
 

@@ -16,11 +16,6 @@ from sbt_utils.sweeping.experiments import published as experiment
 pytestmark = pytest.mark.usefixtures("matplotlib_untouched")
 
 
-@pytest.fixture
-def rng():
-    return np.random.default_rng(0)
-
-
 def whole(rng, name):
     return diagram(rng, experiment(name).axes[name], SLOPES)
 
@@ -171,14 +166,9 @@ def test_cell_values():
     figure = drawn(cell_values({"dropout": values}, "deviation", {"dropout": 0.03}))
     axes = panels_of(figure)[0]
     texts = {text.get_position(): text.get_text() for text in axes.texts}
-    assert texts == {
-        (0, 0): ".500",
-        (1, 0): ".030",
-        (2, 0): ".010",
-        (0, 1): ".040",
-        (1, 1): "–",
-        (2, 1): ".020",
-    }
+    rows = [[texts.pop((column, row)) for column in range(3)] for row in range(2)]
+    assert rows == [[".500", ".030", ".010"], [".040", "–", ".020"]]
+    assert not texts
     # Framed: the two above the limit.
     framed = sorted((round(p.get_x() + 0.46), round(p.get_y() + 0.44)) for p in axes.patches)
     assert framed == [(0, 0), (0, 1)]

@@ -24,8 +24,7 @@ LEVELS = {
 
 
 @pytest.fixture
-def summaries():
-    rng = np.random.default_rng(0)
+def summaries(rng):
     return {
         name: cell_summary(diagram(rng, levels, (0.0, 0.4, 1.0), seeds=3))
         for name, levels in LEVELS.items()

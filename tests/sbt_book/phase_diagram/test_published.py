@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import xarray as xr
+from curves import scaled
 
 from sbt_book.common.statistics import rank_correlation
 from sbt_book.phase_diagram.published import (
@@ -112,8 +113,7 @@ def test_compare_takes_the_cells_that_both_have_whatever_their_order():
     for slope in (0.2, 1.0):
         cell = {"slope": slope, "noise": 0.2}
         mean = sum(ours.separation_train.sel(cell).values) / 2
-        scaled = (mean - min(mean)) / (max(mean) - min(mean))
-        expected = sum(abs(scaled - theirs.curve.sel(cell).values)) / 5
+        expected = sum(abs(scaled(mean) - theirs.curve.sel(cell).values)) / 5
         assert result.deviation.sel(cell).item() == pytest.approx(expected)
         points = 50 * sum(ours.accuracy_test.sel(cell).values) - theirs.accuracy.sel(cell).item()
         assert result.accuracy_difference.sel(cell).item() == pytest.approx(points)
@@ -149,8 +149,7 @@ def test_compare_leaves_out_seeds_without_a_curve():
 
 
 @pytest.fixture
-def comparison():
-    rng = np.random.default_rng(0)
+def comparison(rng):
     ours = measured(rng.random((3, 4, 2, 8)), rng.random((3, 4, 2)), [0.0, 0.4, 1.0], range(4))
     theirs = published(rng.random((3, 4, 8)), 100 * rng.random((3, 4)), [0.0, 0.4, 1.0], range(4))
     return compare(ours, theirs)
@@ -207,8 +206,7 @@ def test_rank_correlation(first, second, expected):
     assert rank_correlation(cells(first), cells(second)) == pytest.approx(expected, nan_ok=True)
 
 
-def test_rank_correlation_takes_cells_by_their_coordinates():
-    rng = np.random.default_rng(0)
+def test_rank_correlation_takes_cells_by_their_coordinates(rng):
     first = xr.DataArray(rng.random((3, 4)), {"slope": [0, 1, 2], "noise": range(4)})
     second = (2 * first).transpose("noise", "slope").isel(noise=[3, 0, 1, 2])
     assert rank_correlation(first, second) == pytest.approx(1)

@@ -5,7 +5,7 @@ import copy
 import numpy as np
 import pytest
 import torch
-from models import fingerprint
+from models import Broken, fingerprint
 from torch import nn
 from torch.utils.data import DataLoader, TensorDataset
 
@@ -51,11 +51,6 @@ def test_a_network_in_training_mode_is_measured_as_in_evaluation_mode(data):
             separation_or_nan(training, *data), load_curve(still, *data).separation
         )
     assert fingerprint(training) == before
-
-
-class Broken(nn.Module):
-    def forward(self, x):
-        raise RuntimeError("broken layer")
 
 
 def test_a_network_that_fails_is_left_as_it_was(data):

@@ -7,7 +7,7 @@ from collections import OrderedDict
 import numpy as np
 import pytest
 import torch
-from models import fingerprint
+from models import Broken, Wordy, fingerprint
 from torch import nn
 from torch.utils.data import DataLoader, TensorDataset
 
@@ -49,7 +49,6 @@ def plain(model, images, stops, labels, measure="trace"):
     return np.array(curve)
 
 
-@pytest.mark.parametrize("measure", MEASURES)
 @pytest.mark.parametrize("batch_size", [7, 60, 512])
 def test_equals_a_plain_forward_pass(data, measure, batch_size):
     images, labels = data
@@ -92,9 +91,8 @@ def test_input_normalisation_that_is_chosen_as_well_counts_once(data):
 
 
 def test_layers_ahead_of_the_input_normalisation_come_after_it_in_the_curve(data):
-    images, labels = data
     model = nn.Sequential(nn.Flatten(), nn.BatchNorm1d(6), nn.Linear(6, 5))
-    assert load_curve(model, images, labels, layers=["0", "2"]).layers == ("1", "0", "2")
+    assert load_curve(model, *data, layers=["0", "2"]).layers == ("1", "0", "2")
 
 
 @pytest.mark.parametrize(
@@ -171,7 +169,6 @@ def test_a_shared_activation_goes_by_its_first_name(data):
     assert load_curve(model, *data, layers=["3"]).layers == ("images", "3", "3#2")
 
 
-@pytest.mark.parametrize("measure", MEASURES)
 def test_a_loader_gives_the_same_as_tensors(data, measure):
     images, labels = data
     model = mlp()
@@ -217,9 +214,8 @@ def test_arrays_and_dtypes(data):
 
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
 def test_images_move_to_the_device_of_the_model(data):
-    images, labels = data
-    expected = load_curve(mlp(), images, labels, measure="fuzziness").separation
-    curve = load_curve(mlp().cuda(), images, labels, measure="fuzziness")
+    expected = load_curve(mlp(), *data, measure="fuzziness").separation
+    curve = load_curve(mlp().cuda(), *data, measure="fuzziness")
     np.testing.assert_allclose(curve.separation, expected, rtol=1e-4)
 
 
@@ -271,7 +267,6 @@ class Residual(nn.Module):
         return x + self.act(self.branch(x))
 
 
-@pytest.mark.parametrize("measure", MEASURES)
 def test_repeated_blocks_are_measured_where_there_are_some(data, measure):
     images, labels = data
     torch.manual_seed(0)
@@ -335,11 +330,6 @@ def test_pooled_features(data):
 # The model is left as it was found
 
 
-class Faulty(nn.Module):
-    def forward(self, x):
-        raise RuntimeError("broken layer")
-
-
 @pytest.mark.parametrize("fault", [None, "forward", "statistics", "loader"])
 def test_the_model_is_left_as_it_was(data, fault):
     images, labels = data
@@ -352,7 +342,7 @@ def test_the_model_is_left_as_it_was(data, fault):
     model[5].register_forward_pre_hook(lambda *_: heard.append("before"))
     batches = [(images, labels)]
     if fault == "forward":
-        model.append(Faulty())
+        model.append(Broken())
     elif fault == "statistics":
         batches = [(images, -labels)]
     elif fault == "loader":
@@ -407,7 +397,6 @@ class Fickle(nn.Module):
         return self.act(x - 0.1) if len(x) > 20 else x
 
 
-@pytest.mark.parametrize("measure", MEASURES)
 def test_a_layer_that_runs_a_varying_number_of_times(data, measure):
     images, labels = data
     with pytest.raises(ValueError, match="'act#2': does not run equally often for all batches"):
@@ -415,11 +404,6 @@ def test_a_layer_that_runs_a_varying_number_of_times(data, measure):
     batches = [(images[:18], labels[:18]), (images, labels)]
     with pytest.raises(ValueError, match="'act#2': does not run equally often for all batches"):
         load_curve(Fickle(), batches, measure=measure)
-
-
-class Wordy(nn.Module):
-    def forward(self, x):
-        return "no tensor"
 
 
 def linear():
@@ -484,29 +468,40 @@ def test_errors_of_a_pool_keep_their_type_and_note_the_layer(data):
     ]
 
 
-def test_bad_data(data):
-    images, labels = data
-    model = mlp()
-    with pytest.raises(TypeError, match="labels: None given; inputs in an array need labels"):
-        load_curve(model, images)
-    with pytest.raises(ValueError, match=r"labels: shape \(59,\) does not match inputs of shape"):
-        load_curve(model, images, labels[1:])
-    with pytest.raises(TypeError, match="data: list given beside labels; give a tensor or an arr"):
-        load_curve(model, [(images, labels)], labels)
-    with pytest.raises(TypeError, match="labels: given twice, also in data; leave one of them out"):
-        load_curve(model, (images, labels), labels)
-    with pytest.raises(ValueError, match=r"data: 3 parts given; give \(inputs, labels\)"):
-        load_curve(model, (images, labels, labels))
-    with pytest.raises(TypeError, match=r"data: int given; give \(inputs, labels\) or a loader"):
-        load_curve(model, 3)
-    with pytest.raises(TypeError, match=r"data: a batch is Tensor; yield \(inputs, labels\)"):
-        load_curve(model, iter([images]))
-    with pytest.raises(TypeError, match="data: a batch holds dict; yield tensors"):
-        load_curve(model, [({"pixels": images}, labels)])
-    with pytest.raises(ValueError, match="data: the loader yields no batch"):
-        load_curve(model, [])
-    with pytest.raises(ValueError, match="data: the loader yields no batch"):
-        load_curve(model, images[:0], labels[:0])
+@pytest.mark.parametrize(
+    ("arguments", "error", "message"),
+    [
+        (lambda x, y: (x,), TypeError, "labels: None given; inputs in an array need labels"),
+        (
+            lambda x, y: (x, y[1:]),
+            ValueError,
+            r"labels: shape \(59,\) does not match inputs of sha",
+        ),
+        (lambda x, y: ([(x, y)], y), TypeError, "data: list given beside labels; give a tensor or"),
+        (
+            lambda x, y: ((x, y), y),
+            TypeError,
+            "labels: given twice, also in data; leave one of them",
+        ),
+        (lambda x, y: ((x, y, y),), ValueError, r"data: 3 parts given; give \(inputs, labels\)"),
+        (lambda x, y: (3,), TypeError, r"data: int given; give \(inputs, labels\) or a loader"),
+        (
+            lambda x, y: (iter([x]),),
+            TypeError,
+            r"data: a batch is Tensor; yield \(inputs, labels\)",
+        ),
+        (
+            lambda x, y: ([({"pixels": x}, y)],),
+            TypeError,
+            "data: a batch holds dict; yield tensors",
+        ),
+        (lambda x, y: ([],), ValueError, "data: the loader yields no batch"),
+        (lambda x, y: (x[:0], y[:0]), ValueError, "data: the loader yields no batch"),
+    ],
+)
+def test_bad_data(data, arguments, error, message):
+    with pytest.raises(error, match=message):
+        load_curve(mlp(), *arguments(*data))
 
 
 def test_nothing_is_warned_about_in_a_good_run(data):

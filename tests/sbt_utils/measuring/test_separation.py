@@ -102,7 +102,6 @@ def exact(features, labels, measure):
     return math.log(total / len(data))
 
 
-@pytest.mark.parametrize("measure", MEASURES)
 def test_equals_the_exact_value_on_fifty_problems(measure):
     for seed in range(50):
         condition = 10.0 ** (seed % 5)  # up to 1e4 in the class means, 1e8 in Σb
@@ -115,7 +114,6 @@ def test_equals_the_exact_value_on_fifty_problems(measure):
         ), f"seed {seed}, condition {condition}"
 
 
-@pytest.mark.parametrize("measure", MEASURES)
 def test_equals_the_textbook_matrices_where_those_are_accurate(measure):
     for seed in range(10):
         features, labels = problem(seed, samples=200, width=30, classes=7)
@@ -209,7 +207,6 @@ def test_any_split_into_batches_gives_the_same(measure, seed, cuts, ordered):
 
 
 @pytest.mark.parametrize("kind", ["float64", "other byte order", "bfloat16"])
-@pytest.mark.parametrize("measure", MEASURES)
 def test_blocks_of_rows_give_the_same(measure, kind, monkeypatch):
     features, labels = problem(3)
     if kind == "other byte order":
@@ -221,7 +218,6 @@ def test_blocks_of_rows_give_the_same(measure, kind, monkeypatch):
     assert data_separation(features, labels, measure) == pytest.approx(whole, abs=1e-12)
 
 
-@pytest.mark.parametrize("measure", MEASURES)
 def test_torch_and_numpy_and_every_dtype_take_the_same_road(measure):
     features, labels = problem(5)
     expected = data_separation(features, labels, measure)
@@ -255,7 +251,6 @@ def test_trailing_axes_are_flattened_and_inputs_are_left_alone():
     assert data_separation(line, [3, 3, 8, 8]) == pytest.approx(math.log(1 / 4))
 
 
-@pytest.mark.parametrize("measure", MEASURES)
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
 def test_a_large_common_offset_costs_no_digits(measure, dtype):
     # Multiples of 1/16 stay exact in float32 up to 1e6.
@@ -303,14 +298,12 @@ pairs = [0, 0, 1, 1]
         ([[1.0], [1.0], [2.0], [2.0]], pairs, ValueError, r"zero variance within .*minus infinity"),
     ],
 )
-@pytest.mark.parametrize("measure", MEASURES)
 def test_bad_input_names_argument_value_and_remedy(features, labels, error, message, measure):
     with pytest.raises(error, match=message):
         data_separation(features, labels, measure)
 
 
-def test_class_means_that_differ_by_rounding_count_as_equal():
-    rng = np.random.default_rng(0)
+def test_class_means_that_differ_by_rounding_count_as_equal(rng):
     half = rng.normal(size=(500, 3))
     features, labels = np.concatenate([half, half[::-1]]), np.repeat([0, 1], 500)
     for measure in MEASURES:
@@ -391,8 +384,7 @@ def test_shape_measures_by_hand():
     assert curve.layers == ("wall", "1", "2")
 
 
-def test_repeats_give_mean_spread_and_interval():
-    rng = np.random.default_rng(0)
+def test_repeats_give_mean_spread_and_interval(rng):
     convexities = rng.normal(0.2, 0.02, size=50)
     curves = np.stack([parabola(c) for c in convexities])
     curve = LoadCurve(curves)
