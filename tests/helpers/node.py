@@ -1,5 +1,6 @@
 """Run the explorables' JavaScript in Node.js, on numbers from Python."""
 
+import functools
 import json
 import shutil
 import subprocess
@@ -8,6 +9,11 @@ import numpy as np
 import pytest
 
 from sbt_book.live.explorable import joined
+
+
+def functions_of(main):
+    """Return `run` for the functions of one file."""
+    return functools.partial(run, main)
 
 
 def run(main, expression, **data):
@@ -24,11 +30,7 @@ def run(main, expression, **data):
         f"{joined(main)}\nconst {{ {', '.join(data)} }} = {sent};\n"
         f"process.stdout.write(JSON.stringify({expression}));"
     )
-    done = subprocess.run(
-        [node, "--input-type=module"],
-        input=script,
-        capture_output=True,
-        text=True,
-    )
+    command = [node, "--input-type=module"]
+    done = subprocess.run(command, input=script, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     return json.loads(done.stdout)

@@ -4,6 +4,8 @@ import json
 
 import numpy as np
 import pytest
+from chains import LAST
+from diagram_data import mechanical_cells
 
 from sbt_book.chain.diagram_matching import GOOD_MATCH, fit_diagram
 from sbt_book.common.committed import RESULTS
@@ -65,8 +67,7 @@ def test_published_cells_are_those_of_the_reference(source):
 @pytest.mark.parametrize("source", NOISES)
 def test_chains_are_those_of_the_fit(source):
     networks = load(RESULTS / f"{source}.nc")
-    mechanical = load(RESULTS / "spring_block.nc").separation.astype("float64")
-    chains = mechanical.sel(order="second", shaking="common", friction_left=0.15, drop=True)
+    chains = mechanical_cells()
     fit = fit_diagram(networks, chains.isel(noise=chains.noise.values <= 0.2))
     packed = packed_diagram(source)
     for r, slope in enumerate(packed["slope"]):
@@ -86,7 +87,7 @@ def test_chains_are_those_of_the_fit(source):
 @pytest.mark.parametrize(("noise", "slope"), [(0.0, 0.0), (0.12, 0.0), (0.3, 0.2), (0.3, 1.0)])
 def test_a_simulated_chain_is_as_far_off_as_the_residual_says(noise, slope):
     cell = matched_cells("dropout").sel(noise=noise, slope=slope)
-    simulated = cell_chain(cell).simulate(seeds=range(20), every=10**9).load_curve
+    simulated = cell_chain(cell).simulate(seeds=range(20), every=LAST).load_curve
     apart = simulated.scaled - scaled(cell.separation_train.mean("seed").values)
     assert np.sqrt((apart**2).mean()) == pytest.approx(cell.residual.item(), abs=0.005)
 

@@ -4,8 +4,13 @@ import re
 from collections import Counter
 
 import pytest
+import traitlets
 
+from sbt_book.live.chain import ChainExplorable
 from sbt_book.live.explorable import PAGES, Explorable, joined
+from sbt_book.live.phase_diagram import PhaseDiagramExplorable
+from sbt_book.live.ruler import RulerExplorable
+from sbt_book.live.training import TrainingExplorable
 
 FILES = sorted(path.relative_to(PAGES).as_posix() for path in PAGES.rglob("*.js"))
 NAME = re.compile(r"^(?:export )?(?:async )?(?:function\*?|const|let|class) (\w+)", re.MULTILINE)
@@ -32,3 +37,38 @@ def test_joined_text_is_complete(name):
 def test_an_explorable_must_have_a_still_picture():
     with pytest.raises(NotImplementedError):
         Explorable().still()
+
+
+@pytest.mark.parametrize(
+    ("kind", "name", "value"),
+    [
+        (ChainExplorable, "blocks", 0),
+        (ChainExplorable, "friction_right", -0.1),
+        (RulerExplorable, "sections", 3),
+        (RulerExplorable, "table_friction", 0.0),
+        (RulerExplorable, "reach", 1.0),
+        (RulerExplorable, "speed", 0.0),
+        (RulerExplorable, "amplitude", 0.1),
+        (TrainingExplorable, "dropout", 1.0),
+        (TrainingExplorable, "batch_size", 1),
+        (TrainingExplorable, "learning_rate", 0.3),
+    ],
+)
+def test_values_out_of_range_are_refused(kind, name, value):
+    with pytest.raises(traitlets.TraitError, match=name):
+        kind(**{name: value})
+
+
+@pytest.mark.parametrize(
+    ("kind", "settings"),
+    [
+        (ChainExplorable, {}),
+        (TrainingExplorable, {}),
+        (PhaseDiagramExplorable, {"noise_axis": "data_noise", "noise": 0.3}),
+    ],
+)
+def test_a_still_picture_and_words_go_with_it(kind, settings):
+    data, _ = kind(**settings)._repr_mimebundle_()
+    assert data["text/plain"].endswith(".")
+    assert data["image/png"].startswith("iVBOR")
+    assert "application/vnd.jupyter.widget-view+json" in data

@@ -5,6 +5,7 @@ import time
 import numpy as np
 import pytest
 import traitlets
+from data_parts import parts
 from node import run
 
 from sbt_book.live.laboratory import Laboratory
@@ -22,17 +23,10 @@ def digits():
 def test_a_run_is_the_trainers(digits):
     laboratory = Laboratory(digits, epochs=7, networks=2, dropout=0.1, negative_slope=0.2)
     laboratory.train()
-    trained = train(
-        MLP(),
-        digits.train_images,
-        digits.train_labels,
-        seeds=range(2),
-        negative_slope=0.2,
-        dropout=0.1,
-        epochs=7,
-        progress=False,
-    )
-    expected = evaluate(trained.networks, digits.train_images, digits.train_labels)
+    training, _ = parts(digits)
+    settings = {"negative_slope": 0.2, "dropout": 0.1, "epochs": 7, "progress": False}
+    trained = train(MLP(), *training, seeds=range(2), **settings)
+    expected = evaluate(trained.networks, *training)
     np.testing.assert_array_equal(laboratory.dataset.separation[0], expected.separation)
     np.testing.assert_array_equal(laboratory.load_curve.separation, expected.separation)
     assert laboratory.progress == 1
