@@ -12,6 +12,8 @@ from xml.etree import ElementTree
 import numpy as np
 import pytest
 import torch
+from data_parts import parts
+from strict_json import strict
 
 from sbt_utils.commands import main
 from sbt_utils.data.datasets import load_data
@@ -28,13 +30,6 @@ TINY += ["--hidden-layers", "2", "--width", "10"]
 
 
 pytestmark = pytest.mark.usefixtures("one_thread")
-
-
-def strict(text):
-    def refuse(constant):
-        raise AssertionError(f"{constant} is not JSON")
-
-    return json.loads(text, parse_constant=refuse)
 
 
 def run(*arguments, folder, flags=()):
@@ -58,19 +53,9 @@ def test_a_command_explains_its_options_and_their_defaults(capsys):
         main(["load-curve", "--help"])
     assert exit_.value.code == 0
     out, _ = capsys.readouterr()
-    for option in (
-        "--seeds",
-        "--negative-slope",
-        "--dropout",
-        "--learning-rate",
-        "--batch-size",
-        "--data-noise",
-        "--epochs",
-        "--dataset",
-        "--json FILE",
-        "--plot FILE",
-    ):
-        assert option in out
+    training = ("seeds", "dropout", "learning-rate", "batch-size", "data-noise", "epochs")
+    for option in (*training, "negative-slope", "dataset", "json FILE", "plot FILE"):
+        assert f"--{option}" in out
     assert "{mnist,mnist_full,fashion_mnist,cifar10,gaussian_mixture}" in out
     assert "default: 2560" in " ".join(out.split())
     assert out.isascii()  # some terminals show nothing else
@@ -95,18 +80,11 @@ def test_a_line_for_each_seed(capsys):
     header, *rows = out.splitlines()
     assert header.split() == ["layer", "0", "1", "2"]
     seeds = [row for row in rows if row.startswith("D, seed")]
-    digits = load_data("mnist", train=100, test=50)
-    trained = train(
-        MLP(width=10, hidden_layers=2),
-        digits.train_images,
-        digits.train_labels,
-        seeds=range(2),
-        epochs=1,
-        progress=False,
-    )
-    networks = list(trained.networks)
-    curves = evaluate(networks, digits.train_images, digits.train_labels).separation.values
-    accuracy = evaluate(networks, digits.test_images, digits.test_labels).accuracy.values
+    on_train, on_test = parts(load_data("mnist", train=100, test=50))
+    settings = {"seeds": range(2), "epochs": 1, "progress": False}
+    networks = list(train(MLP(width=10, hidden_layers=2), *on_train, **settings).networks)
+    curves = evaluate(networks, *on_train).separation.values
+    accuracy = evaluate(networks, *on_test).accuracy.values
     assert len(seeds) == 2
     for seed, row in enumerate(seeds):
         numbers = re.fullmatch(r"D, seed (\d) +(.*?) +test accuracy (.*)%", row)
@@ -129,47 +107,18 @@ def test_json_equals_calling_the_library(tmp_path, capsys):
     assert os.listdir(tmp_path) == ["curves.json"]
     found = strict(file.read_text(encoding="utf-8"))
     assert set(found) == {"configuration", "seeds"}
-    assert found["configuration"] == {
-        "hidden_layers": 2,
-        "width": 10,
-        "negative_slope": 0.2,
-        "dropout": 0.12,
-        "seeds": 2,
-        "learning_rate": 0.01,
-        "batch_size": 20,
-        "data_noise": 0.1,
-        "epochs": 1,
-        "optimizer": "momentum",
-        "device": "cpu",
-        "dataset": "gaussian_mixture",
-        "train": 100,
-        "test": 50,
-        "size": 6,
-        "measure": "fuzziness",
-    }
-    data = load_data("gaussian_mixture", train=100, test=50, size=6)
+    network = {"hidden_layers": 2, "width": 10, "negative_slope": 0.2, "dropout": 0.12}
+    settings = {"learning_rate": 0.01, "batch_size": 20, "data_noise": 0.1, "epochs": 1}
+    settings["optimizer"] = "momentum"
+    sizes = {"train": 100, "test": 50, "size": 6}
+    names = {"dataset": "gaussian_mixture", "device": "cpu", "measure": "fuzziness"}
+    assert found["configuration"] == network | settings | sizes | names | {"seeds": 2}
+    data = parts(load_data("gaussian_mixture", **sizes))
+    model = MLP(inputs=36, classes=10, **network)
     for seed in range(2):
-        trained = train(
-            MLP(36, 10, 2, 10, negative_slope=0.2, dropout=0.12),
-            data.train_images,
-            data.train_labels,
-            seeds=seed,
-            learning_rate=0.01,
-            data_noise=0.1,
-            batch_size=20,
-            epochs=1,
-            optimizer="momentum",
-            progress=False,
-        )
-        member = found["seeds"][seed]
-        on_train, on_test = (
-            evaluate(trained.networks, images, labels, "fuzziness")
-            for images, labels in (
-                (data.train_images, data.train_labels),
-                (data.test_images, data.test_labels),
-            )
-        )
-        assert member == {
+        trained = train(model, *data[0], seeds=seed, progress=False, **settings)
+        on_train, on_test = (evaluate(trained.networks, *part, "fuzziness") for part in data)
+        assert found["seeds"][seed] == {
             "seed": seed,
             "separation_train": pytest.approx(on_train.separation[0].values.tolist(), rel=1e-9),
             "separation_test": pytest.approx(on_test.separation[0].values.tolist(), rel=1e-9),
@@ -224,9 +173,8 @@ def test_in_a_process_of_its_own(tmp_path):
     written = strict((tmp_path / "curves.json").read_text())["seeds"]
     # Another process gets the same numbers.
     main([*TINY, "--seeds", "2", "--json", str(tmp_path / "again.json")])
-    for one, other in zip(
-        written, strict((tmp_path / "again.json").read_text())["seeds"], strict=True
-    ):
+    again = strict((tmp_path / "again.json").read_text())["seeds"]
+    for one, other in zip(written, again, strict=True):
         for name, value in one.items():
             np.testing.assert_allclose(value, other[name], rtol=1e-6)
 
@@ -378,27 +326,24 @@ def test_a_dry_run_says_what_there_is_to_do_and_does_nothing(tmp_path, monkeypat
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["--out", "a.nc"], "experiment: name one, or give --axis twice"),
-        (["dropout"], "out: name a file for the results"),
-        (["dropouts", "--out", "a.nc"], "experiment='dropouts': choose one of dropout, "),
-        (["dropout", "--profile", "huge", "--out", "a.nc"], "profile='huge': choose one of smoke"),
-        (["--axis", "width", "--axis", "dropout", "0", "--out", "a.nc"], "'width' has no levels"),
-        (["--axis", "width", "4", "--out", "a.nc"], "give two different ones of "),
-        (["--axis", "width", "4", "--axis", "depth", "3", "--out", "a.nc"], "give two different "),
-        (
-            ["--axis", "width", "4", "4", "--axis", "dropout", "0", "--out", "a.nc"],
-            r"repeats \[4\]",
-        ),
-        (["--axis", "width", "x", "--axis", "dropout", "0", "--out", "a.nc"], "width='x': give an"),
-        (["dropout", "--workers", "0", "--out", "a.nc"], "workers=0: give at least 1"),
-        (["dropout", "--device", "cuda:7", "--out", "a.nc"], "this machine has no such GPU"),
-        (["dropout", "--out", "."], "out=.: this is a folder"),
-        (["dropout", "--out", "/proc/none/a.nc"], "its folder cannot be made"),
+        ("--out a.nc", "experiment: name one, or give --axis twice"),
+        ("dropout", "out: name a file for the results"),
+        ("dropouts --out a.nc", "experiment='dropouts': choose one of dropout, "),
+        ("dropout --profile huge --out a.nc", "profile='huge': choose one of smoke"),
+        ("--axis width --axis dropout 0 --out a.nc", "'width' has no levels"),
+        ("--axis width 4 --out a.nc", "give two different ones of "),
+        ("--axis width 4 --axis depth 3 --out a.nc", "give two different "),
+        ("--axis width 4 4 --axis dropout 0 --out a.nc", r"repeats \[4\]"),
+        ("--axis width x --axis dropout 0 --out a.nc", "width='x': give an"),
+        ("dropout --workers 0 --out a.nc", "workers=0: give at least 1"),
+        ("dropout --device cuda:7 --out a.nc", "this machine has no such GPU"),
+        ("dropout --out .", "out=.: this is a folder"),
+        ("dropout --out /proc/none/a.nc", "its folder cannot be made"),
     ],
 )
 def test_a_sweep_at_fault(arguments, message, tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
-    assert main(["sweep", *arguments]) == 2
+    assert main(["sweep", *arguments.split()]) == 2
     _, err = capsys.readouterr()
     assert re.search(rf"^sbt-utils: error: .*{message}", err)
     assert os.listdir(tmp_path) == []
@@ -406,6 +351,7 @@ def test_a_sweep_at_fault(arguments, message, tmp_path, monkeypatch, capsys):
 
 # Reports -------------------------------------------------------------------------------------
 
+NETWORK = "sbt_utils.training.networks:MLP"
 SMALL = {"width": 20, "hidden_layers": 3}
 
 
@@ -413,21 +359,20 @@ SMALL = {"width": 20, "hidden_layers": 3}
 def model_folder(tmp_path, monkeypatch):
     """Work in a folder with a saved model, training images and unseen ones."""
     monkeypatch.chdir(tmp_path)
-    data = load_data("mnist", train=300, test=200)
+    on_train, on_test = parts(load_data("mnist", train=300, test=200))
     settings = {"epochs": 20, "learning_rate": 0.01, "progress": False}
-    trained = train(MLP(**SMALL), data.train_images, data.train_labels, **settings)
-    torch.save(next(iter(trained.networks)).state_dict(), "model.pt")
-    np.savez("train.npz", images=data.train_images, labels=data.train_labels)
-    np.savez("test.npz", images=data.test_images, labels=data.test_labels)
+    torch.save(train(MLP(**SMALL), *on_train, **settings).network(0).state_dict(), "model.pt")
+    for name, (images, labels) in {"train.npz": on_train, "test.npz": on_test}.items():
+        np.savez(name, images=images, labels=labels)
     return tmp_path
 
 
-REPORT = ["report", "sbt_utils.training.networks:MLP", "model.pt", "--arguments", json.dumps(SMALL)]
+REPORT = ["report", NETWORK, "model.pt", "--arguments", json.dumps(SMALL)]
 FILES = ["--train", "train.npz", "--test", "test.npz"]
 
 
 def expected_report(**options):
-    model = load_model("sbt_utils.training.networks:MLP", "model.pt", SMALL)
+    model = load_model(NETWORK, "model.pt", SMALL)
     return report(model, load_images("train.npz"), load_images("test.npz"), **options)
 
 
@@ -461,8 +406,7 @@ def test_an_error_says_in_which_data_and_layer(model_folder, capsys):
 def test_a_report_takes_options(model_folder, capsys):
     options = ["--layers", "activation1", "readout", "--resamples", "50", "--batch-size", "64"]
     assert main([*REPORT, *FILES, *options]) == 0
-    layers = ["activation1", "readout"]
-    expected = expected_report(layers=layers, resamples=50, batch_size=64)
+    expected = expected_report(layers=["activation1", "readout"], resamples=50, batch_size=64)
     assert capsys.readouterr().out == f"{expected}\n"
     assert main([*REPORT, "--train", "train.npz"]) == 0
     assert "unseen" not in capsys.readouterr().out.split("What stands out")[0]
@@ -497,18 +441,9 @@ def test_a_report_on_a_model_in_the_folder_it_is_called_from(model_folder):
         ),
         (["report", "MLP", "model.pt", *FILES], "model=MLP: give package.module:ClassOrFunction"),
         (["report", "nowhere:MLP", "model.pt", *FILES], "model=nowhere:MLP: cannot be imported"),
-        (
-            ["report", "sbt_utils.training.networks:MLP", "model.pt", *FILES],
-            "does not fit MLP, lacks linear",
-        ),
-        (
-            ["report", "sbt_utils.training.networks:MLP", "train.npz", *FILES],
-            "not a whole checkpoint",
-        ),
-        (
-            ["report", "sbt_utils.training.networks:MLP", "none.pt", *FILES],
-            "No such file .* 'none.pt'",
-        ),
+        (["report", NETWORK, "model.pt", *FILES], "does not fit MLP, lacks linear"),
+        (["report", NETWORK, "train.npz", *FILES], "not a whole checkpoint"),
+        (["report", NETWORK, "none.pt", *FILES], "No such file .* 'none.pt'"),
         ([*REPORT[:4], "{", *FILES], "arguments='{': not JSON"),
         ([*REPORT[:4], "3", *FILES], "arguments='3': give an object or a list"),
         ([*REPORT, *FILES, "--layers", "conv"], "layers: the model has no layer 'conv'; its layer"),

@@ -1,14 +1,16 @@
 """The rules for what stands out, exactly at their edges."""
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 from scipy.stats import spearmanr
 
-from sbt_book.common.committed import RESULTS
 from sbt_utils.measuring.curves import REGIME_TOLERANCE, LoadCurve, interval, load_draws, shares
 from sbt_utils.reporting.advice import BARELY_USED, OVERFITTED, OVERLOADED, advise, layer_states
 from sbt_utils.results import load
 
+RESULTS = Path(__file__).parents[3] / "results"
 STEP = 2.0**-10  # a difference that is exact in binary
 
 
@@ -50,17 +52,12 @@ def published():
 
 def test_thresholds_set_the_published_networks_apart(published):
     loads, diagram = published
-    states = [
-        [
-            layer_states(LoadCurve(train), LoadCurve(test))
-            for train, test in zip(
-                diagram.separation_train.sel(slope=slope).values.reshape(-1, 8),
-                diagram.separation_test.sel(slope=slope).values.reshape(-1, 8),
-                strict=True,
-            )
-        ]
-        for slope in (0, 1)
-    ]
+    states = []
+    for slope in (0, 1):
+        networks = diagram.sel(slope=slope)
+        curves = (networks[f"separation_{part}"].values.reshape(-1, 8) for part in loads)
+        pairs = zip(*curves, strict=True)
+        states.append([layer_states(LoadCurve(train), LoadCurve(test)) for train, test in pairs])
     over, idle = (
         [np.mean([state in network for network in networks]) for networks in states]
         for state in ("overloaded", "barely used")
@@ -87,13 +84,8 @@ def test_overloaded_from_so_many_even_shares_on():
 
 def test_layers_without_a_load_do_not_overload_the_others():
     # Three of seven layers idle: an even share of all is 4/7, twice of it 8/7.
-    assert layer_states(curve([1.2, 0.9, 0, 0, 0, 0.9, 1])) == [
-        "",
-        "",
-        *["barely used"] * 3,
-        "",
-        "",
-    ]
+    states = layer_states(curve([1.2, 0.9, 0, 0, 0, 0.9, 1]))
+    assert states == ["", "", *["barely used"] * 3, "", ""]
     # As many times what the other used layers carry on average, here 1.
     most = OVERLOADED * 1
     assert layer_states(curve([most, 1, 0, 0, 0, 1, 1]))[0] == "overloaded"

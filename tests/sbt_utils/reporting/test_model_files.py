@@ -74,11 +74,7 @@ def test_half_precision_weights_fit_a_full_model(network, tmp_path):
         ("sbt_utils.training.networks:", None, "give package.module:ClassOrFunction$"),
         ("no_such_package:MLP", None, r"cannot be imported \(ModuleNotFoundError: No module named"),
         ("sbt_utils.training.networks:MPL", None, r"cannot be imported \(AttributeError: .*'MPL'"),
-        (
-            "sbt_utils.measuring.curves:MEASURES",
-            None,
-            "tuple given; name a class or a function",
-        ),
+        ("sbt_utils.measuring.curves:MEASURES", None, "tuple given; name a class or a function"),
         ("builtins:dict", None, "gives a dict; name a torch.nn.Module"),
         (NETWORK, {"depth": 3}, r"arguments \{'depth': 3\} fails \(TypeError: .*'depth'"),
         (
