@@ -40,7 +40,7 @@ def of_member(settings, place):
 
 
 def assert_same_member(one, i, other, j):
-    """Assert that two trainings gave a member the same history and state, bit by bit."""
+    """Assert that two trainings gave a member the same history and state, bit for bit."""
     for name in ("loss", "accuracy"):
         np.testing.assert_array_equal(one.history[name][i], other.history[name][j])
     assert_same_state(one.state, i, other.state, j)

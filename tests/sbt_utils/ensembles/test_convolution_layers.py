@@ -1,4 +1,4 @@
-"""Convolutional networks in ensembles: against plain PyTorch, and bit by bit in any company.
+"""Convolutional networks in ensembles: against plain PyTorch, and bit for bit in any company.
 
 `test_ensemble` compares each of their layers with automatic differentiation.
 """

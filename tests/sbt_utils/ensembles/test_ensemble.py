@@ -130,12 +130,12 @@ def test_forward_and_backward_equal_automatic_differentiation(architecture, drop
             masked.zero_grad()
             expected = masked(images[m])
             cross_entropy(expected, labels[m]).backward()
-            own = {f"gradient of {name}": p.grad for name, p in masked.named_parameters()}
-            own |= {name: p for name, p in masked.named_buffers() if not name.endswith("mask")}
+            theirs = {f"gradient of {name}": p.grad for name, p in masked.named_parameters()}
+            theirs |= {name: p for name, p in masked.named_buffers() if not name.endswith("mask")}
             ours = {f"gradient of {name}": tensor[m] for name, tensor in found.items()}
             ours |= {name: tensor[m] for name, tensor in after.items()}
             close(logits[m], expected.detach())
-            for name, tensor in own.items():
+            for name, tensor in theirs.items():
                 assert (ours[name] - tensor).abs().max() < 1e-10 * (1 + tensor.abs().max()), name
             member.load_state_dict({name: tensor[m] for name, tensor in after.items()})
 

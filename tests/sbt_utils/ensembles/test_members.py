@@ -58,19 +58,19 @@ def test_a_member_is_a_plain_network_of_its_state():
     state = random_state(network)
     images = batch(9, (2, 3))[0][0]
     for m, slope in enumerate(SLOPES.tolist()):
-        own = {name: tensor[m].numpy() for name, tensor in state.items()}
+        arrays = {name: tensor[m].numpy() for name, tensor in state.items()}
 
-        def normalised(h, name, own=own):
-            mean, variance = own[f"{name}.running_mean"], own[f"{name}.running_var"]
+        def normalised(h, name, arrays=arrays):
+            mean, variance = arrays[f"{name}.running_mean"], arrays[f"{name}.running_var"]
             h = (h - mean) / np.sqrt(variance + 1e-5)
-            return h * own[f"{name}.weight"] + own[f"{name}.bias"]
+            return h * arrays[f"{name}.weight"] + arrays[f"{name}.bias"]
 
         h = normalised(images.numpy().reshape(9, 6), "input_norm")
         for layer in "12":
-            h = h @ own[f"linear{layer}.weight"].T + own[f"linear{layer}.bias"]
+            h = h @ arrays[f"linear{layer}.weight"].T + arrays[f"linear{layer}.bias"]
             h = normalised(h, f"norm{layer}")
             h = np.where(h > 0, h, slope * h)
-        expected = h @ own["readout.weight"].T + own["readout.bias"]
+        expected = h @ arrays["readout.weight"].T + arrays["readout.bias"]
         member = member_network(network, state, m, slope, 0.25)
         np.testing.assert_allclose(member(images).detach(), expected, rtol=1e-12, atol=1e-12)
         assert not any(module.training for module in member.modules())
@@ -82,13 +82,13 @@ def test_a_member_shares_nothing_with_ensemble_and_architecture():
     network = MLP(inputs=6, width=5, hidden_layers=1, classes=CLASSES)
     state = initial_state(network, range(2))
     given = {name: tensor.clone() for name, tensor in state.items()}
-    own = copy.deepcopy(network.state_dict())
+    before = copy.deepcopy(network.state_dict())
     member = member_network(network, state, 1, 0.5, 0.5)
     with torch.no_grad():
         for tensor in member.state_dict().values():
             tensor.fill_(5)
     assert all(torch.equal(state[name], tensor) for name, tensor in given.items())
-    assert all(torch.equal(network.state_dict()[name], tensor) for name, tensor in own.items())
+    assert all(torch.equal(network.state_dict()[name], tensor) for name, tensor in before.items())
     assert (network.activation1.negative_slope, network.dropout1.p) == (0.0, 0.0)
     assert network.training
 
