@@ -1,8 +1,6 @@
 """How long the explorables' scripts take to answer a move of a slider, in Chromium.
 
-Run `make book` first, then `python benchmarks/explorables.py [FOLDER OF THE BUILT BOOK]`. A frame
-lasts 16.7 ms; what is measured is all scripting that a move causes before the next frame, and the
-layout it makes necessary.
+`python benchmarks/explorables.py [FOLDER OF THE BUILT BOOK]`, after `make book`.
 """
 
 import shutil
@@ -14,7 +12,8 @@ from playwright.sync_api import sync_playwright
 MOVES = 40
 SHOWN = """document.querySelectorAll('section.sbt').length
     === document.querySelectorAll('script[type$="widget-view+json"]').length"""
-# Every slider of an explorable, moved to and fro over its whole range.
+# All scripting that a move causes before the next frame (16.7 ms), and the layout it makes
+# necessary. Every slider of an explorable, moved to and fro over its whole range.
 MEASURE = """([frame, moves]) => [...frame.querySelectorAll("input[type=range]")].map(input => {
     const times = [];
     for (let move = 0; move < moves; move++) {

@@ -1,22 +1,16 @@
 """Time of a report against the plain forward pass over the same images; prints one JSON line.
 
-``ratio`` holds the time of a report on 2,560 images over that of the model's forward pass over them
-(evaluation mode, no gradients, the same batches), for networks of about 10 million parameters: a
-multilayer perceptron and a residual network. Both are timed in turn, and the shortest times count,
-since others may use the machine as well; ``processor_ratio`` compares processor times, for a
-machine that is too busy for anything else. ``wide`` holds the seconds and the peak resident memory
-in GiB of a report on a layer of 100,000 features.
+For networks of about 10 million parameters: a multilayer perceptron and a residual network.
 """
 
 import json
 import platform
-import resource
-import subprocess
 import sys
 import time
 from itertools import pairwise
 
 import torch
+from timing import fresh, peak_gib
 from torch import nn
 
 from sbt_utils.reporting import report
@@ -84,6 +78,8 @@ def compare(name):
     def mapped():
         report(model, (images, labels), batch_size=BATCH)
 
+    # In turn, and the shortest count: others may use the machine as well. The ratio of processor
+    # times is for a machine that is too busy for anything else.
     times = [(*seconds(forward), *seconds(mapped)) for _ in range(1 + repeats)][1:]
     forward, forward_processor, mapped, mapped_processor = map(min, zip(*times, strict=True))
     return {
@@ -95,23 +91,19 @@ def compare(name):
     }
 
 
-def wide(width=100_000):
+def wide():
+    """Return seconds and peak memory of a report on a layer of 100,000 features."""
     torch.manual_seed(0)
-    model = nn.Sequential(nn.Linear(20, width), nn.ReLU(), nn.Linear(width, 20), nn.ReLU())
+    model = nn.Sequential(nn.Linear(20, 100_000), nn.ReLU(), nn.Linear(100_000, 20), nn.ReLU())
     images, labels = problem((20,))
     elapsed, _ = seconds(lambda: report(model, (images, labels), batch_size=64))
-    unit = 2**30 if sys.platform == "darwin" else 2**20  # bytes there, KiB elsewhere
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / unit
-    return {"seconds": round(elapsed, 2), "peak_gib": round(peak, 2)}
+    return {"seconds": round(elapsed, 2), "peak_gib": peak_gib()}
 
 
 def main():
     # A process of its own, before this one has grown: the peak of memory is one of a whole process
     # and begins at that of its parent.
-    command = [sys.executable, __file__, "wide"]
-    child = subprocess.run(command, check=True, capture_output=True, text=True)
-    result = {name: compare(name) for name in MODELS}
-    result["wide"] = json.loads(child.stdout)
+    result = {"wide": fresh(__file__, "wide")} | {name: compare(name) for name in MODELS}
     result |= {"machine": platform.machine(), "threads": torch.get_num_threads()}
     print(json.dumps(result | {"torch": torch.__version__}))
 

@@ -1,19 +1,16 @@
 """Time and memory of data separation; prints one JSON line.
 
-``speedup`` holds the time of the textbook d x d computation over ours, by measure and number of
-features d, at 2,560 samples in 10 classes (float32 features, float64 statistics in both);
-``wide`` the seconds and the peak resident memory in GiB, features included, at d = 100,000.
+At 2,560 samples in 10 classes: float32 features, statistics in float64 also in the textbook's way.
 """
 
 import json
 import platform
-import resource
-import subprocess
 import sys
-import time
+from functools import partial
 
 import numpy as np
 import torch
+from timing import fresh, peak_gib, seconds
 
 from sbt_utils.measuring import MEASURES, data_separation
 
@@ -43,26 +40,18 @@ def textbook(features, labels, measure):
     return np.log(np.trace(within @ np.linalg.pinv(between, rcond=1e-10, hermitian=True)))
 
 
-def seconds(function, *arguments, budget=2.0):
-    """Return the shortest time of the calls that fit into the budget, after a first one."""
-    start = time.perf_counter()
-    function(*arguments)
-    times = [time.perf_counter() - start]
-    while sum(times) < budget:
-        start = time.perf_counter()
-        function(*arguments)
-        times.append(time.perf_counter() - start)
+def shortest(function, *arguments):
+    """Return the shortest time of the calls that fit into two seconds, at least one."""
+    times = []
+    while sum(times) < 2:
+        times.append(seconds(partial(function, *arguments)))
     return min(times)
 
 
-def wide(measure, width=100_000):
-    features, labels = problem(width)
-    start = time.perf_counter()
-    data_separation(features, labels, measure)
-    elapsed = time.perf_counter() - start
-    unit = 2**30 if sys.platform == "darwin" else 2**20  # bytes there, KiB elsewhere
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / unit
-    return {"seconds": round(elapsed, 2), "peak_gib": round(peak, 2)}
+def wide(measure):
+    """Return seconds and peak memory at 100,000 features, the features included."""
+    elapsed = seconds(partial(data_separation, *problem(100_000), measure))
+    return {"seconds": round(elapsed, 2), "peak_gib": peak_gib()}
 
 
 def main():
@@ -73,15 +62,12 @@ def main():
             arguments = (*problem(width), measure)
             if not np.isclose(data_separation(*arguments), textbook(*arguments), rtol=1e-8):
                 raise SystemExit(f"{measure} at d = {width} differs from the textbook")
-            ours = seconds(data_separation, *arguments)
-            speedup[measure][width] = round(seconds(textbook, *arguments) / ours, 1)
+            ours = shortest(data_separation, *arguments)
+            speedup[measure][width] = round(shortest(textbook, *arguments) / ours, 1)
             milliseconds[measure][width] = round(1e3 * ours, 2)
-    result = {"speedup": speedup, "milliseconds": milliseconds, "wide": {}}
-    for measure in MEASURES:
-        # A process of its own: the peak of memory is one of a whole process.
-        command = [sys.executable, __file__, measure]
-        child = subprocess.run(command, check=True, capture_output=True, text=True)
-        result["wide"][measure] = json.loads(child.stdout)
+    result = {"speedup": speedup, "milliseconds": milliseconds}
+    # Processes of their own: the peak of memory is one of a whole process.
+    result["wide"] = {measure: fresh(__file__, measure) for measure in MEASURES}
     result |= {"machine": platform.machine(), "threads": torch.get_num_threads()}
     print(json.dumps(result | {"torch": torch.__version__}))
 

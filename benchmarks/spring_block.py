@@ -1,31 +1,20 @@
-"""Speed and memory of the spring-block chain; prints one JSON line for each question.
+"""Speed and memory of the spring-block chain; prints JSON lines for the questions named, or all.
 
-``published``: a trajectory of second order as published (7 blocks, 14,000 steps, every
-1,400th kept), its noise included, in milliseconds, and 1,000 of them in seconds, on all cores.
-``peers``: how many times longer others take for a step, in the same rounds: a loop over steps in
-NumPy with the same formulas, and `sdeint.itoint` (where it is installed) on the same equation.
-``blocks`` and ``steps``: nanoseconds for a block and a step, against the number of either.
-``diagram``: seconds for 20 x 20 cells of 50 trajectories, each with its theory.
-``start``: seconds that the first call takes in a fresh process, without and with compiled code on
-disk. ``memory``: peak in MiB of what a call allocates to keep 101 states of ten times as many
-steps. Figures are medians of `REPEATS` rounds or more, of the diagram the better of two. Give the
-names of the questions to ask only these.
+Figures are medians of `REPEATS` rounds or more.
 """
 
-import json
 import math
 import os
 import statistics
-import subprocess
 import sys
 import tempfile
-import time
 import tracemalloc
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from typing import Any
 
 import numpy as np
+from timing import answer, fresh, seconds
 
 from sbt_book.chain.simulated_diagrams import mechanical_diagram
 from sbt_utils.mechanics.chain import SpringBlockChain
@@ -43,17 +32,11 @@ CHAIN = SpringBlockChain()
 DT = 0.05
 
 
-def seconds(function: Callable[[], object]) -> float:
-    start = time.perf_counter()
-    function()
-    return time.perf_counter() - start
-
-
-def median(function: Callable[[], object], budget: float = 0.5) -> float:
-    """Return the median time of the calls that fit into the budget, at least `REPEATS`."""
+def median(function: Callable[[], object]) -> float:
+    """Return the median time of the calls that fit into half a second, at least `REPEATS`."""
     function()
     times: list[float] = []
-    while len(times) < REPEATS or sum(times) < budget:
+    while len(times) < REPEATS or sum(times) < 0.5:
         times.append(seconds(function))
     return statistics.median(times)
 
@@ -105,14 +88,15 @@ def sdeint_loop(steps: int) -> None:
 
 
 def published() -> Iterator[dict]:
+    """Time a trajectory as published, its noise included, and 1,000 of them on all cores."""
     one = median(trajectory)
     many = median(lambda: trajectory(seeds=range(1000)))
-    yield {"milliseconds": round(1e3 * one, 3), "seconds_for_1000": round(many, 3)} | {
-        "cores": os.cpu_count()
-    }
+    times = {"milliseconds": round(1e3 * one, 3), "seconds_for_1000": round(many, 3)}
+    yield times | {"cores": os.cpu_count()}
 
 
 def peers() -> Iterator[dict]:
+    """Say how many times longer others take for a step of the same equation."""
     if not np.array_equal(numpy_loop(200) == 0, trajectory(steps=200).velocities[-1] == 0):
         raise SystemExit("the loop in NumPy differs")
     loops = {"numpy_loop": (numpy_loop, 2000)}
@@ -123,12 +107,12 @@ def peers() -> Iterator[dict]:
         ours = seconds(trajectory) / 14_000
         times = {name: seconds(lambda f=f, n=n: f(n)) / n for name, (f, n) in loops.items()}
         rounds.append({name: theirs / ours for name, theirs in times.items()})
-    yield {name: round(statistics.median(r[name] for r in rounds)) for name in loops} | {
-        "unit": "times the seconds of a step"
-    }
+    ratios = {name: round(statistics.median(r[name] for r in rounds)) for name in loops}
+    yield ratios | {"unit": "times the seconds of a step"}
 
 
 def blocks() -> Iterator[dict]:
+    """Give nanoseconds for a block and a step, against the number of blocks."""
     for count in (7, 70, 700, 7000, 10_000):
         steps = max(100, 1_400_000 // count)
         time_taken = median(lambda count=count, steps=steps: trajectory(count, steps))
@@ -136,34 +120,35 @@ def blocks() -> Iterator[dict]:
 
 
 def steps() -> Iterator[dict]:
+    """Give nanoseconds for a block and a step, against the number of steps."""
     for count in (140, 1400, 14_000, 140_000, 1_400_000):
         time_taken = median(lambda count=count: trajectory(steps=count))
         yield {"blocks": 7, "steps": count, "ns": round(1e9 * time_taken / 7 / count, 2)}
 
 
 def diagram() -> Iterator[dict]:
+    """Time 20 x 20 cells of 50 trajectories, each with its theory: the better of two rounds."""
     levels = np.linspace(0, 0.152, 20).tolist(), np.geomspace(0.003, 0.6, 20).tolist()
 
     def whole() -> None:
         mechanical_diagram(SECOND_ORDER, *levels, trajectories=50, progress=False)
 
-    yield {
-        "cells": 400,
-        "trajectories": 20_000,
-        "seconds": round(min(seconds(whole) for _ in range(2)), 2),
-    }
+    shortest = min(seconds(whole) for _ in range(2))
+    yield {"cells": 400, "trajectories": 20_000, "seconds": round(shortest, 2)}
 
 
 def start() -> Iterator[dict]:
+    """Time the first call in a fresh process, without and with compiled code on disk."""
     times: dict[str, list[float]] = {"compiling": [], "from_disk": []}
     for _ in range(REPEATS):
         with tempfile.TemporaryDirectory() as folder:
             for name in times:  # the first writes what the second reads
-                times[name].append(child(NUMBA_CACHE_DIR=folder))
+                times[name].append(fresh(__file__, "first call", NUMBA_CACHE_DIR=folder))
     yield {f"seconds_{name}": round(statistics.median(t), 3) for name, t in times.items()}
 
 
 def memory() -> Iterator[dict]:
+    """Give the peak of what a call allocates to keep 101 states of ten times as many steps."""
     trajectory(steps=100)  # loads the compiled code
     for count in (140_000, 1_400_000):
         tracemalloc.start()
@@ -173,33 +158,9 @@ def memory() -> Iterator[dict]:
         yield {"steps": count, "kept": 101, "peak_mib": round(peak / 2**20, 2)}
 
 
-def child(**environment: str) -> float:
-    """Time the first call in a fresh process."""
-    command = [sys.executable, __file__, "first call"]
-    environment = os.environ | environment
-    run = subprocess.run(command, check=True, capture_output=True, text=True, env=environment)
-    return float(run.stdout)
-
-
-QUESTIONS = {
-    "published": published,
-    "peers": peers,
-    "blocks": blocks,
-    "steps": steps,
-    "diagram": diagram,
-    "start": start,
-    "memory": memory,
-}
-
-
-def main() -> None:
-    for name in sys.argv[1:] or QUESTIONS:
-        for answer in QUESTIONS[name]():
-            print(json.dumps({"question": name} | answer), flush=True)
-
-
 if __name__ == "__main__":
     if sys.argv[1:] == ["first call"]:
         print(seconds(lambda: trajectory(steps=10)))
     else:
-        main()
+        questions = (published, peers, blocks, steps, diagram, start, memory)
+        answer({question.__name__: question for question in questions})

@@ -1,10 +1,6 @@
 """Cost of steering, as ratios within one run; prints one JSON line.
 
-For the published MLP, read every ten and every five epochs, and for the small CNN of chapter 8:
-``..._steer`` is the time that `sbt_utils.steer` takes for its readings over the time that it
-trains, and ``..._reading`` what a training loop of your own pays, the time of
-`sbt_utils.load_curve` alone over the same. Each figure is the median of `REPEATS` rounds. Times are
-of the processor, on one thread, so that other processes count as little as they can.
+Times are of the processor, on one thread, so that other processes count as little as they can.
 """
 
 import json
@@ -34,6 +30,11 @@ CASES = {  # and the epochs between two readings
 
 
 def measure(case: str) -> dict[str, float]:
+    """Return the time of the readings over that of the training.
+
+    ``..._steer`` is what `steer` takes for them, ``..._reading`` what a loop of one's own would
+    pay, the time of `load_curve` alone.
+    """
     chosen, every = CASES[case]
     images = chosen.data.train_images[: chosen.images]
     labels = chosen.data.train_labels[: chosen.images]

@@ -1,21 +1,15 @@
-"""Speed of sweeps and how training scales; prints one JSON line for each question.
+"""Speed of sweeps and how training scales; prints JSON lines for the questions named, or for all.
 
-``axis``: networks per processor-second of each published experiment at profile `quick`, all
-included (training, three load curves, files). ``members``, ``width``, ``depth``, ``batch_size``: a
-member's step against one of these, everything else as published with dropout, in milliseconds and
-as a share of the machine's matrix-product rate, measured just before. ``workers``: how many times
-faster two processes finish a grid than one, after both have started. The figures are medians of
-`REPEATS` rounds. Give the names of the questions to ask only these.
+Figures are medians of `REPEATS` rounds.
 """
 
-import json
 import os
 import statistics
-import sys
 from collections.abc import Callable, Iterator
 
+from timing import answer, seconds
 from torch import nn
-from training import IMAGES, LABELS, seconds, sgemm_rate
+from training import IMAGES, LABELS, sgemm_rate
 
 from sbt_utils.sweeping.experiments import PHASE_DIAGRAMS, Experiment
 from sbt_utils.sweeping.sweeps import sweep
@@ -27,7 +21,11 @@ REPEATS = 3
 
 
 def step(members: int = 4, width: int = 100, depth: int = 8, batch_size: int = 2560) -> dict:
-    """Time a member's step; `depth` counts the linear layers."""
+    """Time a member's step, everything else as published, with dropout.
+
+    In milliseconds and as a share of the machine's matrix-product rate, measured just before;
+    `depth` counts the linear layers.
+    """
     network = MLP(width=width, hidden_layers=depth - 1, dropout=0.1)
     weights = sum(p.weight.numel() for p in network.modules() if isinstance(p, nn.Linear))
     images, labels = IMAGES[: 40 * batch_size], LABELS[: 40 * batch_size]
@@ -56,6 +54,7 @@ def over(name: str, levels: tuple[int, ...], **settings: int) -> Callable[[], It
 
 
 def axes() -> Iterator[dict]:
+    """Time each published experiment at profile `quick`: training, load curves and files."""
     for noise, _ in PHASE_DIAGRAMS:
         diagram = sweep(noise, "quick", progress=False)
         rate = diagram.epochs.size / diagram.attrs["cpu_seconds"]
@@ -63,6 +62,7 @@ def axes() -> Iterator[dict]:
 
 
 def workers() -> Iterator[dict]:
+    """Compare how fast two processes and one finish a grid, after they have started."""
     grid = Experiment({"dropout": [0.1, 0.2], "negative_slope": [0.0, 0.5]}, seeds=2)
     times = {}
     for count in (1, 2):
@@ -85,11 +85,5 @@ QUESTIONS = {
 }
 
 
-def main() -> None:
-    for name in sys.argv[1:] or QUESTIONS:
-        for answer in QUESTIONS[name]():
-            print(json.dumps(answer), flush=True)
-
-
 if __name__ == "__main__":
-    main()
+    answer(QUESTIONS)

@@ -1,21 +1,13 @@
 """Speed of ensemble training, as ratios within one run; prints one JSON line.
 
-``sgemm_gflops`` is the machine's rate for 2048 x 2048 matrices in float32. ``full_batch_fraction``
-is the share of it that training the published network with dropout reaches at full batch, counting
-6 operations per multiply-add of the linear layers and step (2 forward, 4 backward).
-``batch_20_over_loop`` is how many times faster an ensemble trains at batch size 20 than a loop over
-its members with plain PyTorch: stock layers, autograd, `torch.optim.Adam`. Other batch sizes and
-``full_batch_over_loop`` likewise. All use every thread that PyTorch is given. Each figure is the
-median of `REPEATS` rounds; a round measures all of them in turn, so that a drift of the machine's
-speed hits all alike.
+All use every thread that PyTorch is given; figures are medians of `REPEATS` rounds.
 """
 
 import json
 import statistics
-import time
-from collections.abc import Callable
 
 import torch
+from timing import seconds
 from torch import nn
 
 from sbt_utils.data.datasets import load_data
@@ -31,15 +23,10 @@ MULTIPLY_ADDS = sum(
 )
 
 
-def seconds(function: Callable[[], object]) -> float:
-    start = time.perf_counter()
-    function()
-    return time.perf_counter() - start
-
-
-def sgemm_rate(size: int = 2048) -> float:
-    a, b = torch.rand(2, size, size)
-    return 2 * size**3 / min(seconds(lambda: a @ b) for _ in range(5))
+def sgemm_rate() -> float:
+    """Return this machine's rate of operations for 2048 x 2048 matrices in float32."""
+    a, b = torch.rand(2, 2048, 2048)
+    return 2 * 2048**3 / min(seconds(lambda: a @ b) for _ in range(5))
 
 
 def ensemble(members: int, batch_size: int, epochs: int) -> float:
@@ -50,7 +37,7 @@ def ensemble(members: int, batch_size: int, epochs: int) -> float:
 
 
 def loop(batch_size: int, steps: int) -> float:
-    """Seconds for one member's step in a plain loop over members."""
+    """Seconds for one member's step in a loop with plain PyTorch: stock layers, autograd, Adam."""
     network = MLP(dropout=0.1)
     optimizer = torch.optim.Adam(network.parameters(), lr=1e-3)
 
@@ -69,12 +56,14 @@ def loop(batch_size: int, steps: int) -> float:
 def main() -> None:
     threads = torch.get_num_threads()
     rounds = []
+    # A round measures all figures in turn, so that a drift of the machine's speed hits all alike.
     for _ in range(1 + REPEATS):
         rate = sgemm_rate()
         full = ensemble(2 * threads, 2560, 100)
         rounds.append(
             {
                 "sgemm_gflops": rate / 1e9,
+                # Of the rate, at 6 operations per multiply-add: 2 forward, 4 backward.
                 "full_batch_fraction": 6 * MULTIPLY_ADDS * len(IMAGES) / full / rate,
                 "full_batch_over_loop": loop(2560, 20) / full,
             }
