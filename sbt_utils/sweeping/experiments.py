@@ -1,9 +1,9 @@
-"""Experiments: grids of networks over two parameters, the four published ones among them."""
+"""Experiments: grids of networks over two parameters. Nothing here loads PyTorch."""
 
 import hashlib
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import KW_ONLY, asdict, dataclass, replace
+from dataclasses import KW_ONLY, asdict, dataclass
 from typing import Any
 
 import numpy as np
@@ -34,12 +34,10 @@ class Experiment:
         Two of `PARAMETERS`, each with its levels.
     seeds : int
         Networks in each cell.
-    dataset : str
-        One of `sbt_utils.data.downloads.NAMES`.
+    dataset, size
+        One of `sbt_utils.data.downloads.NAMES`; height and width of its images in pixels.
     train, test : int
         Numbers of training images, the same ones for all networks, and of test images, default all.
-    size : int
-        Height and width of the images in pixels.
     hidden_layers, width : int
         Of the multilayer perceptron, `sbt_utils.training.networks.MLP`.
     negative_slope, dropout, learning_rate, data_noise, batch_size, epochs, optimizer
@@ -50,8 +48,7 @@ class Experiment:
     Raises
     ------
     ValueError
-        If there are not two known axes, an axis has no levels or repeats one, or a value is out of
-        range.
+        If there are not two known axes, or levels are missing, repeated or out of range.
 
     Examples
     --------
@@ -82,15 +79,13 @@ class Experiment:
             raise ValueError(
                 f"axes={list(self.axes)}: give two different ones of {', '.join(PARAMETERS)}"
             )
-        for name in ("seeds", "train", "size", *COUNTS):
-            value = getattr(self, name)
-            if not (name == "batch_size" and value is None):
-                _check_level(name, value)
-        for name in (*RANGES, "optimizer"):
-            _check_level(name, getattr(self, name))
+        for name in ("seeds", "train", "size", *PARAMETERS):
+            if name != "batch_size" or self.batch_size is not None:
+                _check_level(name, getattr(self, name))
         axes: dict[str, tuple[Level, ...]] = {}
         for name in self.axes:
-            levels = [_plain(level) for level in self.axes[name]]
+            # JSON does not know NumPy's types.
+            levels = [x.item() if isinstance(x, np.generic) else x for x in self.axes[name]]
             if not levels:
                 raise ValueError(f"axis {name!r} has no levels: give at least one")
             for level in levels:
@@ -128,21 +123,15 @@ class Experiment:
     def network(self, number: int) -> dict[str, Any]:
         """Return every one of `PARAMETERS` and the ``seed`` (see `network_seed`) of one network.
 
-        Parameters
-        ----------
-        number : int
-            0 to ``len(experiment) - 1``. Seeds vary fastest, then the levels of the second axis.
+        Its number is in 0 to ``len(experiment) - 1``: seeds vary fastest, then the second axis.
 
         Examples
         --------
         >>> published("dropout").network(959)["dropout"]
         0.3
         """
-        first, second, seed = (int(index) for index in np.unravel_index(number, self.shape))
-        cell = {
-            name: levels[index]
-            for (name, levels), index in zip(self.axes.items(), (first, second), strict=True)
-        }
+        *indices, seed = (int(index) for index in np.unravel_index(number, self.shape))
+        cell = {name: self.axes[name][i] for name, i in zip(self.axes, indices, strict=True)}
         parameters = {name: getattr(self, name) for name in PARAMETERS} | cell
         parameters["batch_size"] = parameters["batch_size"] or self.train
         return parameters | {"seed": network_seed(self.root, list(self.axes), cell, seed)}
@@ -156,14 +145,12 @@ def network_seed(root: int, experiment: Sequence[str], cell: Mapping[str, Level]
 
     Parameters
     ----------
-    root : int
-        Changes all seeds.
+    root, seed : int
+        What changes all seeds, and the number of the network within its cell.
     experiment : sequence of str
         The names of the axes, or other words that identify the experiment.
     cell : mapping of str to level
         The levels of the network's cell.
-    seed : int
-        Number of the network within its cell.
 
     Examples
     --------
@@ -177,10 +164,9 @@ def network_seed(root: int, experiment: Sequence[str], cell: Mapping[str, Level]
 
 
 SLOPES = (0.0, 0.2, 0.4, 0.6, 0.8, 1.0)
-_LEARNING_RATES = (1e-4, 2e-4, 5e-4, 1e-3, 2e-3, 5e-3, 1e-2, 2e-2, 5e-2, 1e-1, 2e-1, 5e-1)
 _NOISES: dict[str, tuple[float, ...]] = {
     "dropout": tuple(round(0.02 * step, 2) for step in range(16)),
-    "learning_rate": _LEARNING_RATES,
+    "learning_rate": (1e-4, 2e-4, 5e-4, 1e-3, 2e-3, 5e-3, 1e-2, 2e-2, 5e-2, 1e-1, 2e-1, 5e-1),
     "data_noise": tuple(round(0.1 * step, 1) for step in range(9)),
     "batch_size": tuple(5 * 2**step for step in range(10)),
 }
@@ -197,8 +183,7 @@ PHASE_DIAGRAMS = tuple((noise, "negative_slope") for noise in _NOISES)
 def published(experiment: str, profile: str = "paper", **settings: Any) -> Experiment:
     """Return one of the four published experiments, in full or reduced.
 
-    Those of the phase diagrams of Shi, Pan & Dokmanić, Spring-block theory of feature learning in
-    deep neural networks, Phys. Rev. Lett. (2025), arXiv:2407.19353.
+    They are the phase diagrams of Shi, Pan & Dokmanić, Phys. Rev. Lett. (2025), arXiv:2407.19353.
 
     Parameters
     ----------
@@ -210,11 +195,6 @@ def published(experiment: str, profile: str = "paper", **settings: Any) -> Exper
     **settings
         Arguments of `Experiment`, in place of the published ones.
 
-    Raises
-    ------
-    ValueError
-        If there is no such experiment or profile.
-
     Examples
     --------
     >>> sum(len(published(noise)) for noise, _ in PHASE_DIAGRAMS)
@@ -222,20 +202,18 @@ def published(experiment: str, profile: str = "paper", **settings: Any) -> Exper
     """
     if experiment not in _NOISES:
         raise ValueError(f"experiment={experiment!r}: choose one of {', '.join(_NOISES)}")
-    levels = _FEW[experiment]
-    few = {experiment: levels, "negative_slope": (0.0, 0.4, 1.0)}
-    ends = {experiment: (levels[0], levels[-1]), "negative_slope": (0.0, 1.0)}
-    sizes = {
-        "smoke": Experiment(ends, seeds=1, epochs=5),
-        "quick": Experiment(few, seeds=2),
-        "paper": Experiment({experiment: _NOISES[experiment], "negative_slope": SLOPES}),
+    few = _FEW[experiment]
+    epochs = 200 if experiment == "learning_rate" else 100
+    grids: dict[str, tuple[Sequence[float], Sequence[float], dict[str, int]]] = {
+        "smoke": (few[::3], (0.0, 1.0), {"seeds": 1, "epochs": 5}),
+        "quick": (few, (0.0, 0.4, 1.0), {"seeds": 2, "epochs": epochs}),
+        "paper": (_NOISES[experiment], SLOPES, {"epochs": epochs}),
     }
-    if profile not in sizes:
-        raise ValueError(f"profile={profile!r}: choose one of {', '.join(sizes)}")
-    chosen = sizes[profile]
-    if experiment == "learning_rate" and profile != "smoke":
-        chosen = replace(chosen, epochs=200)
-    return replace(chosen, **settings)
+    if profile not in grids:
+        raise ValueError(f"profile={profile!r}: choose one of {', '.join(grids)}")
+    levels, slopes, sizes = grids[profile]
+    axes = {experiment: levels, "negative_slope": slopes}
+    return Experiment(**{"axes": axes, **sizes, **settings})
 
 
 def _check_level(name: str, value: Any) -> None:
@@ -247,12 +225,6 @@ def _check_level(name: str, value: Any) -> None:
             raise ValueError(f"optimizer={value!r}: choose one of {', '.join(OPTIMIZERS)}")
     elif not isinstance(value, int) or isinstance(value, bool) or value < 1:
         raise ValueError(f"{name}={value!r}: give an integer of at least 1")
-
-
-def _plain(level: Any) -> Level:
-    """Return a level without NumPy's types, which JSON does not know."""
-    plain: Level = level.item() if isinstance(level, np.generic) else level
-    return plain
 
 
 def _digest(value: Any) -> int:

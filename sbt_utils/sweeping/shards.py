@@ -14,12 +14,7 @@ class SweepError(RuntimeError):
 
 
 def cut(experiment: Experiment, numbers: set[int], shard_size: int = SHARD_SIZE) -> list[list[int]]:
-    """Divide networks into shards that can be trained together, the costliest first.
-
-    >>> grid = Experiment({"batch_size": [20, 100], "dropout": [0.0, 0.1]}, seeds=2, train=100)
-    >>> cut(grid, set(range(8)), shard_size=3)
-    [[0, 1, 2], [3], [4, 5, 6], [7]]
-    """
+    """Divide networks into shards that can be trained together, the costliest first."""
     if not isinstance(shard_size, int) or shard_size < 1:
         raise ValueError(f"shard_size={shard_size!r}: give an integer of at least 1")
     groups: dict[tuple[object, ...], list[int]] = {}

@@ -50,7 +50,9 @@ def sweep(
     Parameters
     ----------
     experiment : {"dropout", "learning_rate", "data_noise", "batch_size"} or Experiment
-        A published experiment by its source of noise, or any other.
+        A published experiment (Shi, Pan & Dokmanić, Spring-block theory of feature learning in deep
+        neural networks, Phys. Rev. Lett. (2025), arXiv:2407.19353) by its source of noise, or any
+        other.
     profile : {"smoke", "quick", "paper"}
         How much of a published experiment; see `sbt_utils.sweeping.experiments.published`.
     out : path-like, optional
@@ -64,10 +66,8 @@ def sweep(
         Whether to use the results in `out` and the finished shards; False starts over.
     device : {"cpu", "cuda"}
         Where to train.
-    shard_size : int
-        Networks in a shard, at most.
-    progress : bool
-        Whether to show a progress bar with the time left.
+    shard_size, progress
+        Networks in a shard, at most; whether to show a progress bar with the time left.
 
     Returns
     -------
@@ -84,11 +84,6 @@ def sweep(
         If an argument is out of range, or `out` holds the results of something else.
     SweepError
         If a shard failed three times or a file could not be written. Finished shards are kept.
-
-    References
-    ----------
-    Shi, Pan & Dokmanić, Spring-block theory of feature learning in deep neural networks, Phys. Rev.
-    Lett. (2025), arXiv:2407.19353.
 
     Examples
     --------
@@ -149,11 +144,9 @@ def _outcomes(
         failures: list[tuple[list[int], Exception]] = []
         for numbers, result in _results(task, waiting, executor):
             try:
-                shard = result()
+                yield numbers, result()
             except Exception as error:
                 failures.append((numbers, error))
-            else:
-                yield numbers, shard
         if not failures:
             return
         if attempt == ATTEMPTS:
