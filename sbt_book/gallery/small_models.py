@@ -45,19 +45,14 @@ class ResNet(nn.Module):
     """A small residual network for images (N, inputs, height, width)."""
 
     def __init__(
-        self,
-        inputs: int = 1,
-        channels: int = 16,
-        blocks: int = 6,
-        classes: int = 10,
-        dropout: float = 0.0,
+        self, inputs: int = 1, blocks: int = 6, classes: int = 10, dropout: float = 0.0
     ) -> None:
         check_range("dropout", dropout)
         super().__init__()
         self.input_norm = nn.BatchNorm2d(inputs)
-        self.stem = nn.Conv2d(inputs, channels, 3, stride=2, padding=1)
-        self.blocks = nn.Sequential(*(ResidualBlock(channels, dropout) for _ in range(blocks)))
-        self.readout = nn.Linear(channels, classes)
+        self.stem = nn.Conv2d(inputs, 16, 3, stride=2, padding=1)
+        self.blocks = nn.Sequential(*(ResidualBlock(16, dropout) for _ in range(blocks)))
+        self.readout = nn.Linear(16, classes)
 
     def forward(self, images: Tensor) -> Tensor:
         """Return the logits (N, classes)."""
@@ -118,24 +113,16 @@ class SequenceBlock(nn.Sequential):
 
 
 class SequenceClassifier(nn.Module):
-    """A small classifier of sequences (N, positions) of symbols, int64, such as text.
-
-    `symbols` is the size of the alphabet, `width` the number of features at a position.
-    """
+    """A small classifier of sequences (N, positions) of symbols, int64, such as text."""
 
     def __init__(
-        self,
-        symbols: int = 8,
-        width: int = 40,
-        blocks: int = 6,
-        classes: int = 8,
-        dropout: float = 0.0,
+        self, symbols: int = 8, blocks: int = 6, classes: int = 8, dropout: float = 0.0
     ) -> None:
         check_range("dropout", dropout)
         super().__init__()
-        self.embedding = nn.Embedding(symbols, width)
-        self.blocks = nn.Sequential(*(SequenceBlock(width, dropout) for _ in range(blocks)))
-        self.readout = nn.Linear(width, classes)
+        self.embedding = nn.Embedding(symbols, 40)
+        self.blocks = nn.Sequential(*(SequenceBlock(40, dropout) for _ in range(blocks)))
+        self.readout = nn.Linear(40, classes)
 
     def forward(self, sequences: Tensor) -> Tensor:
         """Return the logits (N, classes)."""
