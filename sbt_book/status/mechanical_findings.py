@@ -10,7 +10,7 @@ import xarray as xr
 from sbt_book.chain.diagram_matching import fit_diagram
 from sbt_book.common.selections import convexity
 from sbt_book.in_time.switching import drawn_on, in_turn
-from sbt_book.status.verdicts import LIMITS, Finding
+from sbt_book.status.verdicts import LIMITS, SHARE, VOTES, Finding
 from sbt_utils.measuring.curves import REGIME_TOLERANCE, LoadCurve
 from sbt_utils.mechanics.chain import SpringBlockChain
 from sbt_utils.mechanics.matching import fit_chain
@@ -46,16 +46,10 @@ def chain_findings(seeds: Sequence[int]) -> list[Finding]:
         shaken = chain.simulate_overdamped(4000.0, dt=0.05, seeds=seeds, every=20)
         loads = -np.diff(shaken.average_load_curve(after=1000.0).separation)
         forces = np.polyfit(np.arange(loads.shape[1]), loads.T, 1)[0] * chain.spring_constant
-        findings.append(
-            Finding(
-                f"force that shaking leaves, frictions {right:g} and {left:g}",
-                float(forces.mean()),
-                float(forces.std(ddof=1) / np.sqrt(len(forces))),
-                (right - left) / 2,
-                LIMITS["balance"],
-                digits=".4f",
-            )
-        )
+        what = f"force that shaking leaves, frictions {right:g} and {left:g}"
+        ours = float(forces.mean()), float(forces.std(ddof=1) / np.sqrt(len(forces)))
+        theirs = (right - left) / 2, LIMITS["balance"]
+        findings.append(Finding(what, *ours, *theirs, digits=".4f"))
     return findings
 
 
@@ -68,33 +62,25 @@ def chain_diagram_findings(mechanical: xr.DataArray, networks: xr.Dataset) -> li
     """
     shape = convexity(mechanical)
     noise, friction = shape.diff("noise") > 0, shape.diff("friction") < 0
-    regimes = np.digitize(shape, [-REGIME_TOLERANCE, REGIME_TOLERANCE])
-    votes: dict[str, Any] = {"least": LIMITS["votes"], "digits": ".0%"}
-    share: dict[str, Any] = {"least": LIMITS["agree"], "digits": ".0%"}
+    regimes = len(np.unique(np.digitize(shape, [-REGIME_TOLERANCE, REGIME_TOLERANCE])))
     shared, free = (fit_diagram(networks, mechanical, one) for one in (True, False))
     signs = np.sign(convexity(shared.curve)) == np.sign(convexity(shared.target))
     close = free.residual < 0.03
     far = ", ".join(f"{slope:g}" for slope in close.slope.values[close.mean("noise") < 0.5])
     return [
-        Finding("more noise, more convex, of all neighbours", noise.mean().item(), **votes),
-        Finding("more friction, less convex, of all neighbours", friction.mean().item(), **votes),
-        Finding(
-            "regimes in the chain's diagram",
-            len(np.unique(regimes)),
-            published=3,
-            limit=0,
-            digits=".0f",
-        ),
+        Finding("more noise, more convex, of all neighbours", noise.mean().item(), **VOTES),
+        Finding("more friction, less convex, of all neighbours", friction.mean().item(), **VOTES),
+        Finding("regimes in the chain's diagram", regimes, published=3, limit=0, digits=".0f"),
         Finding(
             "networks and chains on the same side of straight, one friction for each"
             " nonlinearity, one noise for each dropout",
             signs.mean().item(),
-            **share,
+            **SHARE,
         ),
         Finding(
             "networks within 0.03 of the curve of a chain, noise free",
             close.mean().item(),
-            **share,
+            **SHARE,
             why=f"most of those with negative slopes of {far} drop more steeply at"
             " first than any chain",
         ),
@@ -116,14 +102,8 @@ def ruler_findings(hands: Sequence[int]) -> list[Finding]:
             for hand in hands
         ]
         convexities = [pull.load_curve.convexity for pull in pulls]
-        findings.append(
-            Finding(
-                f"{what} (no longer lazy)",
-                float(np.mean(convexities)),
-                float(np.std(convexities, ddof=1)),
-                least=-REGIME_TOLERANCE,
-            )
-        )
+        ours = float(np.mean(convexities)), float(np.std(convexities, ddof=1))
+        findings.append(Finding(f"{what} (no longer lazy)", *ours, least=-REGIME_TOLERANCE))
     return findings
 
 

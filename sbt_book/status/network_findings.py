@@ -1,7 +1,6 @@
 """What the reproduction status finds of the networks: the law, the diagrams, convolutions."""
 
 import json
-from typing import Any
 
 import xarray as xr
 
@@ -12,7 +11,7 @@ from sbt_book.generalisation.correlations import networks_of
 from sbt_book.generalisation.level_choice import straightest_and_best
 from sbt_book.phase_diagram.published import compare, deviation_by_chance, published_diagram
 from sbt_book.phase_diagram.summaries import cell_summary
-from sbt_book.status.verdicts import DEVIATIONS, LIMITS, Finding
+from sbt_book.status.verdicts import DEVIATIONS, LIMITS, SHARE, VOTES, Finding
 from sbt_utils.measuring.curves import REGIME_TOLERANCE
 
 
@@ -56,27 +55,20 @@ def statement_findings(source: str, diagram: xr.Dataset) -> list[Finding]:
         theirs["convexity"] = convexity(theirs.curve)
         published = [*_knobs(source, theirs), _straightness(theirs)]
     ordered = in_order(source, cells).isel(slope=0)
-    active, lazy = ordered.isel(noise=0), ordered.isel(noise=-1)
+    relu = "convexity of ReLU networks"
+    active, lazy = (
+        (ordered.convexity[level].item(), ordered.convexity_spread[level].item())
+        for level in (0, -1)
+    )
     top = cells.isel(cells.accuracy.argmax(["noise", "slope"]))
-    votes: dict[str, Any] = {"least": LIMITS["votes"], "digits": ".0%"}
     words = ("more noise, more convex", "more nonlinearity, less convex")
     return [
         *(
-            Finding(f"{word}, of all neighbours", share, published=theirs, **votes)
+            Finding(f"{word}, of all neighbours", share, published=theirs, **VOTES)
             for word, share, theirs in zip(words, shares, published, strict=False)
         ),
-        Finding(
-            "convexity of ReLU networks without noise (lazy)",
-            lazy.convexity.item(),
-            lazy.convexity_spread.item(),
-            most=-REGIME_TOLERANCE,
-        ),
-        Finding(
-            "convexity of ReLU networks with the most noise (active)",
-            active.convexity.item(),
-            active.convexity_spread.item(),
-            least=REGIME_TOLERANCE,
-        ),
+        Finding(f"{relu} without noise (lazy)", *lazy, most=-REGIME_TOLERANCE),
+        Finding(f"{relu} with the most noise (active)", *active, least=REGIME_TOLERANCE),
         Finding(
             "convexity of the most accurate networks (straight)",
             best,
@@ -101,22 +93,16 @@ def convolutional_findings(cnn: xr.Dataset) -> list[Finding]:
     choice = straightest_and_best(networks)
     levels = networks.noise.values.tolist()
     apart = abs(levels.index(choice.straightest) - levels.index(choice.best))
+    between = "between the straightest and the most accurate"
     why = f"after {networks.checkpoint:,d} of 2,000 epochs, {networks.sizes['seed']} of 10 networks"
     return [
         Finding(
             "more dropout, more convex, of all neighbours",
             (means.diff("noise") > 0).mean().item(),
-            least=LIMITS["votes"],
-            digits=".0%",
+            **VOTES,
             why=why,
         ),
-        Finding(
-            "levels of dropout between the straightest and the most accurate",
-            apart,
-            most=1,
-            digits=".0f",
-            why=why,
-        ),
+        Finding(f"levels of dropout {between}", apart, most=1, digits=".0f", why=why),
     ]
 
 
@@ -132,8 +118,6 @@ def published_findings(source: str, diagram: xr.Dataset) -> list[Finding]:
     ours = diagram.sel(noise=theirs.noise)
     cells, summary = compare(ours, theirs), cell_summary(ours)
     mean, single = DEVIATIONS[source]
-    share: dict[str, Any] = {"least": LIMITS["agree"], "digits": ".0%"}
-    points: dict[str, Any] = {"digits": ".1f"}
 
     worst = cells.deviation.argmax(["slope", "noise"])
     chance = deviation_by_chance(ours).isel(worst).item()
@@ -153,7 +137,7 @@ def published_findings(source: str, diagram: xr.Dataset) -> list[Finding]:
         Finding(
             f"cells that deviate by {single:g} at most",
             (cells.deviation <= single).mean().item(),
-            **share,
+            **SHARE,
         ),
         Finding(
             "deviation, largest",
@@ -166,7 +150,7 @@ def published_findings(source: str, diagram: xr.Dataset) -> list[Finding]:
         Finding(
             "cells in the same regime",
             same.mean().item(),
-            **share,
+            **SHARE,
             why=f"the others lie at an edge: their convexities differ by {apart:.2f} at most",
         ),
         Finding(
@@ -175,7 +159,7 @@ def published_findings(source: str, diagram: xr.Dataset) -> list[Finding]:
             100 * top.accuracy_spread.item(),
             theirs.accuracy.max().item(),
             LIMITS["points"],
-            **points,
+            digits=".1f",
         ),
         Finding(
             "accuracies, rank correlation",
@@ -186,7 +170,7 @@ def published_findings(source: str, diagram: xr.Dataset) -> list[Finding]:
             "accuracy, largest difference, points",
             abs(cells.accuracy_difference).max().item(),
             most=LIMITS["points"],
-            **points,
+            digits=".1f",
             why=f"at {_place(source, cells.isel(astray))}, where our ten networks have a"
             f" standard deviation of {spread:.1f}",
         ),

@@ -8,6 +8,7 @@ import json
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -25,6 +26,10 @@ LIMITS = {
     "balance": 0.001,  # of the force under which a shaken block stays, in units of k y
 }
 """How far ours may be from what was published, or what it has to reach."""
+
+VOTES: Any = {"least": LIMITS["votes"], "digits": ".0%"}
+SHARE: Any = {"least": LIMITS["agree"], "digits": ".0%"}
+"""What a `Finding` accepts of a share of neighbours, and of a share of cells."""
 
 DEVIATIONS = {"dropout": (0.012, 0.03), "learning_rate": (0.02, 0.04)}
 """Deviation of the scaled load curves: mean over the cells, and of a single cell."""
