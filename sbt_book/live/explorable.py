@@ -1,8 +1,6 @@
 """Explorables: live pictures that run in the reader's browser, with or without a kernel.
 
-The mechanics are those of the module, written once more in JavaScript (the folder `pages/`);
-tests hold both to the same numbers. Their parameters are traits with the names that the Python
-functions use: what a reader sets in the page can be read here, what is set here moves the page.
+The mechanics are written once more in JavaScript (`pages/`); tests hold both to the same numbers.
 """
 
 import base64
@@ -65,7 +63,11 @@ def picture(curves: Iterable[tuple[str, np.ndarray, str]], xlabel: str, ylabel: 
 
 
 class Explorable(anywidget.AnyWidget):
-    """What all explorables share: a still picture where scripts cannot run."""
+    """What all explorables share: a still picture where scripts cannot run.
+
+    Parameters are traits, named as in the Python functions: what a reader sets in the page can be
+    read here, what is set here moves the page.
+    """
 
     words = ""
     """One sentence: what the still picture shows."""
