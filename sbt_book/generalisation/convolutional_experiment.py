@@ -1,8 +1,4 @@
-"""The published experiment on convolutional networks: load curves and accuracy over dropout.
-
-Its 2,000 epochs take hours on a CPU. So networks train in rounds, which are kept: an interrupted
-experiment resumes at its last checkpoint when it is called again.
-"""
+"""The published experiment on convolutional networks, in rounds: its 2,000 epochs take hours."""
 
 import os
 from collections.abc import Sequence
@@ -40,7 +36,8 @@ def dropout_in_rounds(
 ) -> xr.Dataset:
     """Train convolutional networks at several dropouts, and measure them every so many epochs.
 
-    Shi, Pan & Dokmanić, Phys. Rev. Lett. (2025), arXiv:2407.19353.
+    Shi, Pan & Dokmanić, Phys. Rev. Lett. (2025), arXiv:2407.19353. An interrupted experiment
+    resumes at its last checkpoint when it is called again.
 
     Parameters
     ----------

@@ -1,8 +1,4 @@
-"""How far the shape of a load curve predicts test accuracy.
-
-Rank correlations of a predictor with the accuracy: what is held fixed is named, and the bootstrap
-gives an interval.
-"""
+"""How far the shape of a load curve predicts test accuracy: rank correlations with intervals."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
