@@ -1,9 +1,4 @@
-"""Is steering worth it? Steered networks beside fixed dropouts and a schedule without feedback.
-
-Every network trains for the same number of epochs, and a seed means the same initial weights
-whatever the dropout. Accuracy on validation images, which no network trains on, chooses the best
-fixed dropout; test images are for the report alone.
-"""
+"""Is steering worth it? Steered networks beside fixed dropouts and a schedule without feedback."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -155,7 +150,12 @@ def replay(steered: xr.Dataset) -> list[Schedule]:
 
 
 def compare(problem: Problem, seeds: Sequence[int]) -> xr.Dataset:
-    """Train all arms of `ARMS` on one problem, and ``"replayed"``, with two seeds or more."""
+    """Train all arms of `ARMS` on one problem, and ``"replayed"``, with two seeds or more.
+
+    All train for the same number of epochs, and a seed means the same initial weights whatever the
+    dropout. Accuracy on validation images, which no network trains on, chooses the best fixed
+    dropout; test images are for the report alone.
+    """
     compared = run_all(problem, ARMS, seeds)
     replayed = run(problem, replay(compared.sel(arm="steered")), seeds)
     arms = [*ARMS, "replayed"]
