@@ -1,7 +1,6 @@
 """What of the paper is reproduced: its numbers and statements beside ours, each with a verdict.
 
-The limits below decide, and nothing else. `network_findings` computes what they apply to for
-networks, `mechanical_findings` for the chain and the ruler.
+The limits below decide, and nothing else.
 """
 
 import json
