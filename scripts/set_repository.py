@@ -1,7 +1,6 @@
-"""Fix the repository's address in the files that have a place for it.
+"""Fix the repository's address in the files that have a place for it, or take it out again.
 
-`make repository URL=https://github.com/you/name` runs this; `URL=none` takes the address out again.
-The book needs no fixed address: `scripts/address.py` finds it at each build.
+`make repository URL=...` runs this; without it, `scripts/address.py` finds one at each build.
 """
 
 import re
