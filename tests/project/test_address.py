@@ -68,11 +68,7 @@ def test_a_copy_in_a_clone_of_something_else_is_not_that_clone(checkout):
 
 @pytest.mark.parametrize(
     ("url", "book"),
-    [
-        (ADDRESS, BOOK),
-        ("https://github.com/Ada/Ada.github.io", "https://ada.github.io/"),
-        ("", ""),
-    ],
+    [(ADDRESS, BOOK), ("https://github.com/Ada/Ada.github.io", "https://ada.github.io/"), ("", "")],
 )
 def test_the_book_is_on_the_pages_of_its_repository(url, book):
     assert book_url(url) == book

@@ -24,16 +24,8 @@ LIBRARY = (
     {"commands"},
     {"__main__"},
 )
-CHAPTERS = {
-    "law",
-    "ruler",
-    "chain",
-    "phase_diagram",
-    "in_time",
-    "generalisation",
-    "gallery",
-    "steering",
-}
+CHAPTERS = {"law", "ruler", "chain", "phase_diagram", "in_time"}
+CHAPTERS |= {"generalisation", "gallery", "steering"}
 COMPANION = ({"common"}, CHAPTERS, {"status", "live"})
 MOST_FILES, MOST_LINES = 12, 350
 
@@ -220,7 +212,8 @@ def test_an_unknown_name_is_an_attribute_error():
         sbt_utils.loadcurve  # noqa: B018
 
 
-HEAVY = {"torch", "matplotlib", "xarray", "pandas", "numba"}
+SLOWEST = {"torch", "matplotlib"}
+HEAVY = SLOWEST | {"xarray", "pandas", "numba"}
 
 
 @pytest.mark.parametrize(
@@ -230,11 +223,8 @@ HEAVY = {"torch", "matplotlib", "xarray", "pandas", "numba"}
         ("import sbt_utils.commands", HEAVY),
         ("import sbt_utils.sweeping as s; s.Experiment, s.SweepError, s.LocalProcesses", HEAVY),
         ("import sbt_book, sbt_book.law", HEAVY | {"numpy"}),
-        (
-            "import sbt_utils as sbt; sbt.SpringBlockChain, sbt.FoldingRuler",
-            {"torch", "matplotlib"},
-        ),
-        ("import sbt_utils as sbt; sbt.Hand, sbt.LoadCurve", {"torch", "matplotlib"}),
+        ("import sbt_utils as sbt; sbt.SpringBlockChain, sbt.FoldingRuler", SLOWEST),
+        ("import sbt_utils as sbt; sbt.Hand, sbt.LoadCurve", SLOWEST),
         ("import sbt_utils as sbt; sbt.load_curve, sbt.train, sbt.report", {"matplotlib"}),
     ],
 )

@@ -3,6 +3,8 @@
 import numpy as np
 import pytest
 import xarray as xr
+from curves import scaled
+from diagram_data import mechanical_cells
 from scipy.interpolate import RegularGridInterpolator
 
 from sbt_book.chain.diagram_matching import fit_cells, fit_diagram
@@ -14,10 +16,6 @@ from sbt_utils.mechanics.published_chains import SECOND_ORDER, theory_diagram
 from sbt_utils.results import load
 
 FRICTIONS, NOISES = np.linspace(0.0, 0.12, 11), np.geomspace(0.005, 0.3, 11)
-
-
-def scaled(curve):
-    return (curve - curve.min()) / (curve.max() - curve.min())
 
 
 @pytest.fixture(scope="module")
@@ -137,9 +135,7 @@ def test_cells_are_fitted_one_by_one_with_the_friction_of_their_slope(uneven):
 
 @pytest.mark.parametrize("one_noise", [False, True])
 def test_the_published_diagram_of_networks_lies_over_the_mechanical_one(one_noise):
-    mechanical = load(RESULTS / "spring_block.nc").separation
-    chains = mechanical.sel(order="second", shaking="common", friction_left=0.15, drop=True)
-    found = fit_diagram(load(RESULTS / "dropout.nc"), chains.astype(float), one_noise)
+    found = fit_diagram(load(RESULTS / "dropout.nc"), mechanical_cells(), one_noise)
     assert found.residual.shape == (6, 16)
     of_chains, of_networks = convexity(found.curve), convexity(found.target)
     assert (np.sign(of_chains) == np.sign(of_networks)).mean() >= 0.9
@@ -152,14 +148,8 @@ def test_the_published_diagram_of_networks_lies_over_the_mechanical_one(one_nois
 
 def test_the_committed_diagrams_agree_with_their_theory():
     cells = load(RESULTS / "spring_block.nc")
-    assert cells.sizes == {
-        "order": 2,
-        "shaking": 2,
-        "friction_left": 3,
-        "friction": 20,
-        "noise": 20,
-        "layer": 8,
-    }
+    settings = {"order": 2, "shaking": 2, "friction_left": 3}
+    assert cells.sizes == settings | {"friction": 20, "noise": 20, "layer": 8}
     assert np.isfinite(cells.to_array()).all()
     theory = convexity(cells.separation_theory.astype(float))
     agree = np.sign(convexity(cells.separation.astype(float))) == np.sign(theory)

@@ -4,6 +4,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from chains import LAST
 from drawing import band, drawn
 from matplotlib.patches import Rectangle
 
@@ -18,7 +19,7 @@ pytestmark = pytest.mark.usefixtures("matplotlib_untouched")
 
 def test_a_row_shows_the_blocks_in_order_and_the_curve_with_its_band():
     chain = SpringBlockChain(blocks=4)
-    trajectory = chain.simulate(50.0, seeds=range(3), every=10**9)
+    trajectory = chain.simulate(50.0, seeds=range(3), every=LAST)
     theory = relaxed_curve(chain, 50.0)
     figure = drawn(chains_and_curves({"four": trajectory}, {"four": theory}))
     table, curves = figure.axes

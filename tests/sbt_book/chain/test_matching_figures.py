@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 import xarray as xr
-from drawing import drawn
+from drawing import drawn, legend_of
 from matplotlib.patches import Rectangle
 
 from sbt_book.chain.matching_figures import in_time, matched_forces, side_by_side
@@ -14,8 +14,7 @@ SLOPES, DROPOUTS = [0.0, 0.6, 1.0], [0.0, 0.04, 0.12, 0.3]
 
 
 @pytest.fixture
-def cells():
-    rng = np.random.default_rng(0)
+def cells(rng):
     dims, coords = ("slope", "noise"), {"slope": SLOPES, "noise": DROPOUTS}
     curve = np.linspace(1, 0, 6) ** rng.uniform(0.5, 2, size=(3, 4, 1))
     residual = np.full((3, 4), 0.01)
@@ -57,11 +56,7 @@ def test_forces_leave_out_what_no_chain_fits(cells):
     linear = right.lines[2].get_ydata()
     assert np.isnan(linear[1])
     assert np.allclose(linear[[0, 2, 3]], cells.chain_noise.values[2, [0, 2, 3]])
-    assert [text.get_text() for text in right.get_legend().get_texts()] == [
-        "α = 0",
-        "α = 0.6",
-        "α = 1",
-    ]
+    assert legend_of(right) == ["α = 0", "α = 0.6", "α = 1"]
 
 
 def test_curves_after_the_switch_are_dashed():
@@ -72,8 +67,7 @@ def test_curves_after_the_switch_are_dashed():
         assert [line.get_linestyle() for line in axes.lines] == ["-", "-", "--"]
         for line, curve in zip(axes.lines, values, strict=True):
             assert np.allclose(line.get_ydata(), curve)
-    labels = [text.get_text() for text in figure.axes[1].get_legend().get_texts()]
-    assert labels == ["t = 0", "t = 50", "t = 100"]
+    assert legend_of(figure.axes[1]) == ["t = 0", "t = 50", "t = 100"]
 
 
 def test_nothing_is_dashed_without_a_switch():

@@ -6,6 +6,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import xarray as xr
+from chains import LAST
 
 from sbt_book.chain.simulated_diagrams import all_diagrams, mechanical_diagram
 from sbt_book.common.selections import convexity
@@ -42,8 +43,8 @@ def test_a_cell_is_what_direct_simulations_and_the_mean_field_give(common, overd
     for mu, level in ((0.1, 0.01), (0.02, 0.4)):
         cell = cells.sel(friction=mu, noise=level)
         amplitude = level * 0.6 / (2 if common else 1)
-        own = replace(chain, friction_right=mu * 0.6, noise=amplitude)
-        run = own.simulate_overdamped if overdamped else own.simulate
+        cell_chain = replace(chain, friction_right=mu * 0.6, noise=amplitude)
+        run = cell_chain.simulate_overdamped if overdamped else cell_chain.simulate
         members = [run(20.0, 0.05, seed=[5, bits(mu), bits(level), n], every=4) for n in range(4)]
         ends = np.stack([2.0 - np.append(0.0, member.positions[-1]) for member in members])
         np.testing.assert_allclose(cell.separation, ends.mean(axis=0), rtol=0, atol=1e-14)
@@ -52,7 +53,7 @@ def test_a_cell_is_what_direct_simulations_and_the_mean_field_give(common, overd
         late = [member.positions[member.times >= 10.0].mean(axis=0) for member in members]
         average = 2.0 - np.append(0.0, np.mean(late, axis=0))
         np.testing.assert_allclose(cell.separation_average, average, rtol=0, atol=1e-14)
-        (loads,) = relaxation(own, np.array([20.0]), overdamped)
+        (loads,) = relaxation(cell_chain, np.array([20.0]), overdamped)
         theory = [2.0 - loads[:n].sum() for n in range(5)]
         np.testing.assert_allclose(cell.separation_theory, theory, rtol=0, atol=1e-14)
         # Mean height of the chord over the curve, in units of the fall.
@@ -91,9 +92,9 @@ def test_levels_mean_the_same_whatever_their_type(kind):
 def test_the_spread_of_convexities_is_undefined_where_a_curve_does_not_fall():
     shaken = {"trajectories": 8, "duration": 100.0}
     cells = diagram(SMALL, [0.02], [0.01, 10.0], **shaken)
-    own = in_units(SMALL, 0.02, 10.0)
+    shaken_chain = in_units(SMALL, 0.02, 10.0)
     seeds = [[0, bits(0.02), bits(10.0), n] for n in range(8)]
-    rising = own.simulate(100.0, seeds=seeds, every=10**9).positions[:, -1, -1] <= 0
+    rising = shaken_chain.simulate(100.0, seeds=seeds, every=LAST).positions[:, -1, -1] <= 0
     assert rising.any()
     assert not rising.all()
     assert np.isnan(cells.convexity_spread).values.tolist() == [[False, True]]
@@ -101,13 +102,8 @@ def test_the_spread_of_convexities_is_undefined_where_a_curve_does_not_fall():
 
 def test_layout():
     cells = diagram(SMALL, [0.02, 0.05, 0.1], np.array([0.01, 0.4]))
-    assert set(cells) == {
-        "separation",
-        "separation_spread",
-        "separation_average",
-        "separation_theory",
-        "convexity_spread",
-    }
+    separations = ["separation", *(f"separation_{n}" for n in ("spread", "average", "theory"))]
+    assert set(cells) == {*separations, "convexity_spread"}
     for name, variable in cells.items():
         layers = () if name == "convexity_spread" else ("layer",)
         assert variable.dims == ("friction", "noise", *layers)
@@ -121,15 +117,8 @@ def test_layout():
 def test_theory_and_simulation_agree_on_the_sign_of_the_convexity(overdamped):
     chain = FIRST_ORDER if overdamped else SECOND_ORDER
     duration = DURATION_OVERDAMPED if overdamped else DURATION
-    cells = mechanical_diagram(
-        chain,
-        [0.0, 0.04, 0.08, 0.12],
-        [0.005, 0.02, 0.06, 0.2],
-        trajectories=20,
-        duration=duration,
-        overdamped=overdamped,
-        progress=False,
-    )
+    settings = {"trajectories": 20, "duration": duration, "overdamped": overdamped}
+    cells = diagram(chain, [0.0, 0.04, 0.08, 0.12], [0.005, 0.02, 0.06, 0.2], **settings)
     simulated, theory = convexity(cells.separation), convexity(cells.separation_theory)
     away = abs(theory) > 0.03
     assert away.sum() >= 8
@@ -153,14 +142,8 @@ def test_theory_diagram_is_the_mean_field_of_each_cell():
 def test_all_diagrams_are_those_of_both_orders_kinds_of_noise_and_all_asymmetries():
     settings = {"trajectories": 2, "root": 3, "progress": False}
     cells = all_diagrams([0.02, 0.1], [0.3], [0.05, 0.3], **settings)
-    assert cells.separation.dims == (
-        "order",
-        "shaking",
-        "friction_left",
-        "friction",
-        "noise",
-        "layer",
-    )
+    dims = ("order", "shaking", "friction_left", "friction", "noise", "layer")
+    assert cells.separation.dims == dims
     assert cells.order.values.tolist() == ["first", "second"]
     assert cells.shaking.values.tolist() == ["common", "independent"]
     assert cells.friction_left.values.tolist() == [0.05, 0.3]

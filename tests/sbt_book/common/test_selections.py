@@ -111,11 +111,11 @@ def test_cell_summary_by_hand():
         {"noise": [0.1], "slope": [0.2], "seed": range(4)},
     )
     summary = cell_summary(cells).squeeze()
-    own = [LoadCurve(curve).convexity for curve in curves[:3]]
+    convexities = [LoadCurve(curve).convexity for curve in curves[:3]]
     assert summary.curve.values == pytest.approx(parabola(0.3))
-    assert summary.convexity.item() == pytest.approx(own[0])
-    assert summary.convexity_median.item() == pytest.approx(own[0])
-    assert summary.convexity_spread.item() == pytest.approx(np.std(own, ddof=1))
+    assert summary.convexity.item() == pytest.approx(convexities[0])
+    assert summary.convexity_median.item() == pytest.approx(convexities[0])
+    assert summary.convexity_spread.item() == pytest.approx(np.std(convexities, ddof=1))
     assert summary.accuracy.item() == pytest.approx(0.55)
     assert summary.accuracy_median.item() == pytest.approx(0.6)
     assert summary.accuracy_spread.item() == pytest.approx(np.std([0.9, 0.8, 0.1, 0.4], ddof=1))

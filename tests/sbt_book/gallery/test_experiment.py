@@ -120,10 +120,10 @@ def test_the_saved_gallery_is_whole(saved):
     assert saved.sizes["seed"] >= 5
     assert saved.accuracy_test.sel(rate=1.0).notnull().all()
     for kind in KINDS:
-        own = saved.sel(kind=kind)
-        there = own.accuracy_test.sel(dropout=0.0).notnull().all("seed")
+        of_kind = saved.sel(kind=kind)
+        there = of_kind.accuracy_test.sel(dropout=0.0).notnull().all("seed")
         assert there.values.tolist() == [kind in RATED or rate == 1 for rate in RATES]
-        layers = own.separation_train.sel(rate=1.0).notnull().sum("layer")
+        layers = of_kind.separation_train.sel(rate=1.0).notnull().sum("layer")
         assert (layers == (8 if kind in ("MLP", "CNN") else 7)).all()
     for name in ("accuracy_train", "accuracy_test"):
         values = saved[name].values[np.isfinite(saved[name].values)]
@@ -143,9 +143,8 @@ def test_a_saved_network_trained_again(saved):
 
 
 @pytest.fixture
-def made_up():
+def made_up(rng):
     """Two kinds of unlike depth, the second without other learning rates."""
-    rng = np.random.default_rng(0)
     sizes = {"kind": 2, "dropout": 3, "rate": 2, "seed": 4, "layer": 5}
     curves = np.sort(rng.normal(size=list(sizes.values())))[..., ::-1].copy()
     curves[1, ..., -1] = np.nan
@@ -186,8 +185,8 @@ def test_shapes_are_those_of_each_curve(made_up, part, first):
         for noise in range(3):
             for seed in range(4):
                 curve = varied[f"separation_{part}"].sel(kind=kind)[noise, seed, first:last]
-                own = found.sel(kind=kind)[noise, seed].item()
-                assert own == pytest.approx(LoadCurve(curve.values).convexity)
+                shape = found.sel(kind=kind)[noise, seed].item()
+                assert shape == pytest.approx(LoadCurve(curve.values).convexity)
 
 
 def test_response_table(made_up):
@@ -224,8 +223,8 @@ def test_curves_by_kind(made_up):
         chord, *lines = axes.lines
         assert chord.get_xdata()[-1] == last - 1
         for line, dropout in zip(lines, made_up.dropout, strict=True):
-            own = made_up.separation_train.sel(kind=kind, dropout=dropout, rate=1.0)
-            assert line.get_ydata() == pytest.approx(scaled(own.mean("seed").values[:last]))
+            curves = made_up.separation_train.sel(kind=kind, dropout=dropout, rate=1.0)
+            assert line.get_ydata() == pytest.approx(scaled(curves.mean("seed").values[:last]))
 
 
 def test_convexity_by_kind(made_up):
@@ -233,10 +232,10 @@ def test_convexity_by_kind(made_up):
     assert legend_of(figure) == ["deep", "flat"]
     for axes, noise, kinds in zip(figure.axes, ("dropout", "rate"), (2, 1), strict=True):
         assert len(axes.containers) == kinds
-        for bars, own in zip(axes.containers, shapes(along(made_up, noise)), strict=True):
+        for bars, convexities in zip(axes.containers, shapes(along(made_up, noise)), strict=True):
             line, _, (stems,) = bars
-            assert line.get_xdata() == pytest.approx(own.noise.values)
-            assert line.get_ydata() == pytest.approx(own.mean("seed").values)
+            assert line.get_xdata() == pytest.approx(convexities.noise.values)
+            assert line.get_ydata() == pytest.approx(convexities.mean("seed").values)
             spread = np.array([np.ptp(stem[:, 1]) for stem in stems.get_segments()]) / 2
-            assert spread == pytest.approx(own.std("seed", ddof=1).values)
+            assert spread == pytest.approx(convexities.std("seed", ddof=1).values)
     assert [axes.get_xscale() for axes in figure.axes] == ["linear", "log"]

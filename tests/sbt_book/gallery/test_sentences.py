@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 import torch
+from data_parts import parts
 
 from sbt_book.gallery.sentences import grammar, sentences
 
@@ -10,7 +11,9 @@ from sbt_book.gallery.sentences import grammar, sentences
 def parsed(sentence, rules):
     """Read a sentence back to its class, pair by pair from the bottom."""
     for level in reversed(rules):
-        meaning = {tuple(pair): symbol for symbol, own in enumerate(level) for pair in own.tolist()}
+        meaning = {
+            tuple(pair): symbol for symbol, pairs in enumerate(level) for pair in pairs.tolist()
+        }
         sentence = [meaning[pair] for pair in zip(sentence[::2], sentence[1::2], strict=True)]
     (symbol,) = sentence
     return symbol
@@ -18,14 +21,9 @@ def parsed(sentence, rules):
 
 @pytest.mark.parametrize("levels", [1, 3, 4])
 def test_every_sentence_has_one_reading_which_is_its_class(levels):
-    data, rules = (
-        sentences(train=300, test=50, levels=levels, seed=5),
-        grammar(levels=levels, seed=5),
-    )
-    for part, labels in (
-        (data.train_images, data.train_labels),
-        (data.test_images, data.test_labels),
-    ):
+    data = sentences(train=300, test=50, levels=levels, seed=5)
+    rules = grammar(levels=levels, seed=5)
+    for part, labels in parts(data):
         assert part.shape[1] == 2**levels
         assert [parsed(sentence, rules) for sentence in part.tolist()] == labels.tolist()
     assert data.classes == 8
@@ -53,10 +51,10 @@ def test_symbols_are_as_frequent_as_the_grammar_says():
     seen = np.eye(8)[data.train_images.numpy()]
     labels = data.train_labels.numpy()
     for label in range(8):
-        own = labels == label
-        assert abs(own.mean() - 1 / 8) < 5 * np.sqrt(1 / 8 * 7 / 8 / count)
-        error = np.sqrt(given[label] * (1 - given[label]) / own.sum())
-        assert (abs(seen[own].mean(0) - given[label]) <= 5 * error + 1e-12).all()
+        members = labels == label
+        assert abs(members.mean() - 1 / 8) < 5 * np.sqrt(1 / 8 * 7 / 8 / count)
+        error = np.sqrt(given[label] * (1 - given[label]) / members.sum())
+        assert (abs(seen[members].mean(0) - given[label]) <= 5 * error + 1e-12).all()
     # Whoever reads one symbol guesses the class more often wrong than right.
     assert (given.max(0).sum(-1) / 8).max() < 0.5
 

@@ -43,11 +43,7 @@ def test_logits_and_their_sizes(model):
 
 
 def test_the_probe_finds_the_blocks(model):
-    first = {
-        ResNet: "input_norm",
-        VisionTransformer: "images",
-        SequenceClassifier: "embedding",
-    }
+    first = {ResNet: "input_norm", VisionTransformer: "images", SequenceClassifier: "embedding"}
     curve = load_curve(made(model), MODELS[model], LABELS)
     assert curve.layers == (first[model], "blocks.0", "blocks.1", "blocks.2")
 
@@ -95,9 +91,9 @@ def test_a_sequence_block_looks_at_three_neighbours():
 def test_dropout_reaches_every_block(model):
     network = made(model, dropout=0.25)
     for block in network.blocks:
-        own = [layer.p for layer in block.modules() if isinstance(layer, nn.Dropout)]
-        assert own
-        assert set(own) == {0.25}
+        dropouts = [layer.p for layer in block.modules() if isinstance(layer, nn.Dropout)]
+        assert dropouts
+        assert set(dropouts) == {0.25}
     images = MODELS[model]
     assert torch.equal(network(images), network(images))  # none in evaluation mode
     network.train()

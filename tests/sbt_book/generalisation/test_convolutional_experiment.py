@@ -6,6 +6,7 @@ import os
 import numpy as np
 import pytest
 import xarray as xr
+from data_parts import parts
 from torch import nn
 
 from sbt_book.generalisation import convolutional_experiment
@@ -108,15 +109,12 @@ def test_the_last_round_may_be_shorter_and_the_time_is_that_of_all(digits, tmp_p
 def test_a_checkpoint_is_what_training_by_hand_gives(digits, tmp_path):
     grown = rounds(digits, tmp_path / "cnn.nc", epochs=4, learning_rate=1e-2)
     seed = network_seed(0, ["dropout", "CNN"], {"dropout": 0.3}, 1)
-    images = digits.train_images, digits.train_labels
+    images, _ = parts(digits)
     settings = {"seeds": seed, "dropout": 0.3, "learning_rate": 1e-2, "progress": False}
     for epochs in (2, 4):
         networks = [train(SMALL, *images, epochs=epochs, **settings).network(0)]
         cell = grown.sel(noise=0.3, seed=1, checkpoint=epochs)
-        for part, data in {
-            "train": images,
-            "test": (digits.test_images, digits.test_labels),
-        }.items():
+        for part, data in zip(("train", "test"), parts(digits), strict=True):
             expected = evaluate(networks, *data, layers=nn.MaxPool2d).isel(member=0)
             np.testing.assert_array_equal(cell[f"separation_{part}"], expected.separation)
             assert cell[f"accuracy_{part}"] == expected.accuracy

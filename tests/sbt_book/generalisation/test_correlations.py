@@ -28,8 +28,7 @@ def correlated(rng, rho, *shape):
     return first, rho * first + np.sqrt(1 - rho**2) * second
 
 
-def test_spearman_is_scipys():
-    rng = np.random.default_rng(0)
+def test_spearman_is_scipys(rng):
     first, second = rng.integers(6, size=(2, 4, 5, 12)).astype(float)  # with ties
     found = spearman(first, second)
     for place in np.ndindex(4, 5):
@@ -147,8 +146,8 @@ def test_several_predictors():
     accuracy = grid(rng, 3, 2, 4)
     table = correlations_at(predictors, accuracy, ["slope"], draws=20, seed=5)
     for name in predictors:
-        own = table.sel(predictor=name)
-        found = Estimate(own.value.item(), own.low.item(), own.high.item())
+        row = table.sel(predictor=name)
+        found = Estimate(row.value.item(), row.low.item(), row.high.item())
         assert found == rank_correlation_at(predictors[name], accuracy, ["slope"], 20, seed=5)
 
 
@@ -164,18 +163,16 @@ def test_networks_of_a_diagram():
     networks = networks_of(cells)
     out = {(0, 0, 1), (1, 1, 2)}
     for place in np.ndindex(3, 2, 3):
-        own, network = (
-            cells[dict(zip(DIMS, place, strict=True))],
-            networks.isel(dict(zip(DIMS, place, strict=True))),
-        )
+        index = dict(zip(DIMS, place, strict=True))
+        cell, network = cells[index], networks.isel(index)
         if place in out:
             assert all(np.isnan(value) for value in network.values())
             continue
-        curve = LoadCurve(own.separation_train.values)
+        curve = LoadCurve(cell.separation_train.values)
         assert network.convexity == pytest.approx(curve.convexity)
         assert network.bend == pytest.approx(abs(curve.convexity))
         assert network.imbalance == pytest.approx(curve.imbalance)
-        assert network.accuracy == own.accuracy_test
-        assert network.loss == own.loss_train
+        assert network.accuracy == cell.accuracy_test
+        assert network.loss == cell.loss_train
     assert networks_of(cells, least=0.2).accuracy.isnull().sum() == 1
     assert "loss" not in networks_of(cells.drop_vars("loss_train"))

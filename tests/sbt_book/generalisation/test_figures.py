@@ -21,11 +21,11 @@ pytestmark = pytest.mark.usefixtures("matplotlib_untouched")
 
 
 @pytest.fixture
-def networks():
-    rng = np.random.default_rng(0)
+def networks(rng):
     levels = {"dropout": (0.0, 0.1, 0.2), "batch_size": (5, 40, 2560, 640)}
     return {
-        name: networks_of(diagram(rng, own, (0.0, 0.4), seeds=5)) for name, own in levels.items()
+        name: networks_of(diagram(rng, noises, (0.0, 0.4), seeds=5))
+        for name, noises in levels.items()
     }
 
 
@@ -51,11 +51,11 @@ def test_correlations_held_fixed():
         ]
         for bars, name in zip(axes.containers, names, strict=True):
             line, _, (stems,) = bars
-            own = table.sel(predictor=name)
-            assert line.get_xdata() == pytest.approx(own.value.values)
+            estimates = table.sel(predictor=name)
+            assert line.get_xdata() == pytest.approx(estimates.value.values)
             assert np.round(line.get_ydata()).tolist() == [0, 1, 2, 3]
             ends = np.array([stem[:, 0] for stem in stems.get_segments()])
-            assert ends == pytest.approx(np.stack([own.low, own.high], axis=1))
+            assert ends == pytest.approx(np.stack([estimates.low, estimates.high], axis=1))
 
 
 def test_within_cells(networks):
@@ -69,12 +69,14 @@ def test_within_cells(networks):
         for _, row in each.groupby("noise"):
             for place in range(each.sizes["slope"]):
                 cell = row.squeeze("noise").isel(slope=place)
-                own = cell.convexity.mean().item()
+                shape = cell.convexity.mean().item()
                 expected = spearmanr(cell.convexity, cell.accuracy).statistic
-                assert shown[own] == pytest.approx(expected)
-                regime = "equiseparated" if abs(own) <= 0.05 else "active" if own > 0 else "lazy"
+                assert shown[shape] == pytest.approx(expected)
+                regime = (
+                    "equiseparated" if abs(shape) <= 0.05 else "active" if shape > 0 else "lazy"
+                )
                 regimes[regime].append(expected)
-        means = [np.mean(own) for own in regimes.values() if len(own) > 1]
+        means = [np.mean(shape) for shape in regimes.values() if len(shape) > 1]
         bars = [container.lines[0].get_ydata()[0] for container in axes.containers]
         assert bars == pytest.approx(means)
 
@@ -110,9 +112,9 @@ def test_shape_in_time(networks):
     figure = drawn(shape_in_time(family, "dropout p"))
     assert legend_of(figure) == ["0", "0.1", "0.2"]
     for axes, name, scale in zip(figure.axes, ("convexity", "accuracy"), (1, 100), strict=True):
-        for line, (_, own) in zip(axes.lines, family[name].groupby("noise"), strict=True):
+        for line, (_, level) in zip(axes.lines, family[name].groupby("noise"), strict=True):
             assert line.get_xdata().tolist() == [100, 200]
-            expected = scale * own.squeeze("noise").mean("seed").values
+            expected = scale * level.squeeze("noise").mean("seed").values
             assert line.get_ydata() == pytest.approx(expected)
 
 
@@ -134,10 +136,10 @@ def test_prediction_in_time():
         assert axes.get_title() == title
         assert [text.get_text() for text in axes.get_xticklabels()] == ["1", "10", "100"]
         for line, shade, name in zip(axes.lines[1:], axes.collections, names, strict=True):
-            own = table.sel(predictor=name)
-            assert line.get_ydata() == pytest.approx(own.value.values)
+            row = table.sel(predictor=name)
+            assert line.get_ydata() == pytest.approx(row.value.values)
             vertices = shade.get_paths()[0].vertices
-            for epoch, low, high in zip(epochs, own.low.values, own.high.values, strict=True):
+            for epoch, low, high in zip(epochs, row.low.values, row.high.values, strict=True):
                 edges = vertices[vertices[:, 0] == epoch, 1]
                 assert (edges.min(), edges.max()) == pytest.approx((low, high))
 

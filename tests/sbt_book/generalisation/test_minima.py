@@ -41,8 +41,8 @@ def hessian_of(network, images, labels):
 
     def loss(flat):
         pieces = zip(named.items(), flat.split(sizes), strict=True)
-        own = {name: piece.view(tensor.shape) for (name, tensor), piece in pieces}
-        return nn.functional.cross_entropy(functional_call(network, own, images), labels)
+        parameters = {name: piece.view(tensor.shape) for (name, tensor), piece in pieces}
+        return nn.functional.cross_entropy(functional_call(network, parameters, images), labels)
 
     flat = torch.cat([tensor.flatten() for tensor in named.values()])
     hessian = torch.autograd.functional.hessian(loss, flat)
@@ -50,8 +50,7 @@ def hessian_of(network, images, labels):
     return hessian
 
 
-def test_a_quadratic_with_a_known_spectrum():
-    rng = np.random.default_rng(0)
+def test_a_quadratic_with_a_known_spectrum(rng):
     spectrum = np.concatenate([rng.uniform(-9, 2, size=38), [3.0, -20.0]])
     basis, _ = np.linalg.qr(rng.normal(size=(40, 40)))
     matrix = torch.from_numpy(basis * spectrum @ basis.T)

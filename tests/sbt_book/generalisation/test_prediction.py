@@ -5,6 +5,7 @@ import json
 import numpy as np
 import pytest
 import xarray as xr
+from data_parts import parts
 
 from sbt_book.common.statistics import spearman
 from sbt_book.generalisation.minima import sharpness
@@ -33,16 +34,15 @@ def followed(digits):
 def test_a_network_followed_is_the_network_trained_at_once(digits, followed):
     assert followed.level.values.tolist() == LEVELS
     seeds = np.random.SeedSequence([3, 0]).generate_state(4).tolist()
-    training = digits.train_images, digits.train_labels
+    training, _ = parts(digits)
     for place, (noise, slope) in enumerate(np.ndindex(2, 2)):
-        own = followed.isel(noise=noise, slope=slope)
-        options = {"dropout": LEVELS[noise], "negative_slope": own.slope.item()}
+        cell = followed.isel(noise=noise, slope=slope)
+        options = {"dropout": LEVELS[noise], "negative_slope": cell.slope.item()}
         for epoch in SHORT["checkpoints"]:
-            run = train(
-                MLP(), *training, seeds=seeds[place], epochs=epoch, progress=False, **options
-            )
+            options |= {"seeds": seeds[place], "epochs": epoch, "progress": False}
+            run = train(MLP(), *training, **options)
             (network,) = run.networks
-            here = own.sel(checkpoint=epoch)
+            here = cell.sel(checkpoint=epoch)
             measured = evaluate([network], *training).isel(member=0)
             assert here.separation.values == pytest.approx(measured.separation.values)
             assert here.loss == pytest.approx(measured.loss.item())
@@ -51,7 +51,7 @@ def test_a_network_followed_is_the_network_trained_at_once(digits, followed):
             kept = evaluate([network], digits.test_images[:120], digits.test_labels[:120])
             assert here.accuracy_validation == kept.accuracy
         unseen = evaluate([network], digits.test_images[120:], digits.test_labels[120:])
-        assert own.accuracy_test == unseen.accuracy
+        assert cell.accuracy_test == unseen.accuracy
         assert here.sharpness == pytest.approx(sharpness(network, *training), rel=0.05)
 
 

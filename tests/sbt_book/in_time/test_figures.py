@@ -7,7 +7,7 @@ import matplotlib as mpl
 import numpy as np
 import pytest
 import xarray as xr
-from drawing import drawn
+from drawing import drawn, frames_of
 from matplotlib.figure import Figure
 from PIL import Image
 
@@ -27,8 +27,7 @@ DIMS = ("member", "probe_epoch", "layer")
 
 
 @pytest.fixture
-def histories():
-    rng = np.random.default_rng(0)
+def histories(rng):
     return {
         name: xr.Dataset(
             {"separation": (DIMS, rng.normal(size=(3, 4, 6)))}, {"probe_epoch": EPOCHS}
@@ -73,18 +72,13 @@ def test_film_over_epochs(histories):
         assert film.size == (480, 290)
         assert film.n_frames == 4
         assert film.info["loop"] == 0
-        pauses, frames = [], []
-        for number in range(4):
-            film.seek(number)
-            pauses.append(film.info["duration"])
-            frames.append(np.asarray(film.convert("L"), int))
+        frames, pauses = frames_of(film)
     assert pauses == [1250, 1250, 1250, 1000]
     assert all((abs(a - b) > 40).any() for a, b in pairwise(frames))
     assert data == film_over_epochs(histories)
 
 
-def test_a_film_of_the_book_is_small():
-    rng = np.random.default_rng(0)
+def test_a_film_of_the_book_is_small(rng):
     falls = np.linspace(0, 1, 8) * np.linspace(0, 4, 21)[:, None]
     history = xr.Dataset(
         {"separation": (DIMS, 1 - falls[None] + rng.normal(0, 0.1, (3, 21, 8)))},
@@ -106,10 +100,7 @@ def test_gif_shows_each_frame_and_keeps_the_layout():
         places.append(axes.get_position().bounds)
 
     with Image.open(io.BytesIO(gif(figure, show, frames=3, seconds=0.3))) as film:
-        middles = []
-        for number in range(film.n_frames):
-            film.seek(number)
-            middles.append(film.convert("L").getpixel((50, 30)))
+        middles = [frame[30, 50] for frame in frames_of(film)[0]]
     assert asked == [0, 1, 2]
     assert [round(middle / 255) for middle in middles] == [0, 1, 0]
     assert places[1] == places[2]
@@ -136,14 +127,10 @@ def test_switched_on_and_off():
         assert [line.get_xdata()[0] for line in axes.lines[-2:]] == [10 * scale, 30 * scale]
 
 
-def test_convexity_in_time_leaves_out_what_does_not_fall():
-    rng = np.random.default_rng(0)
+def test_convexity_in_time_leaves_out_what_does_not_fall(rng):
     curves = 1 - np.linspace(0, 1, 8) + rng.normal(0, 0.05, (2, 4, 8))
     curves[0, 0] = 1.0
-    history = xr.Dataset(
-        {"separation": (("member", "probe_epoch", "layer"), curves)},
-        {"probe_epoch": [0, 5, 10, 15]},
-    )
+    history = xr.Dataset({"separation": (DIMS, curves)}, {"probe_epoch": [0, 5, 10, 15]})
     (axes,) = drawn(convexity_in_time({"first": history, "second": history})).axes
     for line, label in zip(axes.lines, ["first", "second"], strict=True):
         expected = [[LoadCurve(curve).convexity for curve in member] for member in curves[:, 1:]]

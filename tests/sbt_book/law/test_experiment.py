@@ -139,8 +139,8 @@ def test_uneven_classes(ratio, images):
     exact = ratio ** (-np.arange(10) / 9)
     assert sizes == pytest.approx(images * exact / exact.sum(), abs=1)
     for label in range(10):
-        own = data.train_images[data.train_labels == label][: sizes[label]]
-        torch.testing.assert_close(chosen.train_images[chosen.train_labels == label], own)
+        first = data.train_images[data.train_labels == label][: sizes[label]]
+        torch.testing.assert_close(chosen.train_images[chosen.train_labels == label], first)
     assert chosen.test_images is data.test_images
     # In the order of the data set: no class comes first.
     assert len(set(chosen.train_labels[:20].tolist())) > 4

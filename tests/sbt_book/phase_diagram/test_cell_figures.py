@@ -50,11 +50,11 @@ def test_diagram_excerpt(rng, slopes, levels, seeds):
     for row, slope in zip(grid, sorted(slopes), strict=True):
         for axes, noise in zip(row, sorted(levels)[::-1], strict=True):
             cell = {"slope": slope, "noise": noise}
-            theirs, own = (line.get_ydata() for line in axes.lines)
+            theirs, ours_drawn = (line.get_ydata() for line in axes.lines)
             assert theirs == pytest.approx(published.curve.sel(cell).values)
             rows = ours.separation_train.sel(cell).values
             mean = rows.mean(0)
-            assert own == pytest.approx(scaled(mean))
+            assert ours_drawn == pytest.approx(scaled(mean))
             assert axes.get_title() == f"{ours.accuracy_test.sel(cell).values.mean():.1%}"
             assert len(axes.collections) == (seeds > 1)
             if seeds > 1:
@@ -170,12 +170,12 @@ def test_seeds_apart(rng):
     figure = drawn(seeds_apart("learning_rate", ours))
     assert [axes.get_title() for axes in figure.axes] == ["α = 0", "α = 1"]
     accuracy = 100 * ours.accuracy_test[::-1].values  # the strongest noise first
-    for axes, own, lost in zip(figure.axes, np.moveaxis(accuracy, 1, 0), (3, 0), strict=True):
+    for axes, expected, lost in zip(figure.axes, np.moveaxis(accuracy, 1, 0), (3, 0), strict=True):
         shown = lines(axes)
         assert len(shown["one that failed"]) == lost
         assert sorted([*shown["a network"], *shown["one that failed"]]) == pytest.approx(
-            sorted(own.ravel())
+            sorted(expected.ravel())
         )
-        assert shown["mean"] == pytest.approx(own.mean(1))
-        assert shown["median"] == pytest.approx(np.median(own, axis=1))
+        assert shown["mean"] == pytest.approx(expected.mean(1))
+        assert shown["median"] == pytest.approx(np.median(expected, axis=1))
         assert [text.get_text() for text in axes.texts] == ["3"] * (lost > 0)

@@ -53,13 +53,13 @@ def test_phase_diagram(rng):
         assert [float(label) for label in names] == list(levels)
         assert [float(label.get_text()) for label in axes.get_yticklabels()] == list(SLOPES)
         accuracy, curves = cells.accuracy_test.mean("seed"), scaled_curves(cells)
-        own = drawn_curves(axes.collections[0])
-        assert len(own) == 48
+        drawn_cells = drawn_curves(axes.collections[0])
+        assert len(drawn_cells) == 48
         for row, slope in enumerate(SLOPES):
             for column, noise in enumerate(levels):
                 cell = {"noise": noise, "slope": slope}
                 assert shown(axes)[row, column] == pytest.approx(100 * accuracy.sel(cell).item())
-                assert own[row, column] == pytest.approx(curves.sel(cell).values)
+                assert drawn_cells[row, column] == pytest.approx(curves.sel(cell).values)
 
 
 def test_phase_diagram_over_the_published_curves(rng):

@@ -43,8 +43,8 @@ def test_convexity_against_noise(summaries):
             shown = dict(zip(*line.get_data(), strict=True))
             bounds = {stem[0, 0]: stem[:, 1] for stem in stems.get_segments()}
             for noise in cells.noise.values:
-                own = cells.sel(noise=noise, slope=slope)
-                middle, spread = own.convexity.item(), own.convexity_spread.item()
+                cell = cells.sel(noise=noise, slope=slope)
+                middle, spread = cell.convexity.item(), cell.convexity_spread.item()
                 assert shown[noise] == pytest.approx(middle)
                 assert bounds[noise] == pytest.approx((middle - spread, middle + spread))
 

@@ -4,7 +4,7 @@ import io
 
 import numpy as np
 import pytest
-from drawing import drawn, legend_of
+from drawing import drawn, frames_of, legend_of
 from PIL import Image
 
 from sbt_book.ruler.diagram import ruler_diagram
@@ -64,8 +64,7 @@ def test_convexity_of_pulls(seeds):
         np.testing.assert_allclose(bars[0].get_ydata(), mean.sel(amplitude=amplitude))
     for bars, speed in zip(right.containers, cells.speed.values, strict=True):
         np.testing.assert_allclose(bars[0].get_ydata(), mean.sel(speed=speed))
-    texts = [text.get_text() for text in left.get_legend().get_texts()]
-    assert texts == ["0 mm", "2 mm"]
+    assert legend_of(left) == ["0 mm", "2 mm"]
     assert left.get_xscale() == "log"
 
 
@@ -82,11 +81,7 @@ def test_film(motions):
         assert gif.n_frames == 10
         assert gif.width == 480
         assert gif.info["loop"] == 0
-        lasts = []
-        for number in range(10):
-            gif.seek(number)
-            lasts.append(gif.info["duration"])
-    assert lasts == [500] * 9 + [1000]
+        assert frames_of(gif)[1] == [500] * 9 + [1000]
     assert data == film(motions["quick"], frames=10)
 
 

@@ -4,8 +4,8 @@ import json
 
 import numpy as np
 import pytest
-import torch
 import xarray as xr
+from data_parts import parts
 
 from sbt_book.common.committed import RESULTS
 from sbt_book.steering import experiment as steering_experiment
@@ -26,13 +26,7 @@ from sbt_utils.training.controllers import DropoutController, Schedule
 from sbt_utils.training.networks import CNN, MLP
 from sbt_utils.training.trainer import train
 
-
-@pytest.fixture(autouse=True, scope="module")
-def one_thread():
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
+pytestmark = pytest.mark.usefixtures("one_thread")
 
 
 @pytest.fixture(scope="module")
@@ -60,13 +54,13 @@ def test_the_arms_train_for_as_long_with_the_dropout_they_name(compared):
 
 def test_a_run_reports_what_its_networks_do(small):
     result, data = run(small, Schedule((0.1,)), [5]), small.data
-    images, labels = data.train_images[:260], data.train_labels[:260]
+    (images, labels), tests = parts(data, 260)
     settings = {"learning_rate": 0.01, "epochs": 20, "progress": False}
     network = train(small.network, images, labels, seeds=5, dropout=0.1, **settings).network(0)
     curve = load_curve(network, images, labels)
     unseen = data.train_images[260:], data.train_labels[260:]
     validated = evaluate([network], *unseen).accuracy.item()
-    tested = evaluate([network], data.test_images, data.test_labels).accuracy.item()
+    tested = evaluate([network], *tests).accuracy.item()
     assert result.convexity_end.item() == pytest.approx(curve.convexity, abs=1e-9)
     assert result.accuracy_validation[0, -1].item() == validated
     assert result.accuracy_test.item() == tested
@@ -107,17 +101,12 @@ def test_every_case_of_the_chapter_is_run_and_found_again(monkeypatch, small):
         )
 
     monkeypatch.setattr(steering_experiment, "run_all", runs)
-    monkeypatch.setattr(
-        steering_experiment,
-        "compare",
-        lambda problem, seeds: runs(problem, steering_experiment.ARMS, seeds),
-    )
+    arms = steering_experiment.ARMS
+    monkeypatch.setattr(steering_experiment, "compare", lambda p, seeds: runs(p, arms, seeds))
     joined = steering_experiment.everything()
     assert [count for _, _, count in asked] == [10, 10, 10, 10, 10, 10, 5, 5]
     assert asked[-1] == (30, ["fixed 0", "fixed 0.1", "steered"], 5)
-    assert select(joined, "CNN, cifar10").identical(
-        runs(small, steering_experiment.ARMS, range(10))
-    )
+    assert select(joined, "CNN, cifar10").identical(runs(small, arms, range(10)))
     assert select(joined, "narrow").reading[-1] == 30
 
 
@@ -195,28 +184,13 @@ def test_the_table_says_who_is_best_how_soon_and_at_what_cost():
         {"arm": arms, "seed": [0, 1], "reading": [10, 20]},
     )
     table = comparison_table({"digits": case}).set_index("dropout")
-    assert table.index.tolist() == [
-        "no dropout",
-        "best fixed 0.1",
-        "best of one network each",
-        "steered",
-        "replayed",
-    ]
+    names = "no dropout | best fixed 0.1 | best of one network each | steered | replayed"
+    assert " | ".join(table.index) == names
     assert table["test accuracy, %"]["steered"] == "83.0 ± 2.8"
-    assert table["points above best fixed"].tolist() == [
-        "-16.0 (-20.0 to -12.0)",
-        "",
-        "",
-        "+2.0 (+1.0 to +3.0)",
-        "-31.0 (-32.0 to -30.0)",
-    ]
-    assert table["epochs to reach"].tolist() == [
-        "20 (1 of 2)",
-        "15 (2 of 2)",
-        "",
-        "10 (2 of 2)",
-        "20 (1 of 2)",
-    ]
+    points = "-16.0 (-20.0 to -12.0) |  |  | +2.0 (+1.0 to +3.0) | -31.0 (-32.0 to -30.0)"
+    assert " | ".join(table["points above best fixed"]) == points
+    epochs = "20 (1 of 2) | 15 (2 of 2) |  | 10 (2 of 2) | 20 (1 of 2)"
+    assert " | ".join(table["epochs to reach"]) == epochs
     assert table["cost, epochs"].tolist() == ["20", "100", "40", "20", "40"]
 
 

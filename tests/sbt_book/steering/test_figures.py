@@ -12,8 +12,7 @@ ARMS = ["fixed 0", "fixed 0.1", "fixed 0.2", "steered", "replayed"]
 
 
 @pytest.fixture
-def compared():
-    rng = np.random.default_rng(0)
+def compared(rng):
     names = ("dropout", "convexity", "accuracy_validation")
     read = {name: (("arm", "seed", "reading"), rng.random((5, 3, 4))) for name in names}
     tested = {"accuracy_test": (("arm", "seed"), rng.random((5, 3)))}
@@ -46,8 +45,8 @@ def test_every_arm_is_drawn_at_its_mean_dropout_and_the_chosen_one_ringed(compar
     (line, *_), *others = figure.axes[0].containers
     np.testing.assert_allclose(line.get_xydata(), np.column_stack([place[:3], tested[:3]]))
     for container, arm in zip(others, ("steered", "replayed"), strict=True):
-        own = [float(each.sel(arm=arm)) for each in (place, tested)]
-        np.testing.assert_allclose(container[0].get_xydata(), [own])
+        point = [float(each.sel(arm=arm)) for each in (place, tested)]
+        np.testing.assert_allclose(container[0].get_xydata(), [point])
     final = compared.accuracy_validation[:3, :, -1].mean("seed").argmax("arm").item()
     ring = figure.axes[0].lines[-1]
     chosen = [float(each[final]) for each in (place, tested)]

@@ -14,6 +14,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from data_parts import parts
 from PIL import Image
 
 from sbt_utils.data import datasets, downloads
@@ -32,10 +33,7 @@ def test_embedded_digits_are_balanced_and_in_range():
     assert data.name == "mnist"
     assert data.classes == 10
     assert "MNIST" in data.source
-    for images, labels in (
-        (data.train_images, data.train_labels),
-        (data.test_images, data.test_labels),
-    ):
+    for images, labels in parts(data):
         assert images.shape == (5000, 1, 10, 10)
         assert images.dtype == torch.float32
         assert labels.dtype == torch.int64
@@ -166,6 +164,9 @@ def test_missing_npz(monkeypatch, tmp_path):
 # --- Bad arguments --------------------------------------------------------------------------------
 
 
+TOO_FEW = "set of 'mnist' has 5000 images; ask for 5000 or fewer"
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
@@ -181,15 +182,9 @@ def test_missing_npz(monkeypatch, tmp_path):
         ({"seed": -1}, "seed=-1: give an integer, 0 or more"),
         ({"seed": None}, "seed=None: give an integer"),
         ({"size": 28}, 'size=28: .*give size=10 or load "mnist_full"'),
-        (
-            {"train": 5001},
-            "train=5001: the train set of 'mnist' has 5000 images; ask for 5000 or fewer",
-        ),
+        ({"train": 5001}, f"train=5001: the train {TOO_FEW}"),
         ({"train": 10_000}, 'or load "mnist_full", which has 60000'),
-        (
-            {"test": 5001},
-            "test=5001: the test set of 'mnist' has 5000 images; ask for 5000 or fewer",
-        ),
+        ({"test": 5001}, f"test=5001: the test {TOO_FEW}"),
     ],
 )
 def test_bad_arguments(arguments, message):
@@ -206,8 +201,7 @@ def test_numpy_integers_are_integers():
 
 
 @pytest.mark.parametrize("size", [1, 7, 10, 14, 40])
-def test_resize_agrees_with_pillow(size):
-    rng = np.random.default_rng(0)
+def test_resize_agrees_with_pillow(size, rng):
     images = rng.integers(0, 256, (6, 3, 32, 32), dtype=np.uint8)
     images[:2] = rng.choice(np.array([0, 255], np.uint8), (2, 3, 32, 32))  # hard edges
     ours = datasets._resize(images, size)
@@ -348,23 +342,13 @@ def test_more_than_there_are(serve):
         load_data("mnist_full", train=31)
 
 
-def _altered(raw):
-    return raw[:200] + bytes([raw[200] ^ 1]) + raw[201:]
-
-
-def _truncated(raw):
-    return raw[:-100]
-
-
-def _other_contents(raw):
-    return gzip.compress(gzip.decompress(raw)[:-1] + b"x")
-
-
-def _empty(raw):
-    return b""
-
-
-SPOILT = pytest.mark.parametrize("spoil", [_altered, _truncated, _other_contents, _empty])
+SPOILINGS = {
+    "altered": lambda raw: raw[:200] + bytes([raw[200] ^ 1]) + raw[201:],
+    "truncated": lambda raw: raw[:-100],
+    "other contents": lambda raw: gzip.compress(gzip.decompress(raw)[:-1] + b"x"),
+    "empty": lambda raw: b"",
+}
+SPOILT = pytest.mark.parametrize("spoil", SPOILINGS.values(), ids=SPOILINGS)
 
 
 @SPOILT
@@ -446,16 +430,12 @@ def test_cache_that_cannot_be_made(serve, monkeypatch, tmp_path):
 # --- Files put there by hand ----------------------------------------------------------------------
 
 
-def _as_published(folder, name, raw):
-    (folder / name).write_bytes(raw)
-
-
-def _packed_anew(folder, name, raw):
-    (folder / name).write_bytes(gzip.compress(gzip.decompress(raw), compresslevel=1, mtime=1))
-
-
-def _unpacked(folder, name, raw):
-    (folder / name.removesuffix(".gz")).write_bytes(gzip.decompress(raw))
+# The name and the content of a file as it is put there.
+BY_HAND = {
+    "as published": lambda name, raw: (name, raw),
+    "packed anew": lambda name, raw: (name, gzip.compress(gzip.decompress(raw), 1, mtime=1)),
+    "unpacked": lambda name, raw: (name.removesuffix(".gz"), gzip.decompress(raw)),
+}
 
 
 @pytest.fixture
@@ -466,11 +446,11 @@ def by_hand(monkeypatch, tmp_path, cache):
     return folder / "mnist"
 
 
-@pytest.mark.parametrize("put", [_as_published, _packed_anew, _unpacked])
+@pytest.mark.parametrize("put", BY_HAND.values(), ids=BY_HAND)
 def test_files_put_there_by_hand(put, serve, unreachable, files, by_hand, arrays):
     serve(unreachable)
-    for name, raw in files.items():
-        put(by_hand, name, raw)
+    for name, content in (put(*file) for file in files.items()):
+        (by_hand / name).write_bytes(content)
     data = load_data("mnist_full", train=3, size=28)
     np.testing.assert_array_equal(data.test_labels, arrays[3])
     np.testing.assert_allclose(data.test_images[:, 0].numpy() * 255, arrays[2], rtol=1e-6)

@@ -78,9 +78,9 @@ def test_the_chain_has_a_block_for_each_layer_and_keeps_its_other_parameters(lay
     assert match.chain.blocks == layers
     assert match.curve.separation.shape == (10, layers + 1)
     assert match.noise == pytest.approx(0.02, rel=0.15)
-    own = replace(SECOND_ORDER, damping=2.0, common_noise=False, end=3.0, friction_left=0.06)
-    other = fit_chain(curve, 0.05, chain=own, duration=100.0, trajectories=2)
-    given = replace(own, blocks=layers)
+    altered = replace(SECOND_ORDER, damping=2.0, common_noise=False, end=3.0, friction_left=0.06)
+    other = fit_chain(curve, 0.05, chain=altered, duration=100.0, trajectories=2)
+    given = replace(altered, blocks=layers)
     assert other.chain == in_units(given, 0.05, other.noise)
 
 

@@ -49,7 +49,7 @@ def brute_force(layers, labels, resamples):
     classes = [np.flatnonzero(labels == label) for label in np.unique(labels)]
     draws = []
     for _ in range(resamples):
-        chosen = np.concatenate([rng.choice(own, len(own)) for own in classes])
+        chosen = np.concatenate([rng.choice(members, len(members)) for members in classes])
         draws.append([data_separation(layer[chosen], labels[chosen]) for layer in layers])
     return np.array(draws)
 
@@ -74,9 +74,9 @@ def test_a_layer_too_short_for_a_sketch_has_the_exact_influence():
             [np.average(features[labels == c], 0, weights[labels == c]) for c in range(3)]
         )
         for c in range(3):
-            own = labels == c
-            squares = ((features[own] - means[c]) ** 2).sum(1)
-            within += np.average(squares, weights=weights[own]) / 3
+            members = labels == c
+            squares = ((features[members] - means[c]) ** 2).sum(1)
+            within += np.average(squares, weights=weights[members]) / 3
             between += ((means[c] - means.mean(0)) ** 2).sum() / 3
         return np.log(within / between)
 

@@ -181,14 +181,14 @@ def test_json_holds_the_numbers(healthy, digits):
     assert found["layers"] == list(stress.train.layers)
     assert (found["regime"], found["verdict"]) == (stress.regime, stress.verdict)
     for part, curve in (("train", stress.train), ("test", stress.test)):
-        own = found[part]
-        assert own["images"] == 1000
-        assert own["separation"] == curve.mean.tolist()
+        numbers = found[part]
+        assert numbers["images"] == 1000
+        assert numbers["separation"] == curve.mean.tolist()
         low, high = np.percentile(curve.separation, [2.5, 97.5], axis=0)
-        assert own["separation_low"] == low.tolist()
-        assert own["separation_high"] == high.tolist()
-        assert own["convexity"] == curve.convexity
-        assert (own["convexity_low"], own["convexity_high"]) == curve.convexity_interval
+        assert numbers["separation_low"] == low.tolist()
+        assert numbers["separation_high"] == high.tolist()
+        assert numbers["convexity"] == curve.convexity
+        assert (numbers["convexity_low"], numbers["convexity_high"]) == curve.convexity_interval
     assert found["table"] == stress.table.reset_index().to_dict(orient="records")
     assert [advice["finding"] for advice in found["advice"]] == findings(stress)
     assert found["advice"][-1]["layers"] == ["idle0", "idle1", "idle2"]

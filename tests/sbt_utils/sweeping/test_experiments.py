@@ -28,11 +28,8 @@ def test_the_published_protocol():
     assert experiment.axes["batch_size"] == (5, 10, 20, 40, 80, 160, 320, 640, 1280, 2560)
     assert SLOPES == (0, 0.2, 0.4, 0.6, 0.8, 1)
     assert (experiment.train, experiment.hidden_layers, experiment.width) == (2560, 7, 100)
-    assert (experiment.epochs, experiment.optimizer, experiment.learning_rate) == (
-        100,
-        "adam",
-        1e-3,
-    )
+    training = experiment.epochs, experiment.optimizer, experiment.learning_rate
+    assert training == (100, "adam", 1e-3)
     assert published("learning_rate").epochs == 200
     assert published("learning_rate", "quick").epochs == 200
 

@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 import torch
 import xarray as xr
+from data_parts import parts
 from torch.utils.flop_counter import FlopCounterMode
 
 import sbt_utils.sweeping.sweeps
@@ -87,15 +88,14 @@ def test_every_cell_holds_the_networks_trained_with_its_levels(axis):
     levels = {"batch_size": [20, 100]}.get(axis, [0.1, 0.3])
     experiment = Experiment({axis: levels, "negative_slope": [0.0, 0.5]}, **SIZE | {"seeds": 1})
     diagram = sweep(experiment, progress=False, shard_size=3)
-    digits = load_data("mnist", train=100, test=60)
-    training = digits.train_images, digits.train_labels
+    training, tests = parts(load_data("mnist", train=100, test=60))
     for number, network in enumerate(map(experiment.network, range(len(experiment)))):
         members = {name: network[name] for name in ("negative_slope", axis)}
         settings = {"seeds": network["seed"], "epochs": 2, "progress": False}
         trained = train(MLP(hidden_layers=2, width=8), *training, **settings, **members)
         cell = diagram.sel(noise=levels[number // 2], slope=[0.0, 0.5][number % 2]).isel(seed=0)
         on_train = evaluate(trained.networks, *training).isel(member=0)
-        on_test = evaluate(trained.networks, digits.test_images, digits.test_labels).isel(member=0)
+        on_test = evaluate(trained.networks, *tests).isel(member=0)
         np.testing.assert_array_equal(cell.separation_train, on_train.separation)
         np.testing.assert_array_equal(cell.separation_test, on_test.separation)
         fuzziness = evaluate(trained.networks, *training, "fuzziness").isel(member=0)
