@@ -42,18 +42,16 @@ def networks_of(diagram: xr.Dataset, least: float = 0.5) -> xr.Dataset:
         failed (`sbt_book.common.selections.failed`).
     """
     curves = whole_curves(diagram)
-    imbalance = xr.apply_ufunc(
-        curve_statistics, curves, "imbalance", input_core_dims=[["layer"], []]
-    )
+    shape, core = convexity(curves), [["layer"], []]
     columns = {
-        "convexity": convexity(curves),
-        "bend": abs(convexity(curves)),
-        "imbalance": imbalance,
+        "convexity": shape,
+        "bend": abs(shape),
+        "imbalance": xr.apply_ufunc(curve_statistics, curves, "imbalance", input_core_dims=core),
         "accuracy": diagram.accuracy_test,
     }
     if "loss_train" in diagram:
         columns["loss"] = diagram.loss_train
-    return xr.Dataset(columns).where(~failed(diagram, least) & columns["convexity"].notnull())
+    return xr.Dataset(columns).where(~failed(diagram, least) & shape.notnull())
 
 
 def rank_correlation_at(

@@ -72,10 +72,11 @@ class Laboratory(Explorable):
         self.training, self.message = True, ""
         before, knobs = self.runs, {name: getattr(self, name) for name in KNOBS}
         epochs, networks, state = self.epochs, self.networks, None
+        network = MLP(self._data.train_images[0].numel(), classes=self._data.classes)
         try:
             for done in np.unique(np.linspace(0, epochs, min(epochs, 20) + 1).astype(int)[1:]):
                 trained = train(
-                    self._network,
+                    network,
                     (self._data.train_images, self._data.train_labels),
                     seeds=range(networks),
                     epochs=int(done),
@@ -132,11 +133,6 @@ class Laboratory(Explorable):
         """Return the load curves of all runs."""
         curves = [(run["name"], np.mean(run["separation"], axis=0), "o-") for run in self.runs]
         return picture(curves, "layer l", "data separation D")
-
-    @property
-    def _network(self) -> MLP:
-        pixels = self._data.train_images[0].numel()
-        return MLP(inputs=pixels, classes=self._data.classes)
 
     def _measured(self, networks: list[Any]) -> dict[str, Any]:
         """Return lists of what is measured, an entry for each network."""
