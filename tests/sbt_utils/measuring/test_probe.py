@@ -18,12 +18,15 @@ from sbt_utils.measuring.scatter import UndefinedSeparation
 from sbt_utils.measuring.separation import data_separation
 
 
-@pytest.fixture
-def data():
+def labelled():
     generator = torch.Generator().manual_seed(0)
     labels = torch.arange(60) % 3
-    images = torch.randn(60, 6, generator=generator) + labels[:, None]
-    return images, labels
+    return torch.randn(60, 6, generator=generator) + labels[:, None], labels
+
+
+@pytest.fixture
+def data():
+    return labelled()
 
 
 def mlp(dropout=0.3):
@@ -468,40 +471,27 @@ def test_errors_of_a_pool_keep_their_type_and_note_the_layer(data):
     ]
 
 
+X, Y = labelled()
+
+
 @pytest.mark.parametrize(
     ("arguments", "error", "message"),
     [
-        (lambda x, y: (x,), TypeError, "labels: None given; inputs in an array need labels"),
-        (
-            lambda x, y: (x, y[1:]),
-            ValueError,
-            r"labels: shape \(59,\) does not match inputs of sha",
-        ),
-        (lambda x, y: ([(x, y)], y), TypeError, "data: list given beside labels; give a tensor or"),
-        (
-            lambda x, y: ((x, y), y),
-            TypeError,
-            "labels: given twice, also in data; leave one of them",
-        ),
-        (lambda x, y: ((x, y, y),), ValueError, r"data: 3 parts given; give \(inputs, labels\)"),
-        (lambda x, y: (3,), TypeError, r"data: int given; give \(inputs, labels\) or a loader"),
-        (
-            lambda x, y: (iter([x]),),
-            TypeError,
-            r"data: a batch is Tensor; yield \(inputs, labels\)",
-        ),
-        (
-            lambda x, y: ([({"pixels": x}, y)],),
-            TypeError,
-            "data: a batch holds dict; yield tensors",
-        ),
-        (lambda x, y: ([],), ValueError, "data: the loader yields no batch"),
-        (lambda x, y: (x[:0], y[:0]), ValueError, "data: the loader yields no batch"),
+        ((X,), TypeError, "labels: None given; inputs in an array need labels"),
+        ((X, Y[1:]), ValueError, r"labels: shape \(59,\) does not match inputs of shape"),
+        (([(X, Y)], Y), TypeError, "data: list given beside labels; give a tensor or an arr"),
+        (((X, Y), Y), TypeError, "labels: given twice, also in data; leave one of them out"),
+        (((X, Y, Y),), ValueError, r"data: 3 parts given; give \(inputs, labels\)"),
+        ((3,), TypeError, r"data: int given; give \(inputs, labels\) or a loader"),
+        ((iter([X]),), TypeError, r"data: a batch is Tensor; yield \(inputs, labels\)"),
+        (([({"pixels": X}, Y)],), TypeError, "data: a batch holds dict; yield tensors"),
+        (([],), ValueError, "data: the loader yields no batch"),
+        ((X[:0], Y[:0]), ValueError, "data: the loader yields no batch"),
     ],
 )
-def test_bad_data(data, arguments, error, message):
+def test_bad_data(arguments, error, message):
     with pytest.raises(error, match=message):
-        load_curve(mlp(), *arguments(*data))
+        load_curve(mlp(), *arguments)
 
 
 def test_nothing_is_warned_about_in_a_good_run(data):
