@@ -67,6 +67,12 @@ def test_a_chapter_imports_the_library_in_one_line_and_folders_in_two(cells):
     assert all(sum(of_form) <= 1 for of_form in zip(*matches, strict=True)), lines
 
 
+def test_commands_run_in_the_environment_of_the_notebook(cells):
+    for cell in code(cells)[1:]:  # a bare `python` may be another one
+        commands = [line for line in cell["source"] if line.startswith("!")]
+        assert all(line.startswith("!{sys.executable} -m ") for line in commands)
+
+
 def test_no_variable_hides_an_imported_folder(cells):
     nodes = [node for cell in code(cells) for node in ast.walk(syntax(cell))]
     folders = {
