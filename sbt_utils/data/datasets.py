@@ -80,10 +80,6 @@ def load_data(
         Chooses which training images are taken: the first `train` of a permutation of all. For the
         mixture it chooses the classes and all the samples instead.
 
-    Returns
-    -------
-    Dataset
-
     Raises
     ------
     ValueError

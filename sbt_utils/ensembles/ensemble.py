@@ -3,6 +3,7 @@
 import copy
 from collections.abc import Iterable, Sequence
 from itertools import combinations
+from threading import Lock
 from typing import Any
 
 import torch
@@ -12,6 +13,8 @@ from sbt_utils.ensembles.convolution_layers import LAYERS
 from sbt_utils.ensembles.fused_layer import fuse
 from sbt_utils.ensembles.noise import dropout_limits
 from sbt_utils.ensembles.stacked_layers import Call, State, Workspace, member_memory, padded
+
+_GENERATOR = Lock()
 
 
 class Ensemble:
@@ -36,7 +39,7 @@ class Ensemble:
     Raises
     ------
     TypeError
-        If a layer is not one of `sbt_utils.ensembles.convolution_layers.LAYERS`.
+        If a layer is not one of those that ensembles know; the message lists them.
 
     Examples
     --------
@@ -81,18 +84,9 @@ class Ensemble:
     ) -> Tensor:
         """Run every member in training mode on its own batch, updating running statistics.
 
-        Parameters
-        ----------
-        inputs : Tensor, shape (M, batch, ...)
-        keys : Tensor, shape (M, draws), int32
-            From `sbt_utils.ensembles.noise.draw_keys`.
-        negative_slope, dropout : Tensor, shape (M,)
-            Each member's α and p, in place of those of the architecture's layers.
-
-        Returns
-        -------
-        Tensor, shape (M, batch, classes)
-            Logits; overwritten by the next forward pass.
+        `inputs` has shape (M, batch, ...), `keys` (M, draws) from `draw_keys`; each member's α and
+        p, shape (M,), replace those of the layers. The logits (M, batch, classes) that are
+        returned are overwritten by the next forward pass.
         """
         slope = negative_slope.view(-1, 1, 1)
         limits = dropout_limits(dropout) if dropout.any() else None
@@ -144,8 +138,8 @@ def initial_state(network: nn.Sequential, seeds: Iterable[int]) -> State:
     """
     states = []
     network = copy.deepcopy(network)
-    # Layers draw from PyTorch's global generator, whose state is put back.
-    with torch.random.fork_rng(devices=[]):
+    # Layers draw from PyTorch's global generator, whose state is put back: one thread at a time.
+    with _GENERATOR, torch.random.fork_rng(devices=[]):
         for seed in seeds:
             torch.random.default_generator.manual_seed(int(seed))
             layer: Any

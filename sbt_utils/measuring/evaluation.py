@@ -98,10 +98,6 @@ def accuracy(network: nn.Module, data: Data, labels: Tensor | None = None) -> fl
     data, labels
         As for `evaluate`.
 
-    Returns
-    -------
-    float
-
     Examples
     --------
     >>> accuracy(nn.Identity(), torch.eye(4), torch.tensor([0, 1, 2, 0]))

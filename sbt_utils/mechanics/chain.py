@@ -164,10 +164,6 @@ class SpringBlockChain(ChainParameters):
             Resume from its last state and time, with fresh noise and the parameters of this chain.
             Default: all blocks at rest at x = 0.
 
-        Returns
-        -------
-        Trajectory
-
         Raises
         ------
         TypeError, ValueError

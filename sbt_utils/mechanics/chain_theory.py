@@ -36,10 +36,6 @@ def drift(chain: SpringBlockChain, force: float, overdamped: bool = False) -> fl
     overdamped : bool
         First order instead of second.
 
-    Returns
-    -------
-    float
-
     Raises
     ------
     ValueError

@@ -41,10 +41,6 @@ def in_units(chain: SpringBlockChain, friction_right: float, noise: float) -> Sp
     noise : float
         Amplitude on each block, over k y (common noise of ε has an amplitude of sqrt(L) ε).
 
-    Returns
-    -------
-    SpringBlockChain
-
     Raises
     ------
     ValueError
@@ -75,10 +71,6 @@ def relaxed_curve(
         Since the pull.
     overdamped : bool
         First order instead of second.
-
-    Returns
-    -------
-    LoadCurve
 
     Examples
     --------

@@ -25,10 +25,6 @@ def slow_and_steady(ruler: FoldingRuler, reach: float = 0.55, speed: float = 0.0
     speed : float
         In m/s.
 
-    Returns
-    -------
-    Hand
-
     Raises
     ------
     ValueError
@@ -62,10 +58,6 @@ def quick_and_jerky(
         Of each sinusoid, in m.
     seed : int
         Of the phases, non-negative.
-
-    Returns
-    -------
-    Hand
 
     Raises
     ------

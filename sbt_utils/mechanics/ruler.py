@@ -102,22 +102,9 @@ class FoldingRuler:
         return self.points_at(self.angles)[-1]
 
     def points_at(self, angles: np.ndarray) -> np.ndarray:
-        """Return the ends of the sections.
+        """Return the ends of the sections, shape (..., N + 1, 2), in m, the pin first.
 
-        Parameters
-        ----------
-        angles : ndarray, shape (..., N)
-            Of the sections to the x axis, in radians.
-
-        Returns
-        -------
-        ndarray, shape (..., N + 1, 2)
-            In m; the pin first.
-
-        Examples
-        --------
-        >>> FoldingRuler(sections=2, section_length=1.0).points_at(np.zeros(2))[:, 0]
-        array([0., 1., 2.])
+        `angles` are those of the sections to the x axis, shape (..., N), in radians.
         """
         ends = np.stack([np.cos(angles), np.sin(angles)], axis=-1).cumsum(axis=-2)
         return np.insert(self.section_length * ends, 0, 0.0, axis=-2)
@@ -133,10 +120,6 @@ class FoldingRuler:
             Time step in s; the error of positions is of first order in it.
         every : int
             Keep every n-th step, the first and the last.
-
-        Returns
-        -------
-        Motion
 
         Raises
         ------

@@ -80,29 +80,9 @@ class Trajectory:
         return LoadCurve(self.separation[..., -1, :], measure="distance")
 
     def average_load_curve(self, after: float = 0.0) -> LoadCurve:
-        """Return the load curve averaged over the kept times.
+        """Return the load curve averaged over the kept times from `after` on; none is an error.
 
-        Parameters
-        ----------
-        after : float
-            Leave out earlier times.
-
-        Returns
-        -------
-        LoadCurve
-            Each of several trajectories is a repeat.
-
-        Raises
-        ------
-        ValueError
-            If no state was kept from then on.
-
-        Examples
-        --------
-        >>> from sbt_utils.mechanics.chain import SpringBlockChain
-        >>> trajectory = SpringBlockChain().simulate(every=20)
-        >>> trajectory.average_load_curve(after=350.0).regime
-        'equiseparated'
+        Each of several trajectories is a repeat.
         """
         late = self.times >= after
         if not late.any():

@@ -87,13 +87,15 @@ def data_of(experiment: Experiment) -> Dataset:
         raise ValueError(f"dataset={experiment.dataset!r}: choose one of {', '.join(NAMES)}")
     data = load_data(experiment.dataset, experiment.train, experiment.test, experiment.size)
     sizes = experiment.axes.get("batch_size", [experiment.batch_size or experiment.train])
-    check_batch_sizes(MLP(), experiment.train, np.array(sizes))
+    check_batch_sizes(_architecture(experiment.network(0), data), experiment.train, np.array(sizes))
     return data
 
 
 def _architecture(network: dict[str, Any], data: Dataset) -> MLP:
     inputs = data.train_images[0].numel()
-    return MLP(inputs, network["width"], network["hidden_layers"], data.classes)
+    with torch.device("meta"):  # draws no random numbers for weights that training replaces
+        architecture = MLP(inputs, network["width"], network["hidden_layers"], data.classes)
+    return architecture.to_empty(device="cpu")
 
 
 def _train(

@@ -112,5 +112,7 @@ def check_batch_sizes(network: nn.Sequential, count: int, batch_sizes: np.ndarra
         if size > count:
             raise ValueError(f"batch_size={size}: there are {count} images; give at most that")
         if 1 in (size, count % size) and normalised:
-            raise ValueError(f"batch_size={size} leaves a batch of 1 of {count} images; "
-                             "batch normalisation needs at least 2")  # fmt: skip
+            raise ValueError(
+                f"batch_size={size} leaves a batch of 1 of {count} images; batch normalisation "
+                "needs at least 2"
+            )

@@ -83,10 +83,6 @@ def steer(
     **settings
         The other settings of `train`: learning rate, batch size, ...
 
-    Returns
-    -------
-    Steering
-
     Raises
     ------
     ValueError, TypeError

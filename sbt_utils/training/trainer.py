@@ -9,7 +9,7 @@ On a GPU the last digits depend on the others: the libraries choose other kernel
 
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import as_completed
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -53,8 +53,8 @@ class Training:
     """
 
     history: xr.Dataset
-    state: dict[str, Any]
-    _architecture: nn.Sequential
+    state: dict[str, Any] = field(repr=False)
+    _architecture: nn.Sequential = field(repr=False)
 
     def network(self, member: int) -> nn.Sequential:
         """Return the member of this index as a plain PyTorch network in evaluation mode."""
@@ -96,8 +96,8 @@ def train(
     Parameters
     ----------
     network : torch.nn.Sequential
-        The architecture, on the CPU, made of the stock layers in
-        `sbt_utils.ensembles.convolution_layers.LAYERS`. Left as it is: each member starts from the
+        The architecture, on the CPU, made of stock layers that ensembles know (an error lists
+        them). Left as it is: each member starts from the
         default initialisation drawn from its own seed. All parameters are trained: one with
         ``requires_grad=False``, or shared by two layers, is an error.
     data : tuple (inputs, labels), loader of such batches, or inputs
@@ -130,10 +130,6 @@ def train(
         The `state` of an earlier training of the same ensemble; other settings may change.
     progress : bool
         Show a progress bar.
-
-    Returns
-    -------
-    Training
 
     Raises
     ------

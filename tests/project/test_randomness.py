@@ -20,11 +20,13 @@ for package in (sbt_utils, sbt_book):
         assert states() == before, f"importing {module.name} draws random numbers"
 
 from sbt_book.gallery.sentences import sentences
+from sbt_utils.sweeping.tasks import data_of
 
 for ask in (
     lambda: sbt_utils.load_data("mnist"),
     lambda: sbt_utils.load_data("gaussian_mixture", train=50, test=50),
     lambda: sentences(train=50, test=50),
+    lambda: data_of(sbt_utils.Experiment({"dropout": [0.0], "width": [5]}, test=50)),
 ):
     ask()
     assert states() == before, "asking for data draws random numbers"

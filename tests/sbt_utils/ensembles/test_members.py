@@ -1,6 +1,8 @@
 """Members as plain networks, how they start, and what an ensemble cannot be made of."""
 
 import copy
+import time
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
@@ -138,3 +140,20 @@ def test_options_that_stacked_layers_do_not_know_are_refused(layers):
     # If they become known, they belong in ARCHITECTURES instead.
     with pytest.raises((TypeError, ValueError), match="network"):
         Ensemble(nn.Sequential(*layers), initial_state(nn.Sequential(*layers), [0]))
+
+
+class Unhurried(nn.Linear):
+    """Lets other threads run between the choice of a seed and the draws."""
+
+    def reset_parameters(self):
+        time.sleep(0.01)
+        super().reset_parameters()
+
+
+def test_weights_depend_on_no_other_thread():
+    network = nn.Sequential(Unhurried(3, 2), Unhurried(2, 2))
+    seeds = range(4)
+    alone = [initial_state(network, [seed])["0.weight"] for seed in seeds]
+    with ThreadPoolExecutor(4) as pool:
+        together = list(pool.map(lambda seed: initial_state(network, [seed])["0.weight"], seeds))
+    assert all(map(torch.equal, together, alone))

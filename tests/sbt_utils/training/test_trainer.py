@@ -46,6 +46,11 @@ def test_history_names_the_members_by_their_settings():
         assert history[name].attrs["long_name"]
 
 
+def test_a_training_is_shown_without_its_tensors():
+    images, labels = problem()
+    assert "tensor" not in repr(fit(network(), images, labels, epochs=1))
+
+
 def test_networks_are_the_members_in_order():
     images, labels = problem()
     members = {"seeds": [0, 1, 2], "dropout": [0.0, 0.1, 0.2], "batch_size": [60, 20, 60]}
