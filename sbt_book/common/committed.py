@@ -7,6 +7,7 @@ import xarray as xr
 from sbt_utils.results import load
 
 RESULTS = Path(__file__).parents[2] / "results"
+"""The folder of the committed results."""
 
 
 def load_committed(name: str) -> xr.Dataset:

@@ -113,7 +113,7 @@ def comparison_table(cases: Mapping[str, xr.Dataset]) -> pd.DataFrame:
 
 
 def variations_table(runs: xr.Dataset) -> pd.DataFrame:
-    """Return what became of networks under each controller, a row per arm of a `select`ed case.
+    """Return what became of networks under each controller, a row per arm of a case.
 
     Test accuracy and final convexity are mean ± standard deviation over the seeds; the dropout is
     the mean of the last segment.

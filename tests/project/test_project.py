@@ -4,6 +4,7 @@ import ast
 import re
 import sys
 import tomllib
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -130,6 +131,22 @@ def test_the_reference_shows_the_names_that_folders_offer_and_no_others():
         package, _, _ = module.rpartition(".")
         if "." in package:
             assert names == offers(package).get(module, set()), module
+
+
+def test_the_reference_finds_a_docstring_for_each_name_where_it_is_defined():
+    for module, names in reference():
+        path = (ROOT / module.replace(".", "/")).with_suffix(".py")
+        body = ast.parse(path.read_text(encoding="utf-8")).body
+        documented = {
+            node.name
+            for node in body
+            if isinstance(node, ast.FunctionDef | ast.ClassDef) and ast.get_docstring(node)
+        }
+        for node, after in pairwise(body):
+            if isinstance(node, ast.Assign | ast.AnnAssign) and isinstance(after, ast.Expr):
+                targets = node.targets if isinstance(node, ast.Assign) else [node.target]
+                documented |= {ast.unparse(target) for target in targets}
+        assert names <= documented, f"{module}: {names - documented}"
 
 
 def test_the_reference_shows_the_front_door():
