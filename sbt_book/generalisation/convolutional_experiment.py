@@ -10,6 +10,7 @@ import xarray as xr
 from torch import nn
 from tqdm.auto import tqdm
 
+from sbt_book.common.parts import remove_parts
 from sbt_utils import results
 from sbt_utils.data.datasets import Dataset
 from sbt_utils.measuring.evaluation import evaluate
@@ -81,7 +82,7 @@ def dropout_in_rounds(
         "optimizer": "adam",
         "device": device,
     }
-    parts = Path(out).with_suffix(".parts")
+    parts, stops = Path(out).with_suffix(".parts"), (*range(every, epochs, every), epochs)
     cells = [(float(p), seed) for p in dropouts for seed in range(seeds)]
     levels, numbers = map(list, zip(*cells, strict=True))
 
@@ -114,7 +115,7 @@ def dropout_in_rounds(
     def all_rounds() -> xr.Dataset:
         rounds, reached = [], 0
         with tqdm(total=epochs, unit="epoch", disable=not progress) as bar:
-            for stop in (*range(every, epochs, every), epochs):
+            for stop in stops:
                 part = networks_at(stop).with_suffix(".nc")
                 rounds.append(results.kept(part, configuration, partial(advance, reached, stop)))
                 networks_at(reached).unlink(missing_ok=True)
@@ -124,12 +125,9 @@ def dropout_in_rounds(
         return whole.assign_attrs(wall_time_seconds=sum(r.wall_time_seconds for r in rounds))
 
     whole = results.kept(out, configuration, all_rounds)
-    if parts.is_dir():
-        for stop in (*range(every, epochs, every), epochs):  # nothing but what is ours
-            for suffix in (".pt", ".nc"):
-                networks_at(stop).with_suffix(suffix).unlink(missing_ok=True)
-        if not any(parts.iterdir()):
-            parts.rmdir()
+    remove_parts(
+        networks_at(stop).with_suffix(suffix) for stop in stops for suffix in (".pt", ".nc")
+    )
     return whole
 
 

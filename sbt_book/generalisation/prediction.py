@@ -1,6 +1,5 @@
 """How early in training the shape of a load curve predicts test accuracy."""
 
-import shutil
 from collections.abc import Mapping, Sequence
 from functools import partial
 from pathlib import Path
@@ -11,6 +10,7 @@ import pandas as pd
 import xarray as xr
 from tqdm.auto import tqdm
 
+from sbt_book.common.parts import remove_parts
 from sbt_book.common.statistics import spearman
 from sbt_book.generalisation.minima import sharpness
 from sbt_utils import results
@@ -114,15 +114,17 @@ def early_prediction(
         If `out` or its ``.parts`` hold the results of other settings.
     """
     out = Path(out)
-    parts = out.with_suffix(".parts")
     configuration = {"data": data.source, "train": len(data.train_images), **settings}
     configuration["sources"] = {source: list(levels) for source, levels in sources.items()}
+
+    def part_of(source: str, seed: int) -> Path:
+        return out.with_suffix(".parts") / f"{source}_{seed}.nc"
 
     def followed(source: str, seed: int) -> xr.Dataset:
         compute = partial(
             follow, data, source, seed, sources[source], progress=progress, **settings
         )
-        return results.kept(parts / f"{source}_{seed}.nc", configuration, compute)
+        return results.kept(part_of(source, seed), configuration, compute)
 
     def everything() -> xr.Dataset:
         runs = {(source, seed): followed(source, seed) for seed in seeds for source in sources}
@@ -133,7 +135,7 @@ def early_prediction(
         return early.assign_attrs(wall_time_seconds=seconds)
 
     early = results.kept(out, configuration | {"seeds": list(seeds)}, everything)
-    shutil.rmtree(parts, ignore_errors=True)
+    remove_parts(part_of(source, seed) for seed in seeds for source in sources)
     return early
 
 
