@@ -7,6 +7,15 @@ import pytest
 import torch
 
 
+def pytest_collection_modifyitems(items):
+    """Tests marked `gpu` are skipped where there is no CUDA device."""
+    if torch.cuda.is_available():
+        return
+    for item in items:
+        if item.get_closest_marker("gpu"):
+            item.add_marker(pytest.mark.skip(reason="needs a CUDA device"))
+
+
 @pytest.fixture
 def rng():
     return np.random.default_rng(0)
