@@ -8,7 +8,7 @@ import torch
 
 
 def pytest_collection_modifyitems(items):
-    """Tests marked `gpu` are skipped where there is no CUDA device."""
+    """Skip tests marked `gpu` where there is no CUDA device."""
     if torch.cuda.is_available():
         return
     for item in items:
