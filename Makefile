@@ -116,6 +116,10 @@ test: lint unit ## everything: lint, unit, notebooks, compare, book, browser
 	OMP_NUM_THREADS=1 $(MAKE) --jobs=$(CORES) PROFILE=quick notebooks
 	$(MAKE) PROFILE=quick compare browser
 
+.PHONY: gpu
+gpu: ## on a machine with a GPU: test, time and run the paper's experiments there (OUT=_build/gpu)
+	$(PYTHON) benchmarks/gpu/run.py --out $(if $(findstring command,$(origin OUT)),$(OUT),_build/gpu)
+
 links: .venv/.book ## ask every outside address that the pages name whether it is still there
 	$(MAKE) _build/links/source/.staged PROFILE=links
 	cp -R notebooks _build/links/source

@@ -1,9 +1,11 @@
 """The published experiment on convolutional networks, in rounds: its 2,000 epochs take hours."""
 
+import io
 import os
-from collections.abc import Sequence
-from functools import partial
+import time
+from collections.abc import Iterable, Sequence
 from pathlib import Path
+from typing import Any
 
 import torch
 import xarray as xr
@@ -30,6 +32,7 @@ def dropout_in_rounds(
     seeds: int = 10,
     epochs: int = 2000,
     every: int = 100,
+    until: int | None = None,
     network: CNN | None = None,
     learning_rate: float = 1e-4,
     device: str = "cpu",
@@ -46,11 +49,15 @@ def dropout_in_rounds(
         ``load_data("cifar10")`` as published.
     out : path-like
         The results file, ending in ``.nc``. Until it is there, finished rounds and the networks of
-        the last one are in a folder of the same name that ends in ``.parts``.
+        the last one are in a folder of the same name that ends in ``.parts``: on another machine,
+        too, the experiment resumes from it.
     dropouts, seeds
         Levels p in [0, 1), and how many networks to train at each.
     epochs, every : int
         How many to train, full batch, and after how many to measure.
+    until : int, optional
+        Stop at the last checkpoint up to this epoch (the first one is always reached) and return
+        what there is; call again to go on.
     network : CNN, optional
         The architecture; default the published one.
     learning_rate, device, progress
@@ -61,7 +68,8 @@ def dropout_in_rounds(
     xarray.Dataset
         ``separation_train``, ``separation_test`` (noise, seed, checkpoint, layer), measure "trace"
         after the pooling; ``accuracy_train``, ``accuracy_test``, fractions, and ``loss_train``
-        (noise, seed, checkpoint). The coordinate ``checkpoint`` counts epochs.
+        (noise, seed, checkpoint). The coordinate ``checkpoint`` counts epochs. The attribute
+        ``card`` names the GPU, or those that took turns.
 
     Raises
     ------
@@ -83,16 +91,13 @@ def dropout_in_rounds(
         "device": device,
     }
     parts, stops = Path(out).with_suffix(".parts"), (*range(every, epochs, every), epochs)
+    file = parts / "rounds.nc"
     cells = [(float(p), seed) for p in dropouts for seed in range(seeds)]
     levels, numbers = map(list, zip(*cells, strict=True))
 
-    def networks_at(epoch: int) -> Path:
-        return parts / f"{epoch:06d}.pt"
-
-    def advance(start: int, stop: int) -> xr.Dataset:
-        """Train from one checkpoint to the next; keep the networks, return what was measured."""
-        # Without the networks of `start`, training begins at epoch 0 and arrives at the same.
-        known = networks_at(start).exists()
+    def advance(done: xr.Dataset | None, stop: int) -> xr.Dataset:
+        """Train on to a checkpoint; keep the networks, return all that was measured so far."""
+        begun = time.perf_counter()
         run = train(
             network,
             (data.train_images, data.train_labels),
@@ -100,42 +105,78 @@ def dropout_in_rounds(
             dropout=levels,
             learning_rate=learning_rate,
             epochs=stop,
-            resume=torch.load(networks_at(start), weights_only=True) if known else None,
+            # Without these networks, training begins at epoch 0 and arrives at the same.
+            resume=None if done is None else _load_state(parts, int(done.checkpoint[-1])),
             device=device,
             progress=False,
         )
         parts.mkdir(parents=True, exist_ok=True)
-        with results.whole_file(networks_at(stop)) as temporary:
-            torch.save(run.state, temporary)
-        measured = _measure(list(run.networks), data)
+        _save_state(run.state, parts, stop)
+        measured = _measure([network.to(device) for network in run.networks], data, device)
         measured = measured.assign_coords(noise=("member", levels), seed=("member", numbers))
         measured = measured.set_index(member=["noise", "seed"]).unstack("member")
-        return measured.expand_dims(checkpoint=[stop])
+        measured = measured.expand_dims(checkpoint=[stop])
+        cards = [] if device == "cpu" else [torch.cuda.get_device_name(device)]
+        if done is not None:
+            cards = list(dict.fromkeys([*filter(None, done.card.split(", ")), *cards]))
+            measured = xr.concat([done, measured], "checkpoint", combine_attrs="drop")
+        before = 0.0 if done is None else done.wall_time_seconds
+        seconds = float(before + time.perf_counter() - begun)
+        return measured.assign_attrs(card=", ".join(cards), wall_time_seconds=seconds)
 
-    def all_rounds() -> xr.Dataset:
-        rounds, reached = [], 0
+    if not Path(out).exists():
         with tqdm(total=epochs, unit="epoch", disable=not progress) as bar:
-            for stop in stops:
-                part = networks_at(stop).with_suffix(".nc")
-                rounds.append(results.kept(part, configuration, partial(advance, reached, stop)))
-                networks_at(reached).unlink(missing_ok=True)
+            done = results.kept(file, configuration, lambda: advance(None, stops[0]))
+            bar.update(int(done.checkpoint[-1]))
+            for stop in stops[done.sizes["checkpoint"] :]:
+                if until is not None and stop > until:
+                    return done
+                reached = int(done.checkpoint[-1])
+                done = advance(done, stop)
+                results.save(done, file, configuration, done.wall_time_seconds)
+                remove_parts(_pieces(parts, reached))
                 bar.update(stop - reached)
-                reached = stop
-        whole = xr.concat(rounds, "checkpoint").transpose("noise", "seed", "checkpoint", "layer")
-        return whole.assign_attrs(wall_time_seconds=sum(r.wall_time_seconds for r in rounds))
-
-    whole = results.kept(out, configuration, all_rounds)
-    remove_parts(
-        networks_at(stop).with_suffix(suffix) for stop in stops for suffix in (".pt", ".nc")
+    whole = results.kept(
+        out, configuration, lambda: done.transpose("noise", "seed", "checkpoint", "layer")
     )
+    remove_parts([*parts.glob("[0-9]*of[0-9]*.pt"), file])
     return whole
 
 
-def _measure(networks: list[nn.Sequential], data: Dataset) -> xr.Dataset:
+PIECE = 15 * 2**20
+"""Bytes in a file of networks, at most: larger ones are awkward to carry to another machine."""
+
+
+def _pieces(folder: Path, epoch: int) -> Iterable[Path]:
+    return sorted(folder.glob(f"{epoch:06d}.*of*.pt"))
+
+
+def _save_state(state: dict[str, Any], folder: Path, epoch: int) -> None:
+    """Write the networks at an epoch, in pieces."""
+    buffer = io.BytesIO()
+    torch.save(state, buffer)
+    whole = buffer.getvalue()
+    count = -(-len(whole) // PIECE)
+    for number in range(count):
+        piece = folder / f"{epoch:06d}.{number + 1:02d}of{count:02d}.pt"
+        with results.whole_file(piece) as temporary:
+            temporary.write_bytes(whole[number * PIECE : (number + 1) * PIECE])
+
+
+def _load_state(folder: Path, epoch: int) -> dict[str, Any] | None:
+    """Read the networks at an epoch; None unless all pieces are there."""
+    pieces = list(_pieces(folder, epoch))
+    if not pieces or len(pieces) != int(pieces[0].stem.rpartition("of")[2]):
+        return None
+    whole = b"".join(piece.read_bytes() for piece in pieces)
+    return torch.load(io.BytesIO(whole), weights_only=True)
+
+
+def _measure(networks: list[nn.Module], data: Dataset, device: str) -> xr.Dataset:
     """Return the load curves, accuracies and losses of networks, over member and layer."""
     parts = {
-        "train": (data.train_images, data.train_labels),
-        "test": (data.test_images, data.test_labels),
+        "train": (data.train_images.to(device), data.train_labels.to(device)),
+        "test": (data.test_images.to(device), data.test_labels.to(device)),
     }
     measured = {
         f"{name}_{part}": variable

@@ -2,6 +2,7 @@
 
 import itertools
 import os
+import shutil
 
 import numpy as np
 import pytest
@@ -88,12 +89,12 @@ def test_partial_states_are_removed_once_the_result_is_there(digits, tmp_path, m
     out, parts = tmp_path / "cnn.nc", tmp_path / "cnn.parts"
     interrupted(digits, out, monkeypatch, "train", after=2, epochs=6)
     # The networks of the last round alone.
-    assert sorted(os.listdir(parts)) == ["000002.nc", "000004.nc", "000004.pt"]
+    assert sorted(os.listdir(parts)) == ["000004.01of01.pt", "rounds.nc"]
     rounds(digits, out, epochs=6)
     assert os.listdir(tmp_path) == ["cnn.nc"]
     # Also where the process was killed between the two.
     parts.mkdir()
-    (parts / "000006.pt").write_bytes(b"")
+    (parts / "000006.01of01.pt").write_bytes(b"")
     rounds(digits, out, epochs=6)
     assert os.listdir(tmp_path) == ["cnn.nc"]
 
@@ -104,6 +105,37 @@ def test_the_last_round_may_be_shorter_and_the_time_is_that_of_all(digits, tmp_p
     grown = rounds(digits, tmp_path / "cnn.nc", epochs=3)
     assert grown.checkpoint.values.tolist() == [2, 3]
     assert grown.attrs["wall_time_seconds"] == 200
+
+
+def test_it_stops_where_asked_and_goes_on_from_there(digits, tmp_path, monkeypatch, whole):
+    first, second = tmp_path / "one" / "cnn.nc", tmp_path / "two" / "cnn.nc"
+    assert rounds(digits, first, epochs=6, until=1).checkpoint.values.tolist() == [2]
+    assert rounds(digits, first, epochs=6, until=5).checkpoint.values.tolist() == [2, 4]
+    assert not first.exists()
+    # On another machine, to which the folder was copied.
+    shutil.copytree(first.parent, second.parent)
+    trainings = trained_epochs(monkeypatch)
+    again = rounds(digits, second, epochs=6, until=6)
+    assert trainings == [(4, 6)]
+    xr.testing.assert_identical(again.drop_attrs(), whole.drop_attrs())
+    assert os.listdir(second.parent) == ["cnn.nc"]
+
+
+def test_networks_lie_in_pieces_of_which_none_may_be_missing(digits, tmp_path, monkeypatch, whole):
+    monkeypatch.setattr(convolutional_experiment, "PIECE", 5000)
+    out = tmp_path / "cnn.nc"
+    rounds(digits, out, epochs=6, until=4)
+    pieces = sorted((tmp_path / "cnn.parts").glob("*.pt"))
+    assert len(pieces) > 2
+    assert {piece.stat().st_size for piece in pieces[:-1]} == {5000}
+    trainings = trained_epochs(monkeypatch)
+    pieces[1].rename(tmp_path / "elsewhere")
+    rounds(digits, tmp_path / "cnn.nc", epochs=6, until=6)
+    assert trainings == [(0, 6)]
+    rounds(digits, tmp_path / "again.nc", epochs=6, until=4)
+    xr.testing.assert_identical(
+        rounds(digits, tmp_path / "again.nc", epochs=6).drop_attrs(), whole.drop_attrs()
+    )
 
 
 def test_a_checkpoint_is_what_training_by_hand_gives(digits, tmp_path):
@@ -125,11 +157,11 @@ def test_a_checkpoint_is_what_training_by_hand_gives(digits, tmp_path):
 def test_results_of_other_settings_are_not_mixed(digits, tmp_path, monkeypatch):
     out = tmp_path / "cnn.nc"
     interrupted(digits, out, monkeypatch, "train", after=1, epochs=4)
-    before = (tmp_path / "cnn.parts" / "000002.nc").read_bytes()
+    before = (tmp_path / "cnn.parts" / "rounds.nc").read_bytes()
     for other in ({"epochs": 4, "seeds": 3}, {"epochs": 6}):
-        with pytest.raises(ValueError, match=r"000002\.nc holds results with (seeds|epochs) = "):
+        with pytest.raises(ValueError, match=r"rounds\.nc holds results with (seeds|epochs) = "):
             rounds(digits, out, **other)
-    assert (tmp_path / "cnn.parts" / "000002.nc").read_bytes() == before
+    assert (tmp_path / "cnn.parts" / "rounds.nc").read_bytes() == before
     rounds(digits, out, epochs=4)
     before = out.read_bytes()
     with pytest.raises(ValueError, match=r"cnn\.nc holds results with learning_rate = 0\.0001"):
@@ -137,12 +169,13 @@ def test_results_of_other_settings_are_not_mixed(digits, tmp_path, monkeypatch):
     assert out.read_bytes() == before
 
 
-@pytest.mark.parametrize("lost", ["000004.pt", "000002.nc"])
+@pytest.mark.parametrize("lost", ["000004.01of01.pt", "rounds.nc"])
 def test_what_was_lost_of_the_parts_is_made_again(digits, tmp_path, monkeypatch, lost, whole):
     out = tmp_path / "cnn.nc"
     interrupted(digits, out, monkeypatch, "train", after=2, epochs=6)
     (tmp_path / "cnn.parts" / lost).unlink()
     trainings = trained_epochs(monkeypatch)
     again = rounds(digits, out, epochs=6)
-    assert trainings == {"000004.pt": [(0, 6)], "000002.nc": [(0, 2), (4, 6)]}[lost]
+    anew = [(0, 2), (2, 4), (4, 6)]
+    assert trainings == {"000004.01of01.pt": [(0, 6)], "rounds.nc": anew}[lost]
     xr.testing.assert_identical(again.drop_attrs(), whole.drop_attrs())
