@@ -10,6 +10,7 @@ import subprocess
 import tomllib
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 ROOT = Path(__file__).parents[1]
 _SLUG = r"([A-Za-z0-9-]+/[\w.-]+?)(?:\.git)?/?"  # owner/name
@@ -34,9 +35,15 @@ def repository_url(root: Path = ROOT, environment: Mapping[str, str] = os.enviro
 
 def fixed_url(root: Path = ROOT) -> str:
     """Return the address that `make repository` has set."""
-    project = tomllib.loads((root / "pyproject.toml").read_text(encoding="utf-8"))["project"]
-    url: str = project["urls"].get("Repository", "")
+    url: str = project(root)["urls"].get("Repository", "")
     return url
+
+
+def project(root: Path = ROOT) -> dict[str, Any]:
+    """Return what `pyproject.toml` says of the project."""
+    content = tomllib.loads((root / "pyproject.toml").read_text(encoding="utf-8"))
+    about: dict[str, Any] = content["project"]
+    return about
 
 
 def checked_url(url: str) -> str:

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import yaml
-from address import ROOT, book_url, repository_url
+from address import ROOT, book_url, project, repository_url
 from set_repository import filled_notebook
 
 LAUNCH_BUTTONS = {
@@ -34,7 +34,8 @@ def stage(folder: Path, url: str) -> None:
     text = yaml.safe_dump(configuration(url), allow_unicode=True, sort_keys=False)
     (folder / "_config.yml").write_text(text, encoding="utf-8")
     for path in sorted((folder / "notebooks").glob("*.ipynb")):
-        path.write_bytes(filled_notebook(path.read_bytes().decode(), url).encode())
+        text = filled_notebook(path.read_bytes().decode(), url, project()["version"])
+        path.write_bytes(text.encode())
 
 
 if __name__ == "__main__":

@@ -6,7 +6,7 @@ __getattr__, __dir__, __all__ = exports(
     __name__,
     {
         "committed": "RESULTS load_committed",
-        "profiles": "at_profile",
+        "profiles": "at_profile profile_for",
         "films": "player",
         "noise_axes": "NOISES in_order level_name",
         "selections": "convexity failed scaled_curves whole_curves",

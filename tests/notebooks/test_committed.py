@@ -37,26 +37,42 @@ def syntax(cell):
 def test_the_first_cell_is_for_other_machines_and_the_same_everywhere(cells):
     first, *others = code(cells)
     assert tags(first) == {"remove-cell"}
-    assert "git clone" in "".join(first["source"])
-    assert not any("git clone" in "".join(cell["source"]) for cell in others)
+    assert "REPOSITORY = " in "".join(first["source"])
+    assert not any("REPOSITORY" in "".join(cell["source"]) for cell in others)
     model = json.loads(NOTEBOOKS[0].read_text(encoding="utf-8"))["cells"]
     assert first["source"] == code(model)[0]["source"]
 
 
-def test_one_folded_cell_of_parameters_sets_the_quick_profile(cells):
+def test_one_folded_cell_of_parameters_sets_the_quick_profile(cells, monkeypatch, capsys):
     (parameters,) = (cell for cell in code(cells) if "parameters" in tags(cell))
     assert parameters is code(cells)[1]
     assert "hide-input" in tags(parameters)
+    monkeypatch.setattr("torch.cuda.is_available", lambda: False)
     values = {}
     exec("".join(parameters["source"]), values)
     assert values["profile"] == "quick"
+    assert values.get("device", "cpu") == "cpu"
+    assert capsys.readouterr() == ("", "")
     prose = "".join("".join(cell["source"]) for cell in cells if cell["cell_type"] == "markdown")
     assert "`smoke`" not in prose  # profiles are the matter of one page, "Run it yourself"
 
 
+@pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.name)
+def test_on_a_gpu_of_colab_a_chapter_says_how_long_it_takes(path, monkeypatch, capsys):
+    _, parameters, *_ = code(json.loads(path.read_text(encoding="utf-8"))["cells"])
+    number = re.match("0([1-9])_", path.name)
+    monkeypatch.setattr("torch.cuda.is_available", lambda: True)
+    monkeypatch.setenv("COLAB_RELEASE_TAG", "release")
+    exec("".join(parameters["source"]), {})
+    called = re.findall(r"profile_for\((\d), device\)", "".join(parameters["source"]))
+    assert called == ([number[1]] if number else [])
+    assert (" min" in capsys.readouterr().out) == bool(number)
+
+
 def test_a_chapter_imports_the_library_in_one_line_and_folders_in_two(cells):
     lines, places = [], set()
-    for number, cell in enumerate(code(cells)):
+    _, _, *others = code(cells)  # the cell of parameters asks for the profile by itself
+    for number, cell in enumerate(others):
         for node in ast.walk(syntax(cell)):
             if isinstance(node, IMPORTS) and "sbt_" in ast.unparse(node):
                 lines.append(ast.unparse(node))

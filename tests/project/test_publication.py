@@ -6,12 +6,10 @@ import shutil
 import subprocess
 import sys
 import tomllib
-from itertools import chain
 from pathlib import Path
 
 import pytest
 import yaml
-from packaging.requirements import Requirement
 
 ROOT = Path(__file__).parents[2]
 WORKFLOWS = sorted((ROOT / ".github/workflows").glob("*.yml"))
@@ -108,51 +106,6 @@ def test_the_links_of_the_readme_lead_somewhere():
     assert len(links) > 10
     for link in links:
         assert link.startswith(ELSEWHERE) or (ROOT / link).exists(), link
-
-
-@pytest.fixture
-def first_cell(monkeypatch):
-    """Return a function that runs the first cell, and the commands that it gave to IPython."""
-    (source,) = {re.sub('(?<=REPOSITORY = ").*(?=")', "", cell) for cell in first_cells(ROOT)}
-    source = re.sub(r"^( +)[!%](.*)$", r'\1commands.append(f"\2")', source, flags=re.M)
-    monkeypatch.setattr(sys, "path", list(sys.path))
-
-    def run(url):
-        commands = []
-        exec(source.replace('REPOSITORY = ""', f'REPOSITORY = "{url}"'), {"commands": commands})
-        return commands
-
-    return run
-
-
-@pytest.mark.parametrize("url", ["", "https://github.com/a/b"])
-def test_the_first_cell_does_nothing_where_the_library_is(first_cell, url):
-    path = list(sys.path)
-    assert first_cell(url) == []
-    assert sys.path == path
-
-
-def test_the_first_cell_fetches_the_repository_that_it_names_and_no_other(first_cell, monkeypatch):
-    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
-    path = list(sys.path)
-    with pytest.raises(ValueError, match="Set REPOSITORY above"):
-        first_cell("")
-    assert sys.path == path
-    clone, *others = first_cell("https://github.com/a/b")
-    assert clone == "git clone -q --depth 1 https://github.com/a/b companion"
-    assert others == ["cd -q companion/notebooks", "pip install -q -e .. anywidget"]
-    assert len(sys.path) == len(path) + 1
-
-
-def test_an_installation_on_colab_finds_its_versions_accepted():
-    project = tomllib.loads(read(ROOT / "pyproject.toml"))["project"]
-    lists = [project["dependencies"], *project["optional-dependencies"].values()]
-    ranges = {r.name: r.specifier for r in map(Requirement, chain.from_iterable(lists))}
-    for line in read(ROOT / ".github/colab.txt").splitlines():
-        if not line.startswith("#"):
-            pin = Requirement(line)
-            (version,) = (each.version for each in pin.specifier)
-            assert version in ranges.get(pin.name, pin.specifier), line
 
 
 @pytest.mark.parametrize("path", WORKFLOWS, ids=lambda path: path.name)
