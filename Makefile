@@ -5,6 +5,7 @@ PYTHON ?= python3
 PROFILE ?= quick
 CONSTRAINTS ?= constraints.txt
 PORT ?= 8000
+COLAB_PYTHON ?= python3.13
 
 BIN := .venv/bin
 STAGE := _build/$(PROFILE)/source
@@ -20,7 +21,7 @@ VENDORED := $(if $(shell command -v npm 2>/dev/null),node_modules/.fetched)
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help venv notebooks book serve lint check unit compare browser test links repository clean FORCE
+.PHONY: help venv notebooks book serve lint check unit compare browser test links colab repository clean FORCE
 
 help: ## list the targets
 	@sed -n 's/^\([a-z]*\):.*## /\1|/p' Makefile | while IFS='|' read -r name text; \
@@ -125,6 +126,15 @@ links: .venv/.book ## ask every outside address that the pages name whether it i
 	cp -R notebooks _build/links/source
 	$(BIN)/python scripts/stage.py _build/links/source
 	$(BIN)/jupyter-book build _build/links/source --path-output _build/links --builder linkcheck
+
+# Colab's packages lie in _build/colab/runtime. The book's pages are built from what ran with them, by
+# the tools in .venv, and their live pictures tried.
+colab: .venv/.test $(VENDORED) ## run the notebooks as Colab does, with its versions (COLAB_PYTHON=python3.13)
+	$(BIN)/python scripts/check_colab.py '$(COLAB_PYTHON)' $(PROFILE)
+	$(MAKE) _build/colab/source/.staged PROFILE=colab
+	$(BIN)/python scripts/stage.py _build/colab/source
+	$(BIN)/jupyter-book build _build/colab/source --path-output _build/colab --all -W -n --keep-going --quiet
+	BOOK_HTML=_build/colab/_build/html $(PYTEST) tests/pages/test_explorables.py
 
 # ---- the repository ---------------------------------------------------------------------------
 
