@@ -1,8 +1,9 @@
 """Load curves, accuracies and losses of trained networks."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from typing import Any
 
 import numpy as np
 import torch
@@ -14,10 +15,12 @@ from sbt_utils.measuring.layer_choice import Layers, choose
 from sbt_utils.measuring.models import evaluation_mode
 from sbt_utils.measuring.probe import load_curve
 from sbt_utils.measuring.scatter import UndefinedSeparation
+from sbt_utils.measuring.separation import check_measure
+from sbt_utils.measuring.stacked import Stack, measured, stacked
 
 
 def evaluate(
-    networks: nn.Module | Iterable[nn.Module],
+    networks: nn.Module | Iterable[nn.Module] | Stack,
     data: Data,
     labels: Tensor | None = None,
     measure: str = "trace",
@@ -25,11 +28,13 @@ def evaluate(
 ) -> xr.Dataset:
     """Measure the load curve, the accuracy and the loss of each network on labelled data.
 
-    Networks are measured in evaluation mode, and left in the mode that they were in.
+    Networks are measured in evaluation mode, and left in the mode that they were in. On a GPU, rows
+    of stock layers (`torch.nn.Sequential`) of one architecture are measured in company, as in
+    `sbt_utils.measuring.stacked`, others one by one.
 
     Parameters
     ----------
-    networks : torch.nn.Module or iterable of them
+    networks : torch.nn.Module, iterable of them, or sbt_utils.measuring.stacked.Stack
         For instance `sbt_utils.training.trainer.Training.networks`; all with the same number of
         layers.
     data : tuple (inputs, labels), loader of such batches, or inputs
@@ -40,7 +45,7 @@ def evaluate(
         See `sbt_utils.measuring.separation.data_separation`.
     layers : optional
         What to measure, as in `sbt_utils.measuring.probe.load_curve`; ``torch.nn.MaxPool2d`` for a
-        `sbt_utils.training.networks.CNN`.
+        `sbt_utils.training.networks.CNN`. A stack has its own.
 
     Returns
     -------
@@ -61,14 +66,19 @@ def evaluate(
     >>> evaluate([MLP()], (digits.train_images, digits.train_labels)).separation.shape
     (1, 8)
     """
+    check_measure(measure)
+    inputs, classes = whole_arrays(data, labels)
+    if isinstance(networks, Stack):
+        return _dataset(*measured(networks, inputs, classes, measure))
     if isinstance(networks, nn.Module) and not isinstance(networks, nn.ModuleList):
         networks = [networks]  # some are iterable themselves, over their layers
     members = list(networks)
     if not members:
         raise ValueError("networks: none given; give one network or more")
-    inputs, classes = whole_arrays(data, labels)
+    if _on_gpu(members) and (stack := stacked(members, layers)) is not None:
+        return _dataset(*measured(stack, inputs, classes, measure))
 
-    def measured(network: nn.Module) -> tuple[np.ndarray, float, float]:
+    def alone(network: nn.Module) -> tuple[np.ndarray, float, float]:
         curve = separation_or_nan(network, inputs, classes, measure, layers)
         logits, targets = _logits(network, inputs, classes)
         loss = nn.functional.cross_entropy(logits.double(), targets).item()
@@ -77,14 +87,26 @@ def evaluate(
     # Each network once, also if it is given twice: threads must not share one.
     distinct = list(dict.fromkeys(members))
     with single_threads() as pool:
-        results = dict(zip(distinct, pool.map(measured, distinct), strict=True))
+        results = dict(zip(distinct, pool.map(alone, distinct), strict=True))
     curves, accuracies, losses = zip(*(results[network] for network in members), strict=True)
-    separation = ("member", "layer"), np.stack(curves), {"long_name": "data separation D"}
+    return _dataset(np.stack(curves), np.array(accuracies), np.array(losses))
+
+
+def _on_gpu(networks: Sequence[Any]) -> bool:
+    parameters = (
+        next(network.parameters(), None) if isinstance(network, nn.Module) else None
+        for network in networks
+    )
+    return all(parameter is not None and parameter.is_cuda for parameter in parameters)
+
+
+def _dataset(curves: np.ndarray, accuracies: np.ndarray, losses: np.ndarray) -> xr.Dataset:
+    separation = ("member", "layer"), curves, {"long_name": "data separation D"}
     return xr.Dataset(
         {
             "separation": separation,
-            "accuracy": ("member", list(accuracies), {"long_name": "accuracy"}),
-            "loss": ("member", list(losses), {"long_name": "cross-entropy"}),
+            "accuracy": ("member", accuracies, {"long_name": "accuracy"}),
+            "loss": ("member", losses, {"long_name": "cross-entropy"}),
         }
     )
 

@@ -16,6 +16,9 @@ ACTIVATIONS = tuple(
     for name in nn.modules.activation.__all__
     if not name.startswith("Softm") and name not in ("LogSoftmax", "MultiheadAttention")
 )
+NORMS = (nn.modules.batchnorm._NormBase, nn.LayerNorm, nn.GroupNorm, nn.RMSNorm)
+# Layers that hand the values of the input on in evaluation mode (a leaf nn.Sequential is empty).
+PASSIVE = (nn.Flatten, nn.Unflatten, nn.Identity, nn.Sequential, nn.modules.dropout._DropoutNd)
 # Modules with children that are part of a block, or mere lists of blocks.
 _NO_BLOCKS = (nn.MultiheadAttention, nn.ModuleList, nn.ModuleDict)
 

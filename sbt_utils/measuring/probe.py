@@ -20,7 +20,7 @@ from torch import nn
 
 from sbt_utils.measuring.batches import Data, as_batches, on_model
 from sbt_utils.measuring.curves import LoadCurve
-from sbt_utils.measuring.layer_choice import Layers, choose
+from sbt_utils.measuring.layer_choice import NORMS, PASSIVE, Layers, choose
 from sbt_utils.measuring.models import check_model, evaluation_mode
 from sbt_utils.measuring.scatter import ProjectedScatter, ScatterStatistics
 from sbt_utils.measuring.separation import check_measure
@@ -28,10 +28,7 @@ from sbt_utils.measuring.separation import check_measure
 Pool = Callable[[torch.Tensor], torch.Tensor]
 """What to measure of a layer's features, such as ``lambda h: h[:, 0]`` for a class token."""
 
-_NORMS = (nn.modules.batchnorm._NormBase, nn.LayerNorm, nn.GroupNorm, nn.RMSNorm)
 _EMBEDDINGS = (nn.Embedding, nn.EmbeddingBag)
-# Layers that hand the values of the input on in evaluation mode (a leaf nn.Sequential is empty).
-_PASSIVE = (nn.Flatten, nn.Unflatten, nn.Identity, nn.Sequential, nn.modules.dropout._DropoutNd)
 
 
 def load_curve(
@@ -173,9 +170,9 @@ class _Probe:
             stack.enter_context(torch.no_grad())
             stack.enter_context(evaluation_mode(self.model))
             for name, module in self.model.named_modules():
-                if next(module.children(), None) is None and not isinstance(module, _PASSIVE):
+                if next(module.children(), None) is None and not isinstance(module, PASSIVE):
                     stack.enter_context(module.register_forward_pre_hook(self.before))
-                if module in self.chosen or isinstance(module, (*_NORMS, *_EMBEDDINGS)):
+                if module in self.chosen or isinstance(module, (*NORMS, *_EMBEDDINGS)):
                     after = partial(self.after, self.chosen.get(module, name))
                     stack.enter_context(module.register_forward_hook(after))
             for batch in batches:
@@ -185,7 +182,9 @@ class _Probe:
 
     def run_batch(self, inputs: torch.Tensor, labels: Any) -> None:
         """Pass a batch through the model, while the hooks measure it."""
-        self.inputs, self.labels = inputs, labels
+        # Read back from a GPU once, not for each layer.
+        self.inputs = inputs
+        self.labels = labels.cpu() if isinstance(labels, torch.Tensor) else labels
         self.first: nn.Module | None = None  # the first layer that computes
         self.first_is_start = False  # it normalises or embeds the input
         self.start = "images"  # the name of l = 0
@@ -209,7 +208,7 @@ class _Probe:
             self.first = module
             # An embedding of positions has another shape than the input.
             embeds = isinstance(module, _EMBEDDINGS) and args[0].shape == self.inputs.shape
-            self.first_is_start = embeds or isinstance(module, _NORMS)
+            self.first_is_start = embeds or isinstance(module, NORMS)
             if not self.first_is_start:
                 # Now, since the layer may work in place.
                 self.measure("images", self.inputs)

@@ -1,24 +1,24 @@
-"""Scatter of labelled features within and between their classes, in float64, batch by batch.
+"""Scatter of labelled features within and between their classes, batch by batch.
 
 No d x d matrix is formed: class counts, class means and sums of squares are all that is kept, and
-samples are added in blocks, so that neither N nor d has to be small. For features in one array see
+samples are added in blocks, so that neither N nor d has to be small. On a CPU all is float64; on a
+GPU as in `sbt_utils.measuring.device_passes`. For features in one array see
 `sbt_utils.measuring.separation.data_separation`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
 
 import numpy as np
 import torch
 from numpy.typing import ArrayLike
 from torch import Tensor
 
+from sbt_utils.measuring import device_passes
+from sbt_utils.measuring import scatter_passes as passes
 from sbt_utils.measuring.batches import Array, as_tensor
-from sbt_utils.measuring.scatter_passes import add_samples, in_loops, residuals
 
-# 256 units of float64 rounding: a smaller fraction of the total standard deviation is noise.
-_ROUNDING = 2.0**-44
 _BLOCK = 2**21  # elements of a float64 working block: 16 MB, which allocators keep for reuse
 
 
@@ -31,13 +31,16 @@ class ScatterStatistics:
 
     Feed `update` the samples in any split, then read `separation` (measure ``"trace"``) or go on
     to `ProjectedScatter` (``"fuzziness"``). The device is that of the first batch, or the CPU if
-    it has no float64. After an error, start again with a new one.
+    it has no float64. After an error, start again with a new one. On a GPU nothing is read back
+    before `separation` is, nor are features looked at.
     """
 
     def __init__(self) -> None:
         self.classes: dict[int, int] = {}  # label -> row of counts and means
         self.counts = self.means = self.origin = torch.empty(0)
-        self.within = 0.0  # sum of the squared residuals
+        self.within: float | Tensor = 0.0  # sum of the squared residuals
+        self.rounding = 2.0**-44  # a smaller fraction of the total standard deviation is noise
+        self._spoilt: list[list[Tensor]] = []  # which samples of each batch, on a GPU
 
     def update(self, features: Array, labels: ArrayLike | Tensor) -> None:
         """Add a batch of features (n, ...) with its labels (n,).
@@ -47,7 +50,7 @@ class ScatterStatistics:
         TypeError, ValueError
             As `sbt_utils.measuring.separation.data_separation`.
         """
-        features, names, index = _checked(features, labels)
+        features, names, index = checked(features, labels)
         if not self.classes:
             # D does not depend on the origin: one inside the data saves the digits that a large
             # common offset would cost.
@@ -55,23 +58,25 @@ class ScatterStatistics:
             self.origin = features[0].to(device, copy=True).double()
             self.counts = self.origin.new_zeros(0)
             self.means = self.origin.new_zeros(0, len(self.origin))
+            if not passes.in_loops(self.origin):
+                self.rounding = device_passes.rounding(features.dtype)
         for label in names:
             self.classes.setdefault(label, len(self.classes))
         if new := len(self.classes) - len(self.counts):
             self.counts = torch.cat([self.counts, self.counts.new_zeros(new)])
             self.means = torch.cat([self.means, self.means.new_zeros(new, len(self.origin))])
-        done = 0
-        for x, rows in self.blocks(features, names, index, whole=in_loops(features)):
-            within, squares = add_samples(x, self.origin, rows, self.counts, self.means)
+        done, spoilt = 0, []
+        for x, rows in self.blocks(features, names, index, whole=passes.in_loops(features)):
+            within, squares = passes.add_samples(x, self.origin, rows, self.counts, self.means)
+            if isinstance(within, Tensor):
+                spoilt.append(device_passes.spoilt(x))
             # Look at the samples only where the sum is spoilt; finite ones may also overflow it.
-            if not np.isfinite(within) and len(bad := (~x.isfinite()).any(1).nonzero()):
-                raise UndefinedSeparation(
-                    f"features: sample {done + int(bad[0])} of the batch holds NaN or infinite "
-                    "values; leave it out, or find where the network diverged"
-                )
+            elif not np.isfinite(within) and len(bad := (~x.isfinite()).any(1).nonzero()):
+                raise _not_finite(f"sample {done + int(bad[0])} of the batch")
             done += len(x)
             self.within += within
             self.record(x, rows, squares)
+        self._spoilt.append(spoilt)
 
     def record(self, x: Tensor, rows: Tensor, squares: Tensor) -> None:
         """Keep what a subclass needs of samples (n, d), their rows and squared residuals (n,)."""
@@ -91,8 +96,10 @@ class ScatterStatistics:
         if unknown := set(names) - set(self.classes):
             raise ValueError(f"labels: class {min(unknown)} is new; read the same samples twice")
         rows = np.array([self.classes[name] for name in names])[index]
-        classes = torch.from_numpy(rows).to(self.origin.device)
+        classes = torch.from_numpy(rows).to(self.origin.device, non_blocking=True)
         step = len(rows) if whole else max(1, _BLOCK // len(self.origin))
+        if not passes.in_loops(self.origin):
+            step = device_passes.block_length(len(self.origin))
         for start in range(0, len(rows), step):
             part = slice(start, start + step)
             yield features[part].to(self.origin.device), classes[part]
@@ -108,22 +115,26 @@ class ScatterStatistics:
 
     def scatter(self) -> tuple[float, float]:
         """Return tr Σw and tr Σb; raise where they leave D undefined."""
-        if len(self.classes) < 2:
-            raise ValueError(f"labels: one class only, {list(self.classes)}; give 2 or more")
         counts = self.counts.tolist()
-        if single := [label for label, row in self.classes.items() if counts[row] < 2]:
-            raise ValueError(f"labels: class {min(single)} has 1 sample; give at least 2 of each")
-        within = self.within / sum(counts)
+        check_counts(self.classes, counts)
+        within = float(self.within) / sum(counts)
         between = float(self.class_factor().square().sum())
         if not np.isfinite(within + between):
+            self._check_finite()
             raise UndefinedSeparation("features: squares overflow float64; scale them down")
-        if between <= _ROUNDING**2 * (within + between):
+        if between <= self.rounding**2 * (within + between):
             raise UndefinedSeparation(
                 "features: zero variance between the classes, so D is infinite: all class means "
                 "coincide; leave out layers that carry nothing of the classes, such as dead ones"
             )
-        _check_within(within, _ROUNDING**2 * (within + between))
+        _check_within(within, self.rounding**2 * (within + between))
         return within, between
+
+    def _check_finite(self) -> None:
+        """Raise if a sample was spoilt; name the first."""
+        for number, spoilt in enumerate(self._spoilt):
+            if spoilt and len(bad := torch.cat(spoilt).nonzero()):
+                raise _not_finite(f"sample {int(bad[0])} of batch {number}")
 
     @property
     def separation(self) -> float:
@@ -141,9 +152,9 @@ class ProjectedScatter:
 
     def __init__(self, first: ScatterStatistics) -> None:
         self.first, self.samples = first, 0
-        noise = _ROUNDING**2 * sum(first.scatter())
+        noise = first.rounding**2 * sum(first.scatter())
         # Not from B B^T, which would square the condition number of the class means.
-        _, scale, directions = torch.linalg.svd(first.class_factor(), full_matrices=False)
+        scale, directions = _decomposed(first.class_factor())
         scale = scale[: len(first.classes) - 1]  # C centred means span no more directions
         scale = scale[scale > noise**0.5]
         self.projection = directions[: len(scale)].T / scale
@@ -152,9 +163,10 @@ class ProjectedScatter:
 
     def update(self, features: Array, labels: ArrayLike | Tensor) -> None:
         """Add features (n, ...) with labels (n,): each sample of the first pass, once."""
-        for x, rows in self.first.blocks(*_checked(features, labels)):
-            deviations = residuals(x, self.first.origin, self.first.means, rows)
-            self.within += (deviations @ self.projection).square().sum()
+        for x, rows in self.first.blocks(*checked(features, labels)):
+            self.within += passes.projected_squares(
+                x, self.first.origin, self.first.means, rows, self.projection
+            )
             self.samples += len(x)
 
     @property
@@ -170,6 +182,23 @@ class ProjectedScatter:
         return float(np.log(within))
 
 
+def _decomposed(factor: Tensor) -> tuple[Tensor, Tensor]:
+    """Return the singular values of a wide matrix (C, d), and its right singular vectors."""
+    if passes.in_loops(factor):
+        return torch.linalg.svd(factor, full_matrices=False)[1:]
+    # A GPU is slow at small decompositions: only the rotation into C dimensions is left to it.
+    basis, small = torch.linalg.qr(factor.T)
+    _, scale, directions = torch.linalg.svd(small.T.cpu(), full_matrices=False)
+    return scale.to(factor.device), directions.to(factor.device) @ basis.T
+
+
+def _not_finite(sample: str) -> UndefinedSeparation:
+    return UndefinedSeparation(
+        f"features: {sample} holds NaN or infinite values; leave it out, or find where the network "
+        "diverged"
+    )
+
+
 def _check_within(within: float, noise: float) -> None:
     """Raise if the scatter within the classes is no more than rounding noise."""
     if within <= noise:
@@ -179,7 +208,15 @@ def _check_within(within: float, noise: float) -> None:
         )
 
 
-def _checked(features: Array, labels: ArrayLike | Tensor) -> tuple[Tensor, list[int], np.ndarray]:
+def check_counts(classes: Iterable[int], counts: Sequence[float]) -> None:
+    """Raise unless there are two classes or more, with two samples each or more."""
+    if len(counts) < 2:
+        raise ValueError(f"labels: one class only, {list(classes)}; give 2 or more")
+    if single := [label for label, count in zip(classes, counts, strict=True) if count < 2]:
+        raise ValueError(f"labels: class {min(single)} has 1 sample; give at least 2 of each")
+
+
+def checked(features: Array, labels: ArrayLike | Tensor) -> tuple[Tensor, list[int], np.ndarray]:
     """Return samples (n, d), the names of their classes, and the index (n,) of each in them."""
     features = features if isinstance(features, Tensor) else np.asarray(features)
     if not any(kind in _type(features) for kind in ("float", "int", "bool")):

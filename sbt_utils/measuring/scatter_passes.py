@@ -1,8 +1,8 @@
 """Passes over features (n, d) that scatter statistics take, summing in float64.
 
 On a CPU they are compiled loops, which read a feature once and write none. No library call does:
-in PyTorch the same sums read and write each feature ten times over. Features on other devices, or
-of other types than float32 and float64, take PyTorch all the same.
+in PyTorch the same sums read and write each feature many times over. Features on a GPU take PyTorch
+all the same, see `sbt_utils.measuring.device_passes`, at most `block_length` at once.
 
 All functions share ``x`` (n, d), samples of any real type; ``origin`` (d,), which samples and means
 are relative to; ``means`` (C, d) of the classes; and ``rows`` (n,) of int64, the class of each
@@ -18,6 +18,8 @@ from numba import njit
 from numpy import ndarray
 from torch import Tensor
 
+from sbt_utils.measuring import device_passes
+
 # Sums may be taken in any order, which vector instructions need; differences may not.
 _loop: Callable[..., Any] = njit(cache=True, nogil=True, fastmath={"reassoc"})
 _exact: Callable[..., Any] = njit(cache=True, fastmath=False)
@@ -25,36 +27,37 @@ _exact: Callable[..., Any] = njit(cache=True, fastmath=False)
 
 def in_loops(features: Tensor) -> bool:
     """Tell whether the passes over these features are compiled loops."""
-    return features.is_cpu and features.dtype in (torch.float32, torch.float64)
+    return features.is_cpu
 
 
 def add_samples(
     x: Tensor, origin: Tensor, rows: Tensor, counts: Tensor, means: Tensor
-) -> tuple[float, Tensor]:
+) -> tuple[float | Tensor, Tensor]:
     """Update class counts and means in place; return the added scatter and squared residuals (n,).
 
-    The added scatter is the increase of the sum of squared residuals of all samples so far. The
-    formula of Chan, Golub & LeVeque (Am. Stat. 37, 1983), all classes at once, as a sum of positive
-    terms: a class that these samples, or all before them, lack moves no mean.
+    The added scatter is the increase of the sum of squared residuals of all samples so far, a
+    tensor () where nothing waits for the GPU. The formula of Chan, Golub & LeVeque (Am. Stat. 37,
+    1983), all classes at once, as a sum of positive terms: a class that these samples, or all
+    before them, lack moves no mean.
     """
     if in_loops(x):
         squares = origin.new_empty(len(x))
-        return _add_samples(*_arrays(x, origin, rows, counts, means, squares)), squares
-    new = torch.bincount(rows, minlength=len(counts)).to(counts)
-    step = torch.zeros_like(means).index_add_(0, rows, x.double() - origin)
-    step = step.addcmul_(means, new[:, None], value=-1).div_((counts + new).clamp(min=1)[:, None])
-    # Residuals of earlier samples grow as their class mean moves away from them.
-    within = counts @ step.square().sum(1)
-    means += step
-    counts += new
-    squares = residuals(x, origin, means, rows).square_().sum(1)
-    return float(within + squares.sum()), squares
+        arrays = _arrays(_in_loop_type(x), origin, rows, counts, means, squares)
+        return _add_samples(*arrays), squares
+    within, squares = device_passes.add_block(x[None], origin[None], rows, counts, means[None])
+    return within[0], squares[0]
 
 
-def residuals(x: Tensor, origin: Tensor, means: Tensor, rows: Tensor) -> Tensor:
-    """Return the samples relative to the means of their classes, float64 (n, d)."""
-    # Converted first: subtracting tensors of two types is slower.
-    return x.to(torch.float64, copy=True).sub_(origin).sub_(means.index_select(0, rows))
+def projected_squares(
+    x: Tensor, origin: Tensor, means: Tensor, rows: Tensor, projection: Tensor
+) -> Tensor:
+    """Return the sum of squares of all residuals @ projection (d, K), a tensor ()."""
+    if in_loops(x):
+        # Converted first: subtracting tensors of two types is slower.
+        away = x.to(torch.float64, copy=True).sub_(origin).sub_(means.index_select(0, rows))
+        return (away @ projection).square().sum()
+    away = device_passes.residuals(x[None], origin[None], means[None], rows)
+    return device_passes.projected_squares(away, projection[None])[0]
 
 
 def sketched_residuals(
@@ -70,11 +73,12 @@ def sketched_residuals(
     if in_loops(x):
         along = origin.new_empty(len(x))
         sketches = signs.new_zeros(len(x), min(length, len(signs)))
-        _sketched_residuals(*_arrays(x, origin, means, rows, directions, signs, along, sketches))
+        arrays = _arrays(_in_loop_type(x), origin, means, rows, directions, signs, along, sketches)
+        _sketched_residuals(*arrays)
         return along, sketches
-    differences = residuals(x, origin, means, rows)
-    along = directions.index_select(0, rows).mul_(differences).sum(1)
-    return along, fold(differences.float(), signs, length)
+    away = device_passes.residuals(x[None], origin[None], means[None], rows)[0]
+    along = device_passes.products_with_class(away, rows, directions)
+    return along, fold(away.float(), signs, length)
 
 
 def fold(vectors: Tensor, signs: Tensor, length: int) -> Tensor:
@@ -87,6 +91,11 @@ def fold(vectors: Tensor, signs: Tensor, length: int) -> Tensor:
     folded = signed[:, :whole].view(len(vectors), -1, length).sum(1)
     folded[:, : count - whole] += signed[:, whole:]
     return folded
+
+
+def _in_loop_type(x: Tensor) -> Tensor:
+    """Return samples as float32 or float64, which hold all of their digits."""
+    return x.to(device_passes.working_type(x.dtype))
 
 
 def _arrays(*tensors: Tensor) -> list[ndarray]:

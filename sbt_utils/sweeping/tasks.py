@@ -12,6 +12,7 @@ from torch import nn
 
 from sbt_utils.data.datasets import NAMES, Dataset, load_data
 from sbt_utils.measuring.evaluation import evaluate
+from sbt_utils.measuring.stacked import Stack, stacked_state
 from sbt_utils.sweeping.experiments import Experiment
 from sbt_utils.sweeping.shards import SHARD_SIZE, cut
 from sbt_utils.training.networks import MLP
@@ -33,7 +34,7 @@ def measure(
     start, processor = time.time(), time.process_time()
     data = data_of(experiment)
     trained = _train(experiment, numbers, data, device)
-    networks = [network.to(device) for network in trained.networks]
+    networks = list(trained.networks) if device == "cpu" else _on_gpu(trained, device)
     training = data.train_images.to(device), data.train_labels.to(device)
     test = data.test_images.to(device), data.test_labels.to(device)
     on_train, on_test = evaluate(networks, *training), evaluate(networks, *test)
@@ -119,6 +120,14 @@ def _train(
         device=device,
         progress=False,
     )
+
+
+def _on_gpu(trained: Training, device: str) -> Stack | list[nn.Sequential]:
+    """Return the networks in company: to make one of each would take longer than to measure it."""
+    state = {name: tensor.to(device) for name, tensor in trained.state["networks"].items()}
+    slopes = torch.from_numpy(trained.history.negative_slope.values)
+    stack = stacked_state(trained.network(0), state, slopes)
+    return stack or [network.to(device) for network in trained.networks]
 
 
 def _seconds_per_step(

@@ -1,13 +1,16 @@
 """Readings of networks as they train, which may change how they train on."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+import torch
 from torch import nn
 
 from sbt_utils.ensembles.ensemble import State, member_network
+from sbt_utils.measuring.layer_choice import Layers
+from sbt_utils.measuring.stacked import Stack, stacked_state
 from sbt_utils.training.ranges import RANGES, check_range
 from sbt_utils.training.settings import Members
 
@@ -39,18 +42,33 @@ class Readings:
 class Record:
     """What is measured of members as they train, for `Readings`: their settings stay as they are.
 
-    `measure` is given a member's network, in evaluation mode, and its dropout.
+    `measure` is given a member's network, in evaluation mode, and its dropout. Where the state lies
+    on a GPU, `together` is given all members in company and their dropout (M,), and returns what
+    `measure` would of each. `layers` are those to measure.
     """
 
     def __init__(
-        self, architecture: nn.Sequential, measure: Callable[[nn.Sequential, float], Any]
+        self,
+        architecture: nn.Sequential,
+        measure: Callable[[nn.Sequential, float], Any],
+        together: Callable[[Stack, np.ndarray], Iterable[Any]] | None = None,
+        layers: Layers | None = None,
     ) -> None:
         self.architecture, self.measure = architecture, measure
+        self.together, self.layers = together, layers
         self.values: dict[tuple[int, int], Any] = {}  # by epoch and member
         self._networks: dict[int, nn.Sequential] = {}
 
     def take(self, epoch: int, state: State, members: Members) -> Members:
         """Measure the members."""
+        if self.together is not None and not next(iter(state.values())).is_cpu:
+            slopes = torch.from_numpy(members["negative_slope"])
+            stack = stacked_state(self.architecture, state, slopes, self.layers)
+            if stack is not None:
+                values = self.together(stack, members["dropout"])
+                keys = ((epoch, member) for member in members["member"].tolist())
+                self.values.update(zip(keys, values, strict=True))
+                return members
         for index, member in enumerate(members["member"].tolist()):
             if member in self._networks:  # to copy a network takes longer than to fill it
                 weights = {name: tensor[index] for name, tensor in state.items()}

@@ -215,7 +215,7 @@ def test_arrays_and_dtypes(data):
     assert curve.separation[0] == data_separation(whole, labels)
 
 
-@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
+@pytest.mark.gpu
 def test_images_move_to_the_device_of_the_model(data):
     expected = load_curve(mlp(), *data, measure="fuzziness").separation
     curve = load_curve(mlp().cuda(), *data, measure="fuzziness")
