@@ -1,18 +1,27 @@
 """Many networks at once: M copies of one architecture, every tensor with a leading member axis."""
 
 import copy
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
+from importlib.util import find_spec
 from itertools import combinations
 from threading import Lock
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
 from sbt_utils.ensembles.convolution_layers import LAYERS
 from sbt_utils.ensembles.fused_layer import fuse
 from sbt_utils.ensembles.noise import dropout_limits
-from sbt_utils.ensembles.stacked_layers import Call, State, Workspace, member_memory, padded
+from sbt_utils.ensembles.stacked_layers import (
+    Call,
+    Layer,
+    State,
+    Workspace,
+    member_memory,
+    padded,
+)
 
 _GENERATOR = Lock()
 
@@ -75,21 +84,20 @@ class Ensemble:
             LAYERS[type(layer)](name, layer, self._state, gradients, self._work, i <= self._first)
             for i, (name, layer) in enumerate(layers)
         ]
-        if self.rows.is_cpu and self.rows.dtype in (torch.float32, torch.float64):
-            self.layers = fuse(self.layers)
+        self.layers = _fuser(self.rows)(self.layers)
         self.draws = sum(isinstance(layer, nn.Dropout) for _, layer in layers)
 
     def forward(
-        self, inputs: Tensor, keys: Tensor, negative_slope: Tensor, dropout: Tensor
+        self, inputs: Tensor, keys: Tensor, negative_slope: Tensor, dropout: Tensor | None
     ) -> Tensor:
         """Run every member in training mode on its own batch, updating running statistics.
 
         `inputs` has shape (M, batch, ...), `keys` (M, draws) from `draw_keys`; each member's α and
-        p, shape (M,), replace those of the layers. The logits (M, batch, classes) that are
-        returned are overwritten by the next forward pass.
+        p, shape (M,), replace those of the layers; None is p = 0. The logits (M, batch, classes)
+        that are returned are overwritten by the next forward pass.
         """
         slope = negative_slope.view(-1, 1, 1)
-        limits = dropout_limits(dropout) if dropout.any() else None
+        limits = None if dropout is None else dropout_limits(dropout)
         call = Call(iter(keys.t().contiguous()), (slope, 1 - slope), limits)
         for layer in self.layers:
             inputs = layer.forward(inputs, call)
@@ -107,10 +115,10 @@ class Ensemble:
         for layer in reversed(self.layers[self._first :]):
             gradient = layer.backward(gradient)
 
-    def state(self) -> State:
-        """Return a copy of the members' state on the CPU."""
+    def state(self, members: np.ndarray | slice = slice(None)) -> State:
+        """Return a copy of the members' state, or of some members' by their numbers."""
         return {
-            name: tensor.cpu().clone(memory_format=torch.contiguous_format)
+            name: tensor[members].clone(memory_format=torch.contiguous_format)
             for name, tensor in self._state.items()
         }
 
@@ -213,6 +221,19 @@ def stock_layers(network: nn.Sequential) -> list[tuple[str, nn.Module]]:
     if not list(network.parameters()):
         raise TypeError("network: no layer has parameters; there is nothing to train")
     return layers
+
+
+def _fuser(rows: Tensor) -> Callable[[list[Layer]], list[Layer]]:
+    """Return what replaces layers by faster ones where these members are."""
+    if rows.dtype not in (torch.float32, torch.float64):
+        return list
+    if rows.is_cpu:
+        return fuse
+    if find_spec("triton") is None:  # PyTorch for Windows comes without it
+        return list
+    from sbt_utils.ensembles import gpu_layers  # which loads Triton
+
+    return gpu_layers.fuse
 
 
 def _views(rows: Tensor, shapes: Sequence[torch.Size]) -> list[Tensor]:

@@ -3,15 +3,15 @@
 Between the matrix products of a hidden layer, `sbt_utils.ensembles.stacked_layers` reads and writes
 every activation about thirty times. Here it takes two passes forward and two backward; what is
 cheap to compute again (the mask, the sign before the activation) is not kept. `torch.compile` does
-not serve: it needs a C++ compiler where it runs, and promises no order of summation. GPUs and
-layers without batch norm have the stacked layers.
+not serve: it needs a C++ compiler where it runs, and promises no order of summation. Layers without
+batch norm have the stacked layers, GPUs those of `sbt_utils.ensembles.gpu_layers`.
 
 A member's numbers are the same in any company because the loop over members is the outermost, and
 on any number of threads because sums run over rows in order: only units, which no sum mixes, are
 computed side by side. numba compiles the loops in the first call, which takes some seconds.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
 import torch
@@ -86,7 +86,12 @@ class FusedLayer(Layer):
 
 
 def fuse(layers: Sequence[Layer]) -> list[Layer]:
-    """Replace batch norms, and what can join them, by fused layers, on a CPU.
+    """Replace batch norms, and what can join them, by fused layers."""
+    return fuse_norms(layers, FusedLayer)
+
+
+def fuse_norms(layers: Sequence[Layer], kind: Callable[..., Layer]) -> list[Layer]:
+    """Replace batch norms, and what can join them, by layers of a kind, made as `FusedLayer` is.
 
     A linear or convolutional layer before a batch norm is changed: it no longer adds its bias.
     """
@@ -104,7 +109,7 @@ def fuse(layers: Sequence[Layer]) -> list[Layer]:
         after = take(nn.LeakyReLU, nn.ReLU), take(nn.Dropout)
         linear = fused and isinstance(fused[-1].layer, (nn.Linear, nn.Conv2d))
         bias = fused[-1].state.pop("bias", None) if linear else None
-        fused.append(FusedLayer(norm, *after, bias))
+        fused.append(kind(norm, *after, bias))
     return fused
 
 

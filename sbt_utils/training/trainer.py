@@ -7,7 +7,9 @@ alone: it is bit-for-bit identical on a CPU whether trained alone, with others, 
 On a GPU the last digits depend on the others: the libraries choose other kernels for other sizes.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+import threading
+import warnings
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import as_completed
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -22,12 +24,14 @@ from tqdm.auto import tqdm
 from sbt_utils.ensembles.ensemble import initial_state, member_network
 from sbt_utils.ensembles.noise import seed_words
 from sbt_utils.measuring.batches import Data, whole_arrays
+from sbt_utils.measuring.device_passes import exact_products
 from sbt_utils.measuring.evaluation import separation_or_nan, single_threads
 from sbt_utils.measuring.layer_choice import Layers
 from sbt_utils.training.descent import Job, concatenate, select, train_chunk
 from sbt_utils.training.ranges import OPTIMIZERS, RANGES, check_counts
 from sbt_utils.training.readings import Readings, Record
 from sbt_utils.training.settings import check_batch_sizes, check_data, check_device, member_settings
+from sbt_utils.training.steps import TrainingData
 
 # Elements of one layer's activations, all members of a chunk together: large enough that PyTorch
 # calls cost little, small enough that a step's working set stays near the processor's cache.
@@ -186,19 +190,29 @@ def train(
     due = tuple(epoch for epoch in readings.epochs if epoch > start or epoch == 0 == start)
     job = Job(
         network,
-        images.to(device),
-        labels.to(device, torch.int64),
+        TrainingData(
+            images.to(device),
+            labels.to(device, torch.int64),
+            float(images.std()),
+            int(labels.max()) + 1,
+        ),
         range(start, epochs),
         optimizer,
         replace(readings, epochs=due),
-        float(images.std()),
-        int(labels.max()) + 1,
     )
     chunks = _chunks(going, members["batch_size"], width, device)
     with tqdm(total=len(going) * len(job.epochs), unit="epoch", disable=not progress) as bar:
         settings = members | {"word": words[:, 1], "member": np.arange(len(words))}
-        tasks = [(job, select(settings, c), select(state, c), bar.update) for c in chunks]
-        outcomes = _in_threads(tasks, device)
+
+        def train_members(chunk: np.ndarray) -> tuple[dict[str, Any], np.ndarray]:
+            return train_chunk(job, select(settings, chunk), select(state, chunk), bar.update)
+
+        if device == "cpu":
+            outcomes = _in_threads(train_members, chunks, job.cancelled)
+        else:
+            chunks, outcomes = _in_turn(
+                train_members, chunks, members["batch_size"], job.data.images.device
+            )
     losses, accuracies = np.full((2, len(words), len(job.epochs)), np.nan)
     for chunk, (_, recorded) in zip(chunks, outcomes, strict=True):
         losses[chunk], accuracies[chunk] = recorded
@@ -285,17 +299,54 @@ def _chunks(going: np.ndarray, sizes: np.ndarray, width: int, device: str) -> li
     return chunks
 
 
-def _in_threads(tasks: Sequence[tuple[Any, ...]], device: str) -> list[Any]:
-    """Train the chunks: on a CPU as many at once as PyTorch has threads, each on one."""
-    if device != "cpu":
-        return [train_chunk(*task) for task in tasks]
+Train = Callable[[np.ndarray], tuple[dict[str, Any], np.ndarray]]
+
+
+def _in_threads(train: Train, chunks: list[np.ndarray], cancelled: threading.Event) -> list[Any]:
+    """Train chunks on a CPU: as many at once as PyTorch has threads, each on one."""
     with single_threads() as pool:
-        futures = [pool.submit(train_chunk, *task) for task in tasks]
+        futures = [pool.submit(train, chunk) for chunk in chunks]
         try:
             for future in as_completed(futures):
                 future.result()
         except BaseException:
-            tasks[0][0].cancelled.set()
+            cancelled.set()
             pool.shutdown(cancel_futures=True)
             raise
         return [future.result() for future in futures]
+
+
+def _in_turn(
+    train: Train, chunks: list[np.ndarray], sizes: np.ndarray, device: torch.device
+) -> tuple[list[np.ndarray], list[Any]]:
+    """Train chunks on a GPU, divided further where its memory asks for that; return both."""
+    done, outcomes, waiting = [], [], chunks
+    with exact_products(device):
+        while waiting:
+            chunk, *waiting = waiting
+            try:
+                outcomes.append(train(chunk))
+                done.append(chunk)
+                continue
+            except torch.OutOfMemoryError as error:
+                if len(chunk) == 1:
+                    raise MemoryError(
+                        f"batch_size={sizes[chunk[0]]}: not even one network's step fits into the "
+                        f"GPU's free memory; give less, or train on the CPU ({error})"
+                    ) from None
+            # Its memory is free again only now that the error is forgotten.
+            torch.cuda.empty_cache()
+            most, size = len(chunk) // 2, sizes[chunk[0]]
+            warnings.warn(
+                f"the GPU's memory does not hold {len(chunk)} networks with batch_size={size} at "
+                f"once: they are trained {most} at a time, which takes longer and changes nothing",
+                stacklevel=3,
+            )
+            waiting = [
+                part
+                for large in [chunk, *waiting]
+                for part in np.array_split(
+                    large, -(-len(large) // most) if sizes[large[0]] >= size else 1
+                )
+            ]
+    return done, outcomes

@@ -3,7 +3,7 @@
 import numpy as np
 import torch
 
-import sbt_utils.training.descent
+import sbt_utils.training.steps
 from sbt_utils.ensembles.ensemble import Ensemble
 from sbt_utils.ensembles.noise import seed_words
 from sbt_utils.training.networks import MLP
@@ -66,7 +66,7 @@ def plain_start(seed, **settings):
 def captured(monkeypatch):
     """Record the images and labels (M, batch, ...) of every step, in order."""
     seen, images = [], []
-    forward, loss = Ensemble.forward, sbt_utils.training.descent._cross_entropy
+    forward, loss = Ensemble.forward, sbt_utils.training.steps._cross_entropy
 
     def recording_forward(self, inputs, *others):
         images.append(inputs.clone())
@@ -77,5 +77,5 @@ def captured(monkeypatch):
         return loss(logits, labels)
 
     monkeypatch.setattr(Ensemble, "forward", recording_forward)
-    monkeypatch.setattr(sbt_utils.training.descent, "_cross_entropy", recording_loss)
+    monkeypatch.setattr(sbt_utils.training.steps, "_cross_entropy", recording_loss)
     return seen

@@ -10,11 +10,11 @@ import torch
 from small_training import fit, network, problem
 from torch import nn
 
-import sbt_utils.training.descent
 from sbt_utils.data.datasets import load_data
 from sbt_utils.measuring.evaluation import evaluate
 from sbt_utils.measuring.probe import load_curve
 from sbt_utils.training.networks import MLP
+from sbt_utils.training.steps import Steps
 from sbt_utils.training.trainer import train
 
 REFERENCE = Path(__file__).parents[3] / "results/reference/published_phase_diagrams.json"
@@ -118,17 +118,17 @@ def test_a_failing_chunk_cancels_the_others(monkeypatch, threads, failing):
     images, labels = problem()
     epochs, rates = 3000, [1e-3, 2e-3]
     started, done = threading.Event(), []
-    train_epoch = sbt_utils.training.descent._train_epoch
+    train_epoch = Steps.epoch
 
-    def failing_epoch(job, ensemble, optimizer, members, epoch):
-        if members["learning_rate"][0] == rates[failing]:
+    def failing_epoch(steps, epoch):
+        if steps.optimizer.param_groups[0]["lr"] == rates[failing]:
             assert started.wait(30)
             raise RuntimeError("boom")
         done.append(epoch)
         started.set()
-        return train_epoch(job, ensemble, optimizer, members, epoch)
+        return train_epoch(steps, epoch)
 
-    monkeypatch.setattr(sbt_utils.training.descent, "_train_epoch", failing_epoch)
+    monkeypatch.setattr(Steps, "epoch", failing_epoch)
     with pytest.raises(RuntimeError, match="boom"):
         fit(network(), images, labels, seeds=[0, 1], learning_rate=rates, epochs=epochs)
     assert len(done) < epochs / 2
