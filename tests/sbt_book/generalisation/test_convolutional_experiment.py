@@ -6,6 +6,7 @@ import shutil
 
 import numpy as np
 import pytest
+import torch
 import xarray as xr
 from data_parts import parts
 from torch import nn
@@ -179,3 +180,17 @@ def test_what_was_lost_of_the_parts_is_made_again(digits, tmp_path, monkeypatch,
     anew = [(0, 2), (2, 4), (4, 6)]
     assert trainings == {"000004.01of01.pt": [(0, 6)], "rounds.nc": anew}[lost]
     xr.testing.assert_identical(again.drop_attrs(), whole.drop_attrs())
+
+
+@pytest.mark.gpu
+def test_rounds_on_a_gpu_are_those_on_the_cpu(digits, tmp_path, monkeypatch):
+    monkeypatch.setattr(convolutional_experiment, "PIECE", 5000)
+    settings = {"epochs": 4, "learning_rate": 1e-3}
+    rounds(digits, tmp_path / "gpu.nc", device="cuda", until=2, **settings)
+    ours = rounds(digits, tmp_path / "gpu.nc", device="cuda", **settings)
+    theirs = rounds(digits, tmp_path / "cpu.nc", **settings)
+    assert ours.card == torch.cuda.get_device_name()
+    np.testing.assert_allclose(ours.loss_train, theirs.loss_train, rtol=0.01)
+    for part in ("train", "test"):
+        pair = (results[f"separation_{part}"] for results in (ours, theirs))
+        np.testing.assert_allclose(*pair, atol=0.05)
