@@ -9,6 +9,7 @@ __getattr__, __dir__, __all__ = exports(
         "network_findings": (
             "convolutional_findings law_findings published_findings statement_findings"
         ),
+        "device_findings": "gpu_findings",
         "mechanical_findings": "chain_diagram_findings chain_findings ruler_findings time_findings",
     },
 )

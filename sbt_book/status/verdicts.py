@@ -21,6 +21,7 @@ LIMITS = {
     "agree": 0.9,  # share of cells, or rank correlation, that counts as the same
     "points": 1.2,  # accuracy, percentage points: 3 standard errors of 5,000 test digits at 92 %
     "straight": 0.1,  # convexity of the best networks: twice the tolerance of equiseparated
+    "shift": 0.1,  # of a GPU's networks, in standard deviations over the seeds of a cell
     "loads": 1e-9,  # of a chain at rest, in units of y
     "balance": 0.001,  # of the force under which a shaken block stays, in units of k y
 }
@@ -148,8 +149,8 @@ def count(findings: Iterable[Finding]) -> dict[str, int]:
 def provenance(paths: Iterable[Path]) -> pd.DataFrame:
     """Return the provenance that results files state, one row per file.
 
-    The commit of the code, versions of Python and packages, the machine, the device, minutes it
-    took; ``-`` for what a file does not say.
+    The commit of the code, versions of Python and packages, the machine, the device or the card's
+    name, minutes it took; ``-`` for what a file does not say.
     """
     rows = []
     for path in paths:
@@ -161,7 +162,8 @@ def provenance(paths: Iterable[Path]) -> pd.DataFrame:
                 "commit": attributes["commit"],
                 "versions": ", ".join(f"{name} {number}" for name, number in packages.items()),
                 "machine": attributes["machine"],
-                "device": json.loads(attributes["configuration"]).get("device", "-"),
+                "device": attributes.get("card")
+                or json.loads(attributes["configuration"]).get("device", "-"),
                 "minutes": f"{attributes['wall_time_seconds'] / 60:.0f}",
             }
         )

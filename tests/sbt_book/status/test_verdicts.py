@@ -293,10 +293,12 @@ def test_the_ruler():
 def test_provenance_is_what_the_files_say(tmp_path):
     file = save(xr.Dataset(), tmp_path / "a.nc", {"device": "cuda"}, wall_time=90.0)
     save(xr.Dataset(), tmp_path / "b.nc", {}, wall_time=20.0)
+    card = xr.Dataset(attrs={"card": "a card"})
+    save(card, tmp_path / "c.nc", {"device": "cuda"}, wall_time=20.0)
     table = provenance(sorted(tmp_path.glob("*.nc")))
-    assert table["file"].tolist() == ["a.nc", "b.nc"]
-    assert table["device"].tolist() == ["cuda", "-"]
-    assert table["minutes"].tolist() == ["2", "0"]
+    assert table["file"].tolist() == ["a.nc", "b.nc", "c.nc"]
+    assert table["device"].tolist() == ["cuda", "-", "a card"]
+    assert table["minutes"].tolist() == ["2", "0", "0"]
     assert table["commit"][0] == load(file).attrs["commit"]
     assert "numpy" in table["versions"][0]
     assert table["versions"][0].startswith("python 3")
