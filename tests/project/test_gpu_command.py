@@ -85,6 +85,7 @@ def calls(tmp_path_factory):
     return out, seen
 
 
+@pytest.mark.slow
 def test_without_time_it_says_what_is_left(calls):
     run, record = calls[1][0]
     assert run.returncode == 0, run.stdout
@@ -93,6 +94,7 @@ def test_without_time_it_says_what_is_left(calls):
     assert f"left to do: {json.dumps(ROUNDS)}" in run.stdout
 
 
+@pytest.mark.slow
 def test_killed_it_keeps_the_rounds_that_were_done(calls):
     _, (_, (_, killed), (run, record), _) = calls
     assert run.returncode == 0, run.stdout
@@ -104,6 +106,7 @@ def test_killed_it_keeps_the_rounds_that_were_done(calls):
         assert f"diagrams: {label}\n" not in run.stdout
 
 
+@pytest.mark.slow
 def test_all_parts_are_done_in_their_order(calls):
     _, (_, _, (run, record), _) = calls
     assert run.stdout.endswith(f"left to do: nothing; results are in {calls[0]}\n")
@@ -117,6 +120,7 @@ def test_all_parts_are_done_in_their_order(calls):
     assert about.keys() >= {"card", "driver", "cuda", "date", "python", "processors"}
 
 
+@pytest.mark.slow
 def test_the_speed_is_a_share_of_a_limit_and_a_multiple_of_the_loop(calls):
     speed = calls[1][2][1]["parts"]["speed"]["results"]
     for label in SPEED[1:6]:
@@ -132,6 +136,7 @@ def test_the_speed_is_a_share_of_a_limit_and_a_multiple_of_the_loop(calls):
     assert speed["card"]["sgemm_operations"] > 1e8
 
 
+@pytest.mark.slow
 def test_the_files_are_few_small_and_say_where_they_come_from(calls):
     out, (*_, (_, record)) = calls
     assert sorted(os.listdir(out)) == ["cnn_dropout.nc", "gpu.json", "gpu.nc"]
@@ -149,6 +154,7 @@ def test_the_files_are_few_small_and_say_where_they_come_from(calls):
     assert networks.checkpoint.values.tolist() == [2, 4]
 
 
+@pytest.mark.slow
 def test_called_again_it_does_nothing_twice(calls):
     _, (*_, (_, before), (run, after)) = calls
     assert run.returncode == 0
