@@ -127,10 +127,11 @@ links: .venv/.book ## ask every outside address that the pages name whether it i
 	$(BIN)/python scripts/stage.py _build/links/source
 	$(BIN)/jupyter-book build _build/links/source --path-output _build/links --builder linkcheck
 
-# Colab's packages lie in _build/colab/runtime. The book's pages are built from what ran with them, by
-# the tools in .venv, and their live pictures tried.
+# Colab's packages lie in _build/colab/runtime. What ran with them is compared with what was committed, and
+# the tools in .venv build the book's pages from it, to try their live pictures.
 colab: .venv/.test $(VENDORED) ## run the notebooks as Colab does, with its versions (COLAB_PYTHON=python3.13)
 	$(BIN)/python scripts/check_colab.py '$(COLAB_PYTHON)' $(PROFILE)
+	$(if $(filter quick,$(PROFILE)),EXECUTED=_build/colab/source/notebooks $(BIN)/pytest tests/notebooks/test_outputs.py)
 	$(MAKE) _build/colab/source/.staged PROFILE=colab
 	$(BIN)/python scripts/stage.py _build/colab/source
 	$(BIN)/jupyter-book build _build/colab/source --path-output _build/colab --all -W -n --keep-going --quiet

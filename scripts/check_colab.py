@@ -127,11 +127,13 @@ def run_notebook(path: Path, url: str, profile: str) -> dict[str, Any]:
         except papermill.PapermillExecutionError as error:
             report["error"] = re.sub(r"\x1b\[[\d;]*m", "", str(error))
     report["seconds"] = round(time.monotonic() - started, 1)
-    cells = json.loads(executed.read_text(encoding="utf-8"))["cells"]
-    first = next(cell for cell in cells if cell["id"] == "code-anywhere")
+    notebook = json.loads(executed.read_text(encoding="utf-8"))
+    first = next(cell for cell in notebook["cells"] if cell["id"] == "code-anywhere")
     printed = ["".join(output.get("text", "")) for output in first["outputs"]]
     report["first cell"] = "".join(printed).strip()
     report["first cell, seconds"] = first["metadata"]["papermill"]["duration"]
+    first["outputs"] = []  # a committed notebook has none: all others are compared
+    executed.write_text(json.dumps(notebook), encoding="utf-8")
     report["packages"] = sorted(before ^ packages())
     pip("uninstall", "--quiet", "--yes", project()["name"])
     return report

@@ -1,4 +1,4 @@
-"""Rank correlations."""
+"""Rank correlations, and the variance over the seeds."""
 
 import numpy as np
 import xarray as xr
@@ -35,3 +35,13 @@ def rank_correlation(first: xr.DataArray, second: xr.DataArray) -> float:
     first, second = xr.broadcast(*xr.align(first, second, join="inner"))
     second = second.transpose(*first.dims)
     return float(spearman(first.values.ravel(), second.values.ravel()))
+
+
+def seed_variance(values: xr.DataArray) -> xr.DataArray:
+    """Return the sample variance over the seeds, nan where fewer than two are defined.
+
+    `xarray.DataArray.var` gives the same, with a warning for such cells in some versions.
+    """
+    count = values.count("seed")
+    squares = ((values - values.mean("seed")) ** 2).sum("seed")
+    return squares / (count - 1).where(count > 1)

@@ -3,6 +3,8 @@
 import numpy as np
 import xarray as xr
 
+from sbt_book.common.statistics import seed_variance
+
 
 def straightest_and_best(networks: xr.Dataset) -> xr.Dataset:
     """Compare the level of noise with the straightest load curves and the most accurate one.
@@ -24,8 +26,7 @@ def straightest_and_best(networks: xr.Dataset) -> xr.Dataset:
         equally good it is positive by chance alone.
     """
     means = networks[["convexity", "accuracy"]].mean("seed")
-    count = networks.accuracy.count("seed")
-    variance = networks.accuracy.var("seed", ddof=1).where(count > 1) / count
+    variance = seed_variance(networks.accuracy) / networks.accuracy.count("seed")
     chosen = {
         "straightest": abs(means.convexity).fillna(np.inf).argmin("noise"),
         "best": means.accuracy.fillna(-np.inf).argmax("noise"),

@@ -7,6 +7,7 @@ import pandas as pd
 import xarray as xr
 
 from sbt_book.common.selections import convexity, failed, scaled_curves, whole_curves
+from sbt_book.common.statistics import seed_variance
 
 
 def cell_summary(diagram: xr.Dataset) -> xr.Dataset:
@@ -102,7 +103,7 @@ def _shapes(summary: xr.Dataset) -> tuple[np.ndarray, np.ndarray]:
 
 def _spread(values: xr.DataArray) -> xr.DataArray:
     """Return the sample standard deviation over the seeds, nan where fewer than two are defined."""
-    return values.std("seed", ddof=1).where(values.count("seed") > 1)
+    return np.sqrt(seed_variance(values))
 
 
 def _median(values: np.ndarray) -> float:
