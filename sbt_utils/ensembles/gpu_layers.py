@@ -19,7 +19,7 @@ _SPAN = 512  # rows for a program, at least: fewer are summed where the sums are
 _TILE = 4096  # elements that a program has at hand
 _CHANNELS = 32  # in a tile of a convolution; maps of more channels are left to cuDNN
 _MANY_PIXELS: dict[str, Any] = {"PIXELS": 128, "num_warps": 8}
-_FEW_PIXELS: dict[str, Any] = {"PIXELS": 32, "num_warps": 4}
+_FEW_PIXELS: dict[str, Any] = {"PIXELS": 32, "num_warps": 8}
 
 
 class FusedLayer(Layer):
@@ -95,40 +95,54 @@ class Convolution(Layer):
 
     def forward(self, x: Tensor, call: Call) -> Tensor:
         """Map activations to activations."""
-        self.x = self.memory("in", x.shape).copy_(x) if self.leading else x
+        self.x = self._in_quads("in", x)
         out = self.memory("out", (*x.shape[:2], self.layer.out_channels, *x.shape[3:]))
         self._convolve(self.x, out, self.state.get("bias"))
         return out
 
     def backward(self, gradient: Tensor) -> Tensor:
         """Map the result's gradient to the argument's."""
-        members, batch, outputs, height, width = gradient.shape
-        inputs, pixels = self.x.shape[2], batch * height * width
+        members, batch, _, height, width = gradient.shape
+        outputs, inputs = self.layer.out_channels, self.layer.in_channels
+        pixels, given = batch * height * width, self.x.shape[2]
         splits = min(64, -(-pixels // _SPAN))
         shape = members, splits, outputs, inputs, 3, 3
         parts = self.work("weight parts", (1, math.prod(shape))).view(shape)
-        gpu_map_kernels.weight_gradients[3, splits, members](
+        gpu_map_kernels.weight_gradients[splits, members](
             self.x, self.x.stride(0), gradient, gradient.stride(0), parts,
-            pixels, -(-pixels // splits), HEIGHT=height, WIDTH=width,
-            INPUTS=inputs, OUTPUTS=outputs, CHANNELS=_CHANNELS, **_FEW_PIXELS,
+            pixels, -(-pixels // splits), inputs, outputs,
+            HEIGHT=height, WIDTH=width, INPUTS=given, OUTPUTS=outputs,
+            SEEN=1 << (9 * given - 1).bit_length(), CHANNELS=_CHANNELS, **_FEW_PIXELS,
         )  # fmt: skip
         torch.sum(parts, 1, out=self.gradients["weight"])
         if "bias" in self.state:
             torch.sum(gradient, (1, 3, 4), out=self.gradients["bias"])
         if self.leading:
             return gradient
-        to_input = self.memory("to input", self.x.shape)
-        self._convolve(gradient, to_input, None, back=True)
+        to_input = self.memory("to input", (members, batch, inputs, height, width))
+        self._convolve(self._in_quads("gradient", gradient), to_input, None, back=True)
         return to_input
 
+    def _in_quads(self, use: str, x: Tensor) -> Tensor:
+        """Return the maps in memory that has a multiple of four channels, the last ones zero."""
+        members, batch, channels, *size = x.shape
+        if channels % 4 == 0 and not self.leading:
+            return x
+        quads = self.memory(use, (members, batch, channels + -channels % 4, *size))
+        quads[:, :, channels:] = 0
+        quads[:, :, :channels] = x
+        return quads
+
     def _convolve(self, x: Tensor, out: Tensor, bias: Tensor | None, back: bool = False) -> None:
-        members, batch, inputs, height, width = x.shape
+        members, batch, given, height, width = x.shape
         pixels, weight = batch * height * width, self.state["weight"]
-        to_output, to_input = weight.stride()[1:3]
-        steps = (to_output, to_input) if back else (to_input, to_output)
+        sizes, steps = weight.shape[1:3], weight.stride()[1:3]
+        if not back:  # from inputs to outputs
+            sizes, steps = sizes[::-1], steps[::-1]
         gpu_map_kernels.convolve[-(-pixels // _MANY_PIXELS["PIXELS"]), members](
-            x, x.stride(0), weight, bias, weight.stride(0), out, out.stride(0), pixels, *steps,
-            HEIGHT=height, WIDTH=width, INPUTS=inputs, OUTPUTS=out.shape[2],
+            x, x.stride(0), weight, bias, weight.stride(0), out, out.stride(0), pixels,
+            *sizes, *steps,
+            HEIGHT=height, WIDTH=width, INPUTS=given, OUTPUTS=out.shape[2],
             FLIPPED=back, CHANNELS=_CHANNELS, **_MANY_PIXELS,
         )  # fmt: skip
 

@@ -17,10 +17,13 @@ _sized: Any = triton.jit(do_not_specialize=["pixels", "span", "windows"])
 
 
 @_jit
-def _product(a, b, total):  # type: ignore[no-untyped-def]
-    """Add the matrix product of a and b to a total, in three products of TF32 numbers."""
+def _product(a, b):  # type: ignore[no-untyped-def]
+    """Return the matrix product of a and b from three products of TF32 numbers.
+
+    Tensor cores do not round their sums but cut them off: few terms are left to them at once.
+    """
     a_leading, b_leading = _leading(a), _leading(b)
-    total = tl.dot(a - a_leading, b_leading, total, input_precision="tf32")
+    total = tl.dot(a - a_leading, b_leading, input_precision="tf32")
     total = tl.dot(a_leading, b - b_leading, total, input_precision="tf32")
     return tl.dot(a_leading, b_leading, total, input_precision="tf32")
 
@@ -32,31 +35,57 @@ def _leading(x):  # type: ignore[no-untyped-def]
     return bits.to(tl.float32, bitcast=True)
 
 
+@_jit
+def _patches(  # type: ignore[no-untyped-def]
+    x, pixel, last, quad, HEIGHT: tl.constexpr, WIDTH: tl.constexpr, INPUTS: tl.constexpr
+):
+    """Load what 3 x 3 weights see from pixels (n,): (n, quads * 4), 0 beyond the edges.
+
+    A row of it has the channels of nine pixels one after another; a quad is four of these numbers,
+    which one instruction loads.
+    """
+    tap = quad // (INPUTS // 4)
+    down, across = tap // 3 - 1, tap % 3 - 1
+    shift = (down * WIDTH + across) * INPUTS + quad % (INPUTS // 4) * 4
+    # As numbers without a sign, those below 0 are large; so are rows of what must not be loaded.
+    row = tl.where(pixel < last, pixel // WIDTH % HEIGHT, HEIGHT + 1)[:, None]
+    row = (row + tl.where(tap < 9, down, HEIGHT)[None, :]).to(tl.uint32)
+    column = ((pixel % WIDTH)[:, None] + across[None, :]).to(tl.uint32)
+    inside = (row < HEIGHT) & (column < WIDTH)
+    place = (pixel * INPUTS)[:, None] + shift[None, :]
+    place = place[:, :, None] + tl.arange(0, 4)[None, None, :]
+    patches = tl.load(x + place, mask=inside[:, :, None], other=0.0)
+    return tl.reshape(patches, (pixel.shape[0], quad.shape[0] * 4))
+
+
 @_sized
 def convolve(  # type: ignore[no-untyped-def]
-    x, stride, weights, biases, params_stride, out, out_stride, pixels, input_step, output_step,
+    x, stride, weights, biases, params_stride, out, out_stride, pixels,
+    inputs, outputs, input_step, output_step,
     HEIGHT: tl.constexpr, WIDTH: tl.constexpr, INPUTS: tl.constexpr, OUTPUTS: tl.constexpr,
     FLIPPED: tl.constexpr, PIXELS: tl.constexpr, CHANNELS: tl.constexpr,
 ):  # fmt: skip
-    """Convolve with 3 x 3 weights; FLIPPED, and with the channels' steps exchanged, back again."""
+    """Convolve with 3 x 3 weights; FLIPPED, and with the channels' steps exchanged, back again.
+
+    INPUTS and OUTPUTS are the channels in memory, of which `inputs` and `outputs` have weights.
+    """
     member = tl.program_id(1).to(tl.int64)
     pixel = tl.program_id(0) * PIXELS + tl.arange(0, PIXELS)
     channel = tl.arange(0, CHANNELS)
     x += member * stride
     weights += member * params_stride
-    weights += channel[:, None] * input_step + channel[None, :] * output_step
-    known = (channel < INPUTS)[:, None] & (channel < OUTPUTS)[None, :]
     total = tl.zeros((PIXELS, CHANNELS), tl.float32)
-    for tap in tl.static_range(9):
-        row, column = pixel // WIDTH % HEIGHT + tap // 3 - 1, pixel % WIDTH + tap % 3 - 1
-        inside = (row >= 0) & (row < HEIGHT) & (column >= 0) & (column < WIDTH) & (pixel < pixels)
-        near = (pixel + (tap // 3 - 1) * WIDTH + tap % 3 - 1)[:, None] * INPUTS + channel[None, :]
-        inside = inside[:, None] & (channel < INPUTS)[None, :]
-        weight = tl.load(weights + (8 - tap if FLIPPED else tap), mask=known, other=0.0)
-        total = _product(tl.load(x + near, mask=inside, other=0.0), weight, total)
+    for block in tl.static_range((9 * INPUTS + 31) // 32):
+        near = _patches(x, pixel, pixels, block * 8 + tl.arange(0, 8), HEIGHT, WIDTH, INPUTS)
+        seen = block * 32 + tl.arange(0, 32)
+        tap, given = seen // INPUTS, seen % INPUTS
+        known = ((tap < 9) & (given < inputs))[:, None] & (channel < outputs)[None, :]
+        place = (given * input_step + (8 - tap if FLIPPED else tap))[:, None]
+        weight = tl.load(weights + place + channel[None, :] * output_step, mask=known, other=0.0)
+        total += _product(near, weight)
     if biases is not None:
         bias = biases + member * params_stride + channel
-        total += tl.load(bias, mask=channel < OUTPUTS, other=0.0)[None, :]
+        total += tl.load(bias, mask=channel < outputs, other=0.0)[None, :]
     place = pixel[:, None] * OUTPUTS + channel[None, :]
     inside = (pixel < pixels)[:, None] & (channel < OUTPUTS)[None, :]
     tl.store(out + member * out_stride + place, total, mask=inside)
@@ -64,39 +93,31 @@ def convolve(  # type: ignore[no-untyped-def]
 
 @_sized
 def weight_gradients(  # type: ignore[no-untyped-def]
-    x, stride, gradient, gradient_stride, parts, pixels, span,
+    x, stride, gradient, gradient_stride, parts, pixels, span, inputs, outputs,
     HEIGHT: tl.constexpr, WIDTH: tl.constexpr, INPUTS: tl.constexpr, OUTPUTS: tl.constexpr,
-    PIXELS: tl.constexpr, CHANNELS: tl.constexpr,
+    PIXELS: tl.constexpr, CHANNELS: tl.constexpr, SEEN: tl.constexpr,
 ):  # fmt: skip
     """Write each split's gradients to `parts` (M, splits, outputs, inputs, 3, 3).
 
-    A program has the three weights of one row. A fourth, of zeros, makes a power of two.
+    SEEN is a power of two, at least 9 INPUTS.
     """
-    down, split, member = tl.program_id(0) - 1, tl.program_id(1), tl.program_id(2).to(tl.int64)
-    channel, across = tl.arange(0, CHANNELS), tl.arange(0, 4) - 1
+    split, member = tl.program_id(0), tl.program_id(1).to(tl.int64)
+    channel = tl.arange(0, CHANNELS)
     x += member * stride
     gradient += member * gradient_stride
-    total = tl.zeros((4 * CHANNELS, CHANNELS), tl.float32)
+    total = tl.zeros((SEEN, CHANNELS), tl.float32)
     last = tl.minimum((split + 1) * span, pixels)
     for start in range(split * span, last, PIXELS):
         pixel = start + tl.arange(0, PIXELS)
         inside = (pixel < last)[:, None] & (channel < OUTPUTS)[None, :]
         place = pixel[:, None] * OUTPUTS + channel[None, :]
         change = tl.load(gradient + place, mask=inside, other=0.0)
-        row, column = pixel // WIDTH % HEIGHT + down, (pixel % WIDTH)[:, None] + across[None, :]
-        inside = ((pixel < last) & (row >= 0) & (row < HEIGHT))[:, None] & (across < 2)[None, :]
-        inside = inside & (column >= 0) & (column < WIDTH)
-        inside = inside[:, :, None] & (channel < INPUTS)[None, None, :]
-        near = (pixel + down * WIDTH)[:, None] + across[None, :]
-        near = near[:, :, None] * INPUTS + channel[None, None, :]
-        near = tl.load(x + near, mask=inside, other=0.0)
-        near = tl.reshape(near, (PIXELS, 4 * CHANNELS))
-        total = _product(tl.trans(near), change, total)
-    place = tl.arange(0, 4 * CHANNELS)
-    given, across = place % CHANNELS, place // CHANNELS
-    known = ((given < INPUTS) & (across < 3))[:, None] & (channel < OUTPUTS)[None, :]
-    place = channel[None, :] * INPUTS * 9 + (given * 9 + (down + 1) * 3 + across)[:, None]
-    parts += (member * tl.num_programs(1) + split) * OUTPUTS * INPUTS * 9
+        near = _patches(x, pixel, last, tl.arange(0, SEEN // 4), HEIGHT, WIDTH, INPUTS)
+        total += _product(tl.trans(near), change)
+    tap, given = tl.arange(0, SEEN) // INPUTS, tl.arange(0, SEEN) % INPUTS
+    known = ((tap < 9) & (given < inputs))[:, None] & (channel < outputs)[None, :]
+    place = channel[None, :] * inputs * 9 + (given * 9 + tap)[:, None]
+    parts += (member * tl.num_programs(0) + split) * outputs * inputs * 9
     tl.store(parts + place, total, mask=known)
 
 

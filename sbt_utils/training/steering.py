@@ -13,8 +13,9 @@ from torch import Tensor, nn
 from sbt_utils.ensembles.ensemble import State
 from sbt_utils.measuring.batches import Data, whole_arrays
 from sbt_utils.measuring.curves import curve_statistics
-from sbt_utils.measuring.evaluation import accuracy, separation_or_nan
+from sbt_utils.measuring.evaluation import accuracy, evaluate, separation_or_nan
 from sbt_utils.measuring.layer_choice import Layers
+from sbt_utils.measuring.stacked import Stack
 from sbt_utils.training.controllers import Controller
 from sbt_utils.training.ranges import check_counts
 from sbt_utils.training.readings import Readings, Record
@@ -119,7 +120,15 @@ def steer(
         values = {"dropout": dropout, "convexity": float(curve_statistics(curve, "convexity"))}
         return values | ({"accuracy_unseen": accuracy(network, unseen)} if unseen else {})
 
-    record = Record(network, read)
+    def read_together(networks: Stack, dropout: np.ndarray) -> list[dict[str, float]]:
+        curves = evaluate(networks, probe, layers=layers).separation.values
+        columns = {"dropout": dropout, "convexity": curve_statistics(curves, "convexity")}
+        if unseen:
+            columns["accuracy_unseen"] = evaluate(networks, unseen, layers=layers).accuracy.values
+        rows = zip(*(column.tolist() for column in columns.values()), strict=True)
+        return [dict(zip(columns, row, strict=True)) for row in rows]
+
+    record = Record(network, read, read_together, layers)
 
     def take(epoch: int, state: State, members: Members) -> Members:
         record.take(epoch, state, members)

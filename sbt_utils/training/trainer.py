@@ -25,8 +25,9 @@ from sbt_utils.ensembles.ensemble import initial_state, member_network
 from sbt_utils.ensembles.noise import seed_words
 from sbt_utils.measuring.batches import Data, whole_arrays
 from sbt_utils.measuring.device_passes import exact_products
-from sbt_utils.measuring.evaluation import separation_or_nan, single_threads
+from sbt_utils.measuring.evaluation import evaluate, separation_or_nan, single_threads
 from sbt_utils.measuring.layer_choice import Layers
+from sbt_utils.measuring.stacked import Stack
 from sbt_utils.training.descent import Job, concatenate, select, train_chunk
 from sbt_utils.training.ranges import OPTIMIZERS, RANGES, check_counts
 from sbt_utils.training.readings import Readings, Record
@@ -34,8 +35,11 @@ from sbt_utils.training.settings import check_batch_sizes, check_data, check_dev
 from sbt_utils.training.steps import TrainingData
 
 # Elements of one layer's activations, all members of a chunk together: large enough that PyTorch
-# calls cost little, small enough that a step's working set stays near the processor's cache.
-_CHUNK_ELEMENTS = {"cpu": 2**17, "cuda": 2**24}
+# calls cost little, small enough that a step's working set stays near the processor's cache. On a
+# GPU with little memory there are fewer: a step of the published networks takes 80 to 130 bytes for
+# each element.
+_CHUNK_ELEMENTS = {"cpu": 2**17, "cuda": 2**27}
+_BYTES = 192
 # More members than this would gain nothing; their weights would only leave the cache.
 _CHUNK_MEMBERS = {"cpu": 32, "cuda": 1024}
 
@@ -179,10 +183,15 @@ def train(
     start = int(state["epochs"][going].min()) if len(going) else epochs
     going = going if start < epochs else going[:0]
 
+    on_device = images.to(device), labels.to(device, torch.int64)
+
     def measure(network: nn.Sequential, dropout: float) -> np.ndarray:
         return separation_or_nan(network, images, labels, layers=layers)
 
-    record = Record(network, measure)
+    def measure_together(networks: Stack, dropout: np.ndarray) -> np.ndarray:
+        return evaluate(networks, on_device, layers=layers).separation.values
+
+    record = Record(network, measure, measure_together, layers)
     if readings is None:
         every = range(0, epochs + 1, separation_every) if separation_every else ()
         readings = Readings(tuple(every), record.take)
@@ -190,12 +199,7 @@ def train(
     due = tuple(epoch for epoch in readings.epochs if epoch > start or epoch == 0 == start)
     job = Job(
         network,
-        TrainingData(
-            images.to(device),
-            labels.to(device, torch.int64),
-            float(images.std()),
-            int(labels.max()) + 1,
-        ),
+        TrainingData(*on_device, float(images.std()), int(labels.max()) + 1),
         range(start, epochs),
         optimizer,
         replace(readings, epochs=due),
@@ -289,10 +293,13 @@ def _resumed(
 def _chunks(going: np.ndarray, sizes: np.ndarray, width: int, device: str) -> list[np.ndarray]:
     """Divide the members into chunks of one batch size, those with most steps first."""
     chunks = []
+    kind = torch.device(device).type
+    elements = _CHUNK_ELEMENTS[kind]
+    if kind == "cuda":
+        elements = min(elements, torch.cuda.mem_get_info(device)[0] // _BYTES)
     for size in np.unique(sizes[going]):
         alike = going[sizes[going] == size]
-        kind = torch.device(device).type
-        most = min(max(1, _CHUNK_ELEMENTS[kind] // int(size * width)), _CHUNK_MEMBERS[kind])
+        most = min(max(1, elements // int(size * width)), _CHUNK_MEMBERS[kind])
         if device == "cpu":  # a chunk for each thread, if there are so many members
             most = min(most, -(-len(alike) // torch.get_num_threads()))
         chunks += np.array_split(alike, -(-len(alike) // most))

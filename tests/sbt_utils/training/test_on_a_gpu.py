@@ -19,6 +19,7 @@ from sbt_utils.measuring.evaluation import evaluate
 from sbt_utils.training.controllers import DropoutController, Schedule
 from sbt_utils.training.networks import CNN, MLP
 from sbt_utils.training.steering import steer
+from sbt_utils.training.steps import Steps
 
 pytestmark = pytest.mark.gpu
 
@@ -182,8 +183,9 @@ def test_steering_is_that_of_the_cpu(digits):
 
 
 def test_nothing_is_drawn_from_the_generators_of_pytorch(digits):
+    network = MLP()  # whose own weights are drawn, and not used
     before = torch.random.get_rng_state(), torch.cuda.get_rng_state()
-    fit(MLP(), *digits, device=GPU, seeds=range(2), dropout=0.2, data_noise=0.3, epochs=2)
+    fit(network, *digits, device=GPU, seeds=range(2), dropout=0.2, data_noise=0.3, epochs=2)
     assert torch.equal(torch.random.get_rng_state(), before[0])
     assert torch.equal(torch.cuda.get_rng_state(), before[1])
 
@@ -201,3 +203,34 @@ def test_more_members_than_a_chunk_holds(digits):
     run = fit(small, *few, device=GPU, seeds=range(1500), **settings)
     last = fit(small, *few, seeds=range(1495, 1500), **settings)
     assert_same_losses(run.history.loss[-5:], last.history.loss)
+
+
+def test_no_step_waits_for_the_card(digits, monkeypatch):
+    take = Steps.take
+
+    def watched(steps, size):
+        torch.cuda.set_sync_debug_mode("error")
+        try:
+            take(steps, size)
+        finally:
+            torch.cuda.set_sync_debug_mode("default")
+
+    # Recorded, a step could not wait; but of the first ones nobody would know.
+    monkeypatch.setattr(Steps, "take", watched)
+    fit(MLP(), *digits, **MEMBERS, device=GPU, batch_size=70, epochs=1)
+    fit(CNN(1), *digits, seeds=0, device=GPU, epochs=1)
+
+
+def test_a_card_with_little_memory_trains_fewer_at_once(digits):
+    settings = {"seeds": range(64), "epochs": 2, "dropout": 0.1}
+    torch.cuda.empty_cache()
+    _, total = torch.cuda.mem_get_info()
+    usual = fit(MLP(), *digits, **settings, device=GPU)
+    torch.cuda.empty_cache()
+    torch.cuda.set_per_process_memory_fraction(140 * 2**20 / total)
+    try:
+        with pytest.warns(UserWarning, match=r"does not hold 64 networks .* 32 at a time"):
+            few = fit(MLP(), *digits, **settings, device=GPU)
+    finally:
+        torch.cuda.set_per_process_memory_fraction(1.0)
+    assert_same_losses(few.history.loss, usual.history.loss)
