@@ -39,7 +39,7 @@ def command(*words: Any, cwd: Path = ROOT) -> str:
 
 def pip(*words: Any) -> str:
     """Run pip of Colab's environment."""
-    return command(RUNTIME / "bin/python", "-m", "pip", "--disable-pip-version-check", *words)
+    return command(RUNTIME / "bin/python", "-I", "-m", "pip", "--disable-pip-version-check", *words)
 
 
 def packages() -> set[str]:
@@ -72,7 +72,7 @@ def make_runtime(python: str) -> None:
 
 def check_list(absent: tuple[str, ...]) -> None:
     """Stop if the packages that are listed need others, or other versions."""
-    line = [RUNTIME / "bin/python", "-m", "pip", "check"]
+    line = [RUNTIME / "bin/python", "-I", "-m", "pip", "check"]
     complaints = subprocess.run(line, capture_output=True, text=True).stdout.splitlines()
     known = [f" requires {name}, which is not installed." for name in absent]
     wrong = [each for each in complaints if " " in each and not each.endswith(tuple(known))]
