@@ -95,7 +95,7 @@ def test_a_chunk_too_large_for_the_card_is_divided():
     said = r"memory does not hold 9 networks with batch_size=40 at once: they are trained 4 at a"
     with pytest.warns(UserWarning, match=said):
         assert in_turn({10: 3, 40: 4}) == [[0, 1, 2], [3, 4, 5], [6, 7, 8], [9, 10, 11]]
-    with pytest.warns(UserWarning, match="trained 1 at a time"):
+    with pytest.warns(UserWarning, match=said), pytest.warns(UserWarning, match="1 at a time"):
         assert in_turn({10: 3, 40: 2}) == [[0, 1, 2], *([member] for member in range(3, 12))]
 
 
