@@ -10,9 +10,10 @@ Five parts in this order, of the published size within about 8 minutes on an H10
 
 A part consists of rounds. The result of a round is in ``DIR/gpu.json`` before the next begins, and
 rounds with a result are not run again: call it as often as need be, also with the folder copied to
-another machine. After ``--seconds`` no further round begins. There are never more than eight files
-to keep, each below 16 MiB. A round that fails is noted and tried again by the next call; the exit
-status is 1 then, and 0 otherwise, whether or not anything is left to do.
+another machine. After ``--seconds`` no further round begins, nor one of the convolutional networks
+that would hardly end by then. There are never more than eight files to keep, each below 16 MiB. A
+round that fails is noted and tried again by the next call; the exit status is 1 then, and 0
+otherwise, whether or not anything is left to do.
 
 The folder that this file lies in need not be installed, and nothing that only the book needs has
 to be there. What is missing on a machine without a network travels as wheels, made with ::
@@ -49,6 +50,8 @@ PARTS = {
 """The parts in their order, and the files beside this one that they are in."""
 RESERVED = {"convolutions": 45.0}
 """Seconds that a part leaves to those after it: the convolutional networks would take all."""
+LONG = {"convolutions": 100.0}
+"""Seconds that must be left for a part's first round; for each other, 1.2 times its last one."""
 
 
 def options_of(words: list[str] | None) -> argparse.Namespace:
@@ -122,12 +125,13 @@ def go_through(
     """Run the rounds of a part that have no result yet; return those that were not begun."""
     part = record["parts"].setdefault(name, {"results": {}, "errors": {}})
     part["errors"], failures, left = {}, 0, []
+    deadline, needed = deadline - RESERVED.get(name, 0.0), LONG.get(name, 0.0)
     try:
         for label, measure in importlib.import_module(PARTS[name]).rounds(options):
             if label in part["results"]:
                 continue
             # What fails twice in a row would fail on.
-            if failures == 2 or time.monotonic() > deadline - RESERVED.get(name, 0.0):
+            if failures == 2 or time.monotonic() + needed > deadline:
                 left.append(label)
                 continue
             begun = time.monotonic()
@@ -137,7 +141,8 @@ def go_through(
                 spent = round(time.monotonic() - begun, 2)
                 mark = {"round_seconds": spent, "run": len(record["runs"]) - 1}
                 part["results"][label] = result | mark
-                print(f"  {json.dumps(result)[:400]}", flush=True)
+                needed = 1.2 * spent if name in LONG else 0.0
+                print(f"  {spent} s: {json.dumps(result)[:400]}", flush=True)
             except Exception:
                 part["errors"][label], failures = traceback.format_exc(), failures + 1
                 print(part["errors"][label], flush=True)

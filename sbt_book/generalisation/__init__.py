@@ -9,7 +9,7 @@ __getattr__, __dir__, __all__ = exports(
         "level_choice": "cost_of_choice straightest_and_best",
         "prediction": "early_prediction learned_elsewhere",
         "minima": "sharpness",
-        "convolutional_experiment": "dropout_in_rounds",
+        "convolutional_experiment": "dropout_experiment join_seeds",
         "figures": (
             "accuracy_and_shape correlations_held_fixed prediction_in_time shape_in_time "
             "within_cells"

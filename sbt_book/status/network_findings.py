@@ -85,8 +85,8 @@ def convolutional_findings(cnn: xr.Dataset) -> list[Finding]:
 
     In how many pairs of neighbouring levels more dropout makes the load curve more convex; the
     straightest level is the most accurate one, give or take one. Of networks in `cnn`, from
-    `dropout_in_rounds`, that have learned something: 15 % of their training images, where chance is
-    10 %.
+    `dropout_experiment`, that have learned something: 15 % of their training images, where chance
+    is 10 %.
     """
     networks = networks_of(cnn, least=0.15).isel(checkpoint=-1).sortby("noise")
     means = networks.convexity.mean("seed").dropna("noise")

@@ -28,7 +28,7 @@ ROUNDS = {
     "tests": ["marked gpu"],
     "speed": SPEED,
     "diagrams": ["dropout", "learning_rate", "data_noise", "batch_size", "gpu.nc"],
-    "convolutions": ["epoch 2", "epoch 4"],
+    "convolutions": ["seeds 0, 1", "seeds 2, 3"],
     "reports": ["residual network", "transformer"],
 }
 
@@ -139,8 +139,9 @@ def test_the_speed_is_a_share_of_a_limit_and_a_multiple_of_the_loop(calls):
 @pytest.mark.slow
 def test_the_files_are_few_small_and_say_where_they_come_from(calls):
     out, (*_, (_, record)) = calls
-    assert sorted(os.listdir(out)) == ["cnn_dropout.nc", "gpu.json", "gpu.nc"]
-    for file in ("cnn_dropout.nc", "gpu.nc"):
+    pairs = ["cnn_dropout_0_1.nc", "cnn_dropout_2_3.nc"]
+    assert sorted(os.listdir(out)) == ["cnn_dropout.nc", *pairs, "gpu.json", "gpu.nc"]
+    for file in ("cnn_dropout.nc", *pairs, "gpu.nc"):
         assert (out / file).stat().st_size < 2**24
         stored = results.load(out / file)
         assert stored.commit == "0" * 12
@@ -152,6 +153,7 @@ def test_the_files_are_few_small_and_say_where_they_come_from(calls):
     assert batch.accuracy_test.max() == again
     networks = results.load(out / "cnn_dropout.nc")
     assert networks.checkpoint.values.tolist() == [2, 4]
+    assert networks.seed.values.tolist() == [0, 1, 2, 3]
 
 
 @pytest.mark.slow
@@ -207,6 +209,34 @@ def test_a_round_that_fails_is_noted_and_tried_again(monkeypatch, module, tmp_pa
     assert sorted(record["parts"]["speed"]["results"]) == ["five", "four", "one", "three", "two"]
     assert not record["parts"]["speed"]["errors"]
     assert left == []
+
+
+def test_a_long_round_begins_only_with_time_to_end(monkeypatch, module, tmp_path):
+    now = 0.0
+
+    def lasts(seconds):
+        def measure():
+            nonlocal now
+            now += seconds
+            return {}
+
+        return measure
+
+    run = module("run")
+    monkeypatch.setattr(run.time, "monotonic", lambda: now)
+    for seconds, left in ((144.9, ["one", "two", "three"]), (145.1, ["two", "three"])):
+        rounds = [("one", lasts(50)), ("two", lasts(50)), ("three", lasts(50))]
+        now = 0.0
+        made_up = SimpleNamespace(rounds=lambda options, rounds=rounds: rounds)
+        monkeypatch.setitem(sys.modules, "convolutions", made_up)
+        record = {"runs": [{}], "parts": {}}
+        options = Namespace(out=tmp_path)
+        assert run.go_through("convolutions", options, record, seconds) == left
+    now = 0.0
+    # 45 seconds belong to the next part, 60 are 1.2 times the first round's.
+    record = {"runs": [{}], "parts": {}}
+    assert run.go_through("convolutions", options, record, 45 + 50 + 60) == ["three"]
+    assert record["parts"]["convolutions"]["results"]["two"] == {"round_seconds": 50.0, "run": 0}
 
 
 def test_what_a_part_lacks_does_not_stop_the_others(monkeypatch, module, tmp_path):
