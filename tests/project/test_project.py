@@ -23,7 +23,7 @@ PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["
 EXTRAS = PROJECT["optional-dependencies"]
 CONDA_NAMES = {"torch": "pytorch-cpu", "matplotlib": "matplotlib-base"}
 # What comes with a package that is listed, under the name by which it is imported.
-BROUGHT = {"cycler": "matplotlib", "PIL": "matplotlib", "traitlets": "ipywidgets"}
+BROUGHT = {"cycler": "matplotlib", "PIL": "matplotlib", "traitlets": "ipywidgets", "triton": "torch"}
 
 
 def requirements(*lists):
