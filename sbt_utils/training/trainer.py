@@ -7,10 +7,7 @@ alone: it is bit-for-bit identical on a CPU whether trained alone, with others, 
 On a GPU the last digits depend on the others: the libraries choose other kernels for other sizes.
 """
 
-import threading
-import warnings
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from concurrent.futures import as_completed
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -24,24 +21,15 @@ from tqdm.auto import tqdm
 from sbt_utils.ensembles.ensemble import initial_state, member_network
 from sbt_utils.ensembles.noise import seed_words
 from sbt_utils.measuring.batches import Data, whole_arrays
-from sbt_utils.measuring.device_passes import exact_products
-from sbt_utils.measuring.evaluation import evaluate, separation_or_nan, single_threads
+from sbt_utils.measuring.evaluation import evaluate, separation_or_nan
 from sbt_utils.measuring.layer_choice import Layers
 from sbt_utils.measuring.stacked import Stack
+from sbt_utils.training.chunks import divided, in_threads, in_turn
 from sbt_utils.training.descent import Job, concatenate, select, train_chunk
 from sbt_utils.training.ranges import OPTIMIZERS, RANGES, check_counts
 from sbt_utils.training.readings import Readings, Record
 from sbt_utils.training.settings import check_batch_sizes, check_data, check_device, member_settings
 from sbt_utils.training.steps import TrainingData
-
-# Elements of one layer's activations, all members of a chunk together: large enough that PyTorch
-# calls cost little, small enough that a step's working set stays near the processor's cache. On a
-# GPU with little memory there are fewer: a step of the published networks takes 80 to 130 bytes for
-# each element.
-_CHUNK_ELEMENTS = {"cpu": 2**17, "cuda": 2**27}
-_BYTES = 192
-# More members than this would gain nothing; their weights would only leave the cache.
-_CHUNK_MEMBERS = {"cpu": 32, "cuda": 1024}
 
 
 @dataclass(frozen=True)
@@ -204,7 +192,7 @@ def train(
         optimizer,
         replace(readings, epochs=due),
     )
-    chunks = _chunks(going, members["batch_size"], width, device)
+    chunks = divided(going, members["batch_size"], width, device)
     with tqdm(total=len(going) * len(job.epochs), unit="epoch", disable=not progress) as bar:
         settings = members | {"word": words[:, 1], "member": np.arange(len(words))}
 
@@ -212,9 +200,9 @@ def train(
             return train_chunk(job, select(settings, chunk), select(state, chunk), bar.update)
 
         if device == "cpu":
-            outcomes = _in_threads(train_members, chunks, job.cancelled)
+            outcomes = in_threads(train_members, chunks, job.cancelled)
         else:
-            chunks, outcomes = _in_turn(
+            chunks, outcomes = in_turn(
                 train_members, chunks, members["batch_size"], job.data.images.device
             )
     losses, accuracies = np.full((2, len(words), len(job.epochs)), np.nan)
@@ -288,72 +276,3 @@ def _resumed(
             f"and {optimizer!r}: give the same again"
         )
     return members
-
-
-def _chunks(going: np.ndarray, sizes: np.ndarray, width: int, device: str) -> list[np.ndarray]:
-    """Divide the members into chunks of one batch size, those with most steps first."""
-    chunks = []
-    kind = torch.device(device).type
-    elements = _CHUNK_ELEMENTS[kind]
-    if kind == "cuda":
-        elements = min(elements, torch.cuda.mem_get_info(device)[0] // _BYTES)
-    for size in np.unique(sizes[going]):
-        alike = going[sizes[going] == size]
-        most = min(max(1, elements // int(size * width)), _CHUNK_MEMBERS[kind])
-        if device == "cpu":  # a chunk for each thread, if there are so many members
-            most = min(most, -(-len(alike) // torch.get_num_threads()))
-        chunks += np.array_split(alike, -(-len(alike) // most))
-    return chunks
-
-
-Train = Callable[[np.ndarray], tuple[dict[str, Any], np.ndarray]]
-
-
-def _in_threads(train: Train, chunks: list[np.ndarray], cancelled: threading.Event) -> list[Any]:
-    """Train chunks on a CPU: as many at once as PyTorch has threads, each on one."""
-    with single_threads() as pool:
-        futures = [pool.submit(train, chunk) for chunk in chunks]
-        try:
-            for future in as_completed(futures):
-                future.result()
-        except BaseException:
-            cancelled.set()
-            pool.shutdown(cancel_futures=True)
-            raise
-        return [future.result() for future in futures]
-
-
-def _in_turn(
-    train: Train, chunks: list[np.ndarray], sizes: np.ndarray, device: torch.device
-) -> tuple[list[np.ndarray], list[Any]]:
-    """Train chunks on a GPU, divided further where its memory asks for that; return both."""
-    done, outcomes, waiting = [], [], chunks
-    with exact_products(device):
-        while waiting:
-            chunk, *waiting = waiting
-            try:
-                outcomes.append(train(chunk))
-                done.append(chunk)
-                continue
-            except torch.OutOfMemoryError as error:
-                if len(chunk) == 1:
-                    raise MemoryError(
-                        f"batch_size={sizes[chunk[0]]}: not even one network's step fits into the "
-                        f"GPU's free memory; give less, or train on the CPU ({error})"
-                    ) from None
-            # Its memory is free again only now that the error is forgotten.
-            torch.cuda.empty_cache()
-            most, size = len(chunk) // 2, sizes[chunk[0]]
-            warnings.warn(
-                f"the GPU's memory does not hold {len(chunk)} networks with batch_size={size} at "
-                f"once: they are trained {most} at a time, which takes longer and changes nothing",
-                stacklevel=3,
-            )
-            waiting = [
-                part
-                for large in [chunk, *waiting]
-                for part in np.array_split(
-                    large, -(-len(large) // most) if sizes[large[0]] >= size else 1
-                )
-            ]
-    return done, outcomes

@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-import sbt_utils.training.trainer
+import sbt_utils.training.chunks
 
 
 @pytest.fixture(autouse=True)
@@ -21,6 +21,6 @@ def threads():
 @pytest.fixture
 def chunk_elements(monkeypatch):
     def set_elements(count):
-        monkeypatch.setitem(sbt_utils.training.trainer._CHUNK_ELEMENTS, "cpu", count)
+        monkeypatch.setitem(sbt_utils.training.chunks._CHUNK_ELEMENTS, "cpu", count)
 
     return set_elements

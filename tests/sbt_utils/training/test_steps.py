@@ -7,9 +7,9 @@ from small_training import fit
 from torch.utils._python_dispatch import TorchDispatchMode
 
 import sbt_utils.ensembles.ensemble
+from sbt_utils.training.chunks import in_turn
 from sbt_utils.training.networks import CNN, MLP
 from sbt_utils.training.steps import Steps
-from sbt_utils.training.trainer import _in_turn
 
 # What gives a number to the processor, or has a shape that depends on numbers.
 WAITS = (
@@ -77,7 +77,7 @@ def test_what_waits_is_found():
 SIZES = np.repeat([10, 40], [3, 9])
 
 
-def in_turn(holds):
+def trained(holds):
     """Train members 0 to 11 in two chunks on a card that holds so many, by their batch size."""
 
     def train(chunk):
@@ -86,7 +86,7 @@ def in_turn(holds):
         return {"members": chunk.tolist()}, chunk
 
     chunks = [np.arange(3), np.arange(3, 12)]
-    divided, outcomes = _in_turn(train, chunks, SIZES, torch.device("cpu"))
+    divided, outcomes = in_turn(train, chunks, SIZES, torch.device("cpu"))
     assert [chunk.tolist() for chunk in divided] == [state["members"] for state, _ in outcomes]
     return [chunk.tolist() for chunk in divided]
 
@@ -94,18 +94,18 @@ def in_turn(holds):
 def test_a_chunk_too_large_for_the_card_is_divided():
     said = r"memory does not hold 9 networks with batch_size=40 at once: they are trained 4 at a"
     with pytest.warns(UserWarning, match=said):
-        assert in_turn({10: 3, 40: 4}) == [[0, 1, 2], [3, 4, 5], [6, 7, 8], [9, 10, 11]]
+        assert trained({10: 3, 40: 4}) == [[0, 1, 2], [3, 4, 5], [6, 7, 8], [9, 10, 11]]
     with pytest.warns(UserWarning, match=said), pytest.warns(UserWarning, match="1 at a time"):
-        assert in_turn({10: 3, 40: 2}) == [[0, 1, 2], *([member] for member in range(3, 12))]
+        assert trained({10: 3, 40: 2}) == [[0, 1, 2], *([member] for member in range(3, 12))]
 
 
 def test_larger_batches_are_divided_at_once():
     with pytest.warns(UserWarning, match="trained 1 at a time") as said:
-        assert in_turn({10: 2, 40: 2}) == [[member] for member in range(12)]
+        assert trained({10: 2, 40: 2}) == [[member] for member in range(12)]
     assert len(said) == 1
 
 
 @pytest.mark.filterwarnings("ignore:the GPU's memory does not hold")
 def test_a_card_too_small_for_one_member_is_an_error():
     with pytest.raises(MemoryError, match=r"batch_size=40: not even one network's step fits"):
-        in_turn({10: 3, 40: 0})
+        trained({10: 3, 40: 0})
