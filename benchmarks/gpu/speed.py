@@ -34,11 +34,11 @@ from sbt_utils.training.trainer import train
 
 Round = tuple[str, Callable[[], dict[str, Any]]]
 REPEATS = 3
-SIZES: dict[str, dict[str, int]] = {
-    "smoke": {"matrix": 256, "copied": 2**22, "kernels": 50, "full": 2, "few": 1, "steps": 3},
-    "paper": {"matrix": 8192, "copied": 2**30, "kernels": 2000, "full": 10, "few": 3, "steps": 50},
+SIZES: dict[str, dict[str, Any]] = {
+    "smoke": {"matrix": 256, "copied": 2**22, "kernels": 50, "seconds": 0.0, "steps": 3},
+    "paper": {"matrix": 8192, "copied": 2**30, "kernels": 2000, "seconds": 1.0, "steps": 50},
 }
-"""Sides of a matrix; bytes to copy; kernels in a graph; epochs full batch or not; loop's steps."""
+"""Sides of a matrix; bytes to copy; kernels in a graph; seconds to train; the loop's steps."""
 COMPILED = (("default", 20), ("reduce-overhead", 20), ("default", 2560))
 """Modes and batch sizes of the compiled loop: it is compiled anew for each."""
 MEMBERS = 240
@@ -77,7 +77,7 @@ def median(function: Callable[[], object], device: str, repeats: int = REPEATS) 
     return statistics.median(timed(function, device) for _ in range(repeats))
 
 
-def card(device: str, sizes: dict[str, int]) -> dict[str, float]:
+def card(device: str, sizes: dict[str, Any]) -> dict[str, float]:
     """Measure the three rates; random numbers, as zeros may be faster."""
     side, count = sizes["matrix"], sizes["copied"] // 4
     a, b, product = (torch.randn(side, side, device=device) for _ in range(3))
@@ -110,7 +110,7 @@ def axis(
     experiment: Experiment,
     group: list[int],
     device: str,
-    sizes: dict[str, int],
+    sizes: dict[str, Any],
     rates: dict[str, float],
 ) -> dict[str, Any]:
     """Time networks of an experiment that share their batch size: its training, not measuring."""
@@ -124,13 +124,13 @@ def axis(
     def epochs(count: int) -> float:
         return timed(lambda: train(MLP(), images, epochs=count, **settings), device)
 
-    epochs(1)  # compiles
-    more = sizes["full"] if batch == experiment.train else sizes["few"]
-    starts = [epochs(1) for _ in range(REPEATS)]
-    # The difference leaves out what a call costs however long it trains.
-    an_epoch = statistics.median(
-        max(epochs(1 + more) - statistics.median(starts), 1e-9) / more for _ in range(REPEATS)
-    )
+    start = median(lambda: epochs(1), device)  # once more before, which compiles
+    # The difference leaves out what a call costs however long it trains. It varies: whatever is
+    # trained must take longer.
+    more = 1
+    while epochs(1 + more) < start + sizes["seconds"]:
+        more *= 4
+    an_epoch = statistics.median(epochs(1 + more) - start for _ in range(REPEATS)) / more
     steps = -(-experiment.train // batch)
     step, plain = an_epoch / steps, loop(batch, device, sizes["steps"])
     limits = step_limits(len(members), batch, rates)
@@ -139,7 +139,7 @@ def axis(
         "members": len(members),
         "batch_size": batch,
         "networks_per_second": len(members) / (an_epoch * experiment.epochs),
-        "start_seconds": statistics.median(starts),
+        "start_seconds": start,
         "step_seconds": step,
         "limits_seconds": limits,
         "limit": longest,
@@ -186,7 +186,7 @@ def loop(
     return median(run, device) / steps
 
 
-def compiled(mode: str, batch: int, device: str, sizes: dict[str, int]) -> dict[str, Any]:
+def compiled(mode: str, batch: int, device: str, sizes: dict[str, Any]) -> dict[str, Any]:
     """Time the loop with a compiled network; on a CPU, for the dry run, without a compiler."""
     torch.compiler.reset()
     how: dict[str, Any] = {"backend": "eager"} if device == "cpu" else {"mode": mode}
