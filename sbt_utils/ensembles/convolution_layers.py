@@ -3,6 +3,10 @@
 Feature maps (M, batch, C, height, width) have their channels last in memory, as PyTorch's
 convolutions want it and so that a batch norm finds a channel in a column. PyTorch has no
 convolution over members: they take turns, which costs nothing, as a member's maps exceed the cache.
+
+A GPU has faster ones of its own for the published network (`sbt_utils.ensembles.gpu_layers`). Those
+here add up in any order there: backwards, max-pooling by atomic additions, and cuDNN may do so for
+the gradients of weights.
 """
 
 from typing import Any

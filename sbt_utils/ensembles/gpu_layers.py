@@ -17,9 +17,12 @@ from sbt_utils.ensembles.stacked_layers import Call, Layer, check_flat, rows
 
 _SPAN = 512  # rows for a program, at least: fewer are summed where the sums are needed
 _TILE = 4096  # elements that a program has at hand
-_CHANNELS = 32  # in a tile of a convolution; maps of more channels are left to cuDNN
-_MANY_PIXELS: dict[str, Any] = {"PIXELS": 128, "num_warps": 8}
-_FEW_PIXELS: dict[str, Any] = {"PIXELS": 32, "num_warps": 8}
+# Maps of more channels are left to cuDNN: the nine pixels around one would outgrow the 256 numbers
+# of a tile, and the shared memory of smaller cards. So are all on cards that have no TF32.
+_MOST_CHANNELS = 28
+_NEEDED = (8, 0)  # compute capability
+_CONVOLVE: dict[str, Any] = {"CHANNELS": 32, "PIXELS": 128, "num_warps": 8}
+_TO_WEIGHTS: dict[str, Any] = {"CHANNELS": 32, "PIXELS": 32, "num_warps": 8}
 
 
 class FusedLayer(Layer):
@@ -112,7 +115,7 @@ class Convolution(Layer):
             self.x, self.x.stride(0), gradient, gradient.stride(0), parts,
             pixels, -(-pixels // splits), inputs, outputs,
             HEIGHT=height, WIDTH=width, INPUTS=given, OUTPUTS=outputs,
-            SEEN=1 << (9 * given - 1).bit_length(), CHANNELS=_CHANNELS, **_FEW_PIXELS,
+            SEEN=1 << (9 * given - 1).bit_length(), **_TO_WEIGHTS,
         )  # fmt: skip
         torch.sum(parts, 1, out=self.gradients["weight"])
         if "bias" in self.state:
@@ -139,23 +142,31 @@ class Convolution(Layer):
         sizes, steps = weight.shape[1:3], weight.stride()[1:3]
         if not back:  # from inputs to outputs
             sizes, steps = sizes[::-1], steps[::-1]
-        gpu_map_kernels.convolve[-(-pixels // _MANY_PIXELS["PIXELS"]), members](
+        gpu_map_kernels.convolve[-(-pixels // _CONVOLVE["PIXELS"]), members](
             x, x.stride(0), weight, bias, weight.stride(0), out, out.stride(0), pixels,
             *sizes, *steps,
             HEIGHT=height, WIDTH=width, INPUTS=given, OUTPUTS=out.shape[2],
-            FLIPPED=back, CHANNELS=_CHANNELS, **_MANY_PIXELS,
+            FLIPPED=back, **_CONVOLVE,
         )  # fmt: skip
 
 
 class PoolAndRepeat(Layer):
-    """Max-pooling over 2 x 2 pixels, which are all given its result, and dropout if it follows."""
+    """Max-pooling over 2 x 2 pixels, which are all given its result, and dropout if it follows.
 
-    def __init__(self, pool: Layer, dropout: Layer | None) -> None:
-        vars(self).update(vars(pool))
-        self._drops = dropout is not None
+    Maps with a row or column left over are done by the `plain` layers.
+    """
+
+    def __init__(self, plain: Sequence[Layer]) -> None:
+        vars(self).update(vars(plain[0]))
+        self._plain, self._drops = plain, len(plain) > 2
 
     def forward(self, x: Tensor, call: Call) -> Tensor:
         """Map activations to activations."""
+        self._odd = bool(x.shape[3] % 2 or x.shape[4] % 2)
+        if self._odd:
+            for layer in self._plain:
+                x = layer.forward(x, call)
+            return x
         out = self.memory("out", x.shape)
         self._given = x, _noise(call) if self._drops else (None, None, None)
         self._launch(gpu_map_kernels.pool_and_repeat, out)
@@ -163,6 +174,10 @@ class PoolAndRepeat(Layer):
 
     def backward(self, gradient: Tensor) -> Tensor:
         """Map the result's gradient to the argument's."""
+        if self._odd:
+            for layer in reversed(self._plain):
+                gradient = layer.backward(gradient)
+            return gradient
         self._launch(gpu_map_kernels.pool_and_repeat_backward, gradient)
         return gradient
 
@@ -185,19 +200,24 @@ def fuse(layers: Sequence[Layer]) -> list[Layer]:
         if _is_small_convolution(layer):
             layer = Convolution(layer)
         elif _pools_pairs(layer) and rest and _repeats_pairs(rest[-1]):
-            rest.pop()
-            drops = rest and isinstance(rest[-1].layer, nn.Dropout)
-            layer = PoolAndRepeat(layer, rest.pop() if drops else None)
+            plain = [layer, rest.pop()]
+            if rest and isinstance(rest[-1].layer, nn.Dropout):
+                plain.append(rest.pop())
+            layer = PoolAndRepeat(plain)
         fused.append(layer)
     return fused
 
 
 def _is_small_convolution(layer: Layer) -> bool:
     conv = layer.layer
+    if not isinstance(conv, nn.Conv2d):
+        return False
+    weight = layer.state["weight"]
+    able = not weight.is_cuda or torch.cuda.get_device_capability(weight.device) >= _NEEDED
     return (
-        isinstance(conv, nn.Conv2d)
-        and layer.state["weight"].dtype == torch.float32
-        and max(conv.in_channels, conv.out_channels) <= _CHANNELS
+        able
+        and weight.dtype == torch.float32
+        and max(conv.in_channels, conv.out_channels) <= _MOST_CHANNELS
         and conv.groups == 1
         and conv.kernel_size == (3, 3)
         and conv.stride == conv.padding == conv.dilation == (1, 1)

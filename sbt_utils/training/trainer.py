@@ -4,7 +4,10 @@ The protocol is that of Shi, Pan & Dokmanić, Phys. Rev. Lett. (2025), arXiv:240
 Every argument that describes a member may be one value or a sequence of values; sequences must
 have the same length, one entry for each member. What a member becomes depends on its own settings
 alone: it is bit-for-bit identical on a CPU whether trained alone, with others, or in other chunks.
-On a GPU the last digits depend on the others: the libraries choose other kernels for other sizes.
+
+On a GPU nothing is computed in TF32, whatever PyTorch is set to. The last digits depend on the
+others, as cuBLAS chooses other kernels for other sizes. They are the same from run to run but for
+layers that are left to PyTorch there (`sbt_utils.ensembles.convolution_layers`).
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -121,7 +124,8 @@ def train(
         What else to read, which may change settings from the next epoch on, as
         `sbt_utils.training.steering.steer` does; instead of `separation_every`.
     device : str
-        ``"cpu"`` (chunks of members on as many threads as PyTorch uses) or ``"cuda"``.
+        ``"cpu"`` (chunks of members on as many threads as PyTorch uses) or ``"cuda"``, where a
+        chunk too large for the memory is divided, with a warning.
     resume : dict, optional
         The `state` of an earlier training of the same ensemble; other settings may change.
     progress : bool
@@ -131,6 +135,8 @@ def train(
     ------
     ValueError, TypeError
         If an argument is out of range or does not fit the others.
+    MemoryError
+        If not even one network fits into the memory of a GPU.
 
     Examples
     --------

@@ -117,6 +117,21 @@ def test_layers_in_other_surroundings(layers):
     assert_equal_steps(layers, network, images, False, torch.float32, expected)
 
 
+def test_maps_with_a_row_left_over(layers):
+    def network():
+        return nn.Sequential(
+            nn.BatchNorm2d(2),
+            nn.MaxPool2d(2),
+            nn.Upsample(scale_factor=2),
+            nn.Dropout(),
+            nn.Flatten(),
+            nn.Linear(2 * 4 * 4, 3),
+        )
+
+    images = torch.rand(3, 4, 2, 5, 4, generator=torch.Generator().manual_seed(0))
+    assert_equal_steps(layers, network, images, True, torch.float64, {"PoolAndRepeat"})
+
+
 def test_of_equal_pixels_the_first_has_the_gradient(layers):
     def network():
         return nn.Sequential(
