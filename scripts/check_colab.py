@@ -96,7 +96,7 @@ def make_repository() -> str:
 
 
 def make_kernel() -> None:
-    """Let Jupyter start Colab's Python, in processes that take themselves for Colab's."""
+    """Let Jupyter start Colab's Python, as a runtime of Colab's without a GPU."""
     kernel = FOLDER / "jupyter/kernels/colab"
     kernel.mkdir(parents=True, exist_ok=True)
     start = [str(RUNTIME / "bin/python"), "-Xfrozen_modules=off", "-m", "ipykernel_launcher"]
@@ -105,7 +105,7 @@ def make_kernel() -> None:
         "argv": start,
         "display_name": "Colab",
         "language": "python",
-        "env": {"COLAB_RELEASE_TAG": "release-colab-external", "PYTHONPATH": ""},
+        "env": {"COLAB_RELEASE_TAG": "release", "CUDA_VISIBLE_DEVICES": "", "PYTHONPATH": ""},
     }
     (kernel / "kernel.json").write_text(json.dumps(content), encoding="utf-8")
     os.environ["JUPYTER_PATH"] = str(FOLDER / "jupyter")
@@ -113,6 +113,7 @@ def make_kernel() -> None:
 
 def run_notebook(path: Path, url: str, profile: str) -> dict[str, Any]:
     """Run a notebook in an empty folder; return what is to be reported of it."""
+    pip("uninstall", "--quiet", "--yes", project()["name"])  # of the notebook before
     before, started = packages(), time.monotonic()
     report: dict[str, Any] = {"notebook": path.stem, "error": None}
     executed = EXECUTED / path.name
@@ -135,7 +136,6 @@ def run_notebook(path: Path, url: str, profile: str) -> dict[str, Any]:
     first["outputs"] = []  # a committed notebook has none: all others are compared
     executed.write_text(json.dumps(notebook), encoding="utf-8")
     report["packages"] = sorted(before ^ packages())
-    pip("uninstall", "--quiet", "--yes", project()["name"])
     return report
 
 
