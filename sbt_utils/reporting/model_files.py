@@ -3,19 +3,28 @@
 from __future__ import annotations
 
 import pickle
+import pickletools
 import pkgutil
+import re
+import warnings
 import zipfile
 from collections.abc import Iterable, Mapping, Sequence
-from os import PathLike
-from typing import Any
+from os import PathLike, fstat
+from typing import Any, BinaryIO
 
 import numpy as np
 import torch
 from torch import nn
 
+from sbt_utils.text import shown
+
 _WRAPPERS = ("state_dict", "model_state_dict", "model")  # keys that checkpoints keep weights under
 _PREFIXES = ("module.", "_orig_mod.")  # of DataParallel and of torch.compile
 _SHOWN = 3  # names in a message
+_LONGEST = 300  # characters of an error of others in a message
+_ZIP = b"PK\x03\x04"  # by these first bytes PyTorch takes a file for an archive
+_FOLDER = 0x10  # of what is marked so, PyTorch reads nothing and returns memory as it found it
+_LONGEST_WORD = 1000  # PyTorch's search through its own messages takes the square of it
 
 
 def load_model(
@@ -77,7 +86,13 @@ def load_model(
         raise ValueError(f"model={target}: gives a {type(model).__name__}; name a torch.nn.Module")
     state = load_state(checkpoint, model.state_dict())
     _check_fit(model, state, str(checkpoint))
-    model.load_state_dict(state)
+    try:
+        model.load_state_dict(state)
+    except RuntimeError as error:  # tensors without values, of a kind that cannot be copied
+        raise ValueError(
+            f"checkpoint={checkpoint}: its weights cannot be copied into {type(model).__name__} "
+            f"({shown(error, _LONGEST)}); save those of a model in use"
+        ) from error
     return model
 
 
@@ -89,21 +104,7 @@ def load_state(
     Prefixes of wrappers are removed, unless they belong to one of a model's own `names`.
     """
     with open(checkpoint, "rb") as file:
-        if not zipfile.is_zipfile(file):
-            raise ValueError(
-                f"checkpoint={checkpoint}: not a checkpoint; give a file that "
-                "torch.save(model.state_dict(), path) wrote, with PyTorch 1.6 or newer"
-            )
-    try:
-        content = torch.load(checkpoint, map_location="cpu", weights_only=True)
-    except pickle.UnpicklingError as error:
-        raise ValueError(
-            f"checkpoint={checkpoint}: holds more than tensors, which could run code, and is not "
-            "read; save the state_dict alone, torch.save(model.state_dict(), path)"
-        ) from error
-    except (RuntimeError, EOFError) as error:
-        first = str(error).splitlines()[0] if str(error) else type(error).__name__
-        raise ValueError(f"checkpoint={checkpoint}: not a whole checkpoint ({first})") from error
+        content = _read_archive(file, checkpoint)
     for key in _WRAPPERS:
         if isinstance(content, Mapping) and isinstance(content.get(key), Mapping):
             content = content[key]
@@ -121,6 +122,56 @@ def load_state(
             break
         state = {name.removeprefix(prefix): value for name, value in state.items()}
     return state
+
+
+def _read_archive(file: BinaryIO, checkpoint: str | PathLike[str]) -> Any:
+    """Return what a checkpoint holds; the file is judged by the bytes that PyTorch judges it by.
+
+    A file of an older format may end like an archive, and would reach another reader.
+    """
+    if file.read(len(_ZIP)) != _ZIP:
+        raise ValueError(
+            f"checkpoint={checkpoint}: not a checkpoint; give a file that "
+            "torch.save(model.state_dict(), path) wrote, with PyTorch 1.6 or newer"
+        )
+    file.seek(0)
+    try:
+        _check_archive(file)
+        file.seek(0)
+        with warnings.catch_warnings(action="ignore"):  # of what is refused below
+            return torch.load(file, map_location="cpu", weights_only=True)
+    except pickle.UnpicklingError as error:
+        raise ValueError(
+            f"checkpoint={checkpoint}: holds more than tensors, which could run code, and is not "
+            "read; save the state_dict alone, torch.save(model.state_dict(), path)"
+        ) from error
+    except Exception as error:  # readers of damaged and of made-up files fail in every way
+        # After its first sentence, PyTorch's advice is to read the file as code.
+        first = shown(re.split(r"\n|\. ", str(error))[0] or type(error).__name__, _LONGEST)
+        raise ValueError(
+            f"checkpoint={checkpoint}: not a whole checkpoint ({first}); copy or save it again, "
+            "torch.save(model.state_dict(), path)"
+        ) from error
+
+
+def _check_archive(file: BinaryIO) -> None:
+    """Raise ValueError where PyTorch would fill the memory, read nothing or search for hours."""
+    with zipfile.ZipFile(file) as archive:
+        members = archive.infolist()
+        if sum(member.file_size for member in members) > fstat(file.fileno()).st_size:
+            raise ValueError("compressed; torch.save compresses nothing")
+        for member in members:
+            if member.external_attr & _FOLDER:
+                raise ValueError(f"{member.filename} is marked as a folder")
+            if member.filename.endswith("data.pkl"):
+                texts = (text for _, text, _ in pickletools.genops(archive.read(member)))
+                words = (
+                    word for text in texts if isinstance(text, str) for word in text.split(" ")
+                )
+                if (longest := max(map(len, words), default=0)) > _LONGEST_WORD:
+                    raise ValueError(f"a name in it has {longest:,} characters")
+        if (damaged := archive.testzip()) is not None:
+            raise ValueError(f"{damaged} is damaged, or was written without its checksum")
 
 
 def load_images(path: str | PathLike[str]) -> tuple[np.ndarray, np.ndarray]:
@@ -141,7 +192,7 @@ def load_images(path: str | PathLike[str]) -> tuple[np.ndarray, np.ndarray]:
     FileNotFoundError
         No such file.
     ValueError
-        Another kind of file, arrays missing, or arrays of objects.
+        Another kind of file, a damaged one, arrays missing, too large, or of objects.
 
     Examples
     --------
@@ -151,20 +202,21 @@ def load_images(path: str | PathLike[str]) -> tuple[np.ndarray, np.ndarray]:
     ...     [array.shape for array in load_images(f"{folder}/images.npz")]
     [(4, 1, 2, 2), (4,)]
     """
-    try:
-        with open(path, "rb") as file:
-            if not zipfile.is_zipfile(file):
+    with open(path, "rb") as file:
+        try:
+            if file.read(len(_ZIP)) != _ZIP:
                 raise ValueError("no archive of arrays")
             file.seek(0)
             with np.load(file, allow_pickle=False) as arrays:
                 if missing := {"images", "labels"} - set(arrays.files):
                     raise ValueError(f"it has no array {min(missing)!r}")
                 return arrays["images"], arrays["labels"]
-    except (ValueError, EOFError, zipfile.BadZipFile) as error:
-        raise ValueError(
-            f"{path}: not an npz file of images ({error}); write it by "
-            "numpy.savez(path, images=..., labels=...)"
-        ) from error
+        except Exception as error:  # damaged files fail in every way
+            reason = shown(str(error) or type(error).__name__, _LONGEST)
+            raise ValueError(
+                f"{path}: not an npz file of images ({reason}); write it by "
+                "numpy.savez(path, images=..., labels=...)"
+            ) from error
 
 
 def _imported(target: str) -> Any:
@@ -188,10 +240,10 @@ def _check_fit(model: nn.Module, state: Mapping[str, torch.Tensor], checkpoint: 
     """Raise if weights are missing, unknown or of other shapes; name the first few."""
     expected = model.state_dict()
     faults = {
-        "lacks": [name for name in expected if name not in state],
-        "has besides": [name for name in state if name not in expected],
+        "lacks": [shown(name) for name in expected if name not in state],
+        "has besides": [shown(name) for name in state if name not in expected],
         "has in other shapes": [
-            f"{name} {tuple(state[name].shape)} for {tuple(tensor.shape)}"
+            f"{shown(name)} {tuple(state[name].shape)} for {tuple(tensor.shape)}"
             for name, tensor in expected.items()
             if name in state
             and not nn.parameter.is_lazy(tensor)

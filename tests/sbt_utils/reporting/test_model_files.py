@@ -161,6 +161,95 @@ def test_the_format_of_old_is_refused(network, tmp_path):
         load_state(path)
 
 
+def archive(**files):
+    """Return a zip archive of these files, compressed."""
+    content = io.BytesIO()
+    with zipfile.ZipFile(content, "w", zipfile.ZIP_DEFLATED) as file:
+        for name, text in files.items():
+            file.writestr(name, text)
+    return content.getvalue()
+
+
+@pytest.mark.parametrize("protocol", [0, 2, 4])
+def test_an_older_format_that_ends_like_an_archive_is_refused(tmp_path, monkeypatch, protocol):
+    path = tmp_path / "old.pt"
+    kind = {"_use_new_zipfile_serialization": False, "pickle_protocol": protocol}
+    torch.save({"weight": torch.ones(2)}, path, **kind)
+    path.write_bytes(path.read_bytes() + archive(notes="weights"))
+    assert zipfile.is_zipfile(path)
+    monkeypatch.setattr(torch, "load", lambda *_, **__: pytest.fail("PyTorch was asked to read it"))
+    with pytest.raises(ValueError, match=r"not a checkpoint; .* with PyTorch 1\.6 or newer"):
+        load_state(path)
+
+
+def test_a_checkpoint_that_unpacks_to_more_than_itself_is_refused(tmp_path, monkeypatch):
+    path = saved({"weight": torch.zeros(10**6)}, tmp_path)
+    with zipfile.ZipFile(path) as file:
+        path.write_bytes(archive(**{name: file.read(name) for name in file.namelist()}))
+    assert path.stat().st_size < 20_000
+    monkeypatch.setattr(torch, "load", lambda *_, **__: pytest.fail("PyTorch was asked to read it"))
+    with pytest.raises(ValueError, match=r"not a whole checkpoint \(compressed; torch\.save"):
+        load_state(path)
+
+
+def test_no_flipped_bit_changes_what_is_read(tmp_path):
+    state = nn.Linear(3, 2).state_dict()
+    path = saved(state, tmp_path)
+    whole, refused = path.read_bytes(), 0
+    # One bit in 88 everywhere, and each of the first entry of the table at the end. What may still
+    # be read has a flip where nothing is kept.
+    flips = [(place, place % 8) for place in range(0, len(whole), 11)]
+    table = whole.index(b"PK\x01\x02")
+    flips += [(place, bit) for place in range(table, table + 60) for bit in range(8)]
+    for place, bit in flips:
+        damaged = bytearray(whole)
+        damaged[place] ^= 1 << bit
+        path.write_bytes(damaged)
+        try:
+            assert_equal(load_state(path), state)
+        except ValueError:
+            refused += 1
+    assert refused > len(flips) / 3
+
+
+def test_a_script_is_no_checkpoint(tmp_path):
+    path = tmp_path / "model.pt"
+    with zipfile.ZipFile(path, "w") as file:
+        file.writestr("model/version", "3")
+        for name in ("data.pkl", "constants.pkl"):
+            file.writestr(f"model/{name}", pickle.dumps(3, 2))
+    with pytest.raises(ValueError, match="TorchScript archives passed") as error:
+        load_state(path)
+    assert "False" not in str(error.value)  # PyTorch would have its reader run what it holds
+
+
+def test_names_from_a_checkpoint_are_cut_and_cannot_steer_a_terminal(tmp_path):
+    state = {"\x1b[2J\nweight": torch.ones(2), "bias" * 200: torch.ones(1)}
+    with pytest.raises(ValueError, match="has besides") as error:
+        load_model("torch.nn:Linear", saved(state, tmp_path), [3, 2])
+    assert str(error.value).isprintable()
+    assert r"has besides \x1b[2J\nweight, biasbias" in str(error.value)
+    assert len(str(error.value)) < 400
+
+
+@pytest.mark.parametrize("length", [10, 900, 10**6])  # PyTorch alone takes hours for the last
+def test_the_name_of_a_class_in_a_checkpoint_is_not_shown(tmp_path, length):
+    path = tmp_path / "model.pt"
+    with zipfile.ZipFile(path, "w") as file:
+        file.writestr("model/data.pkl", b"\x80\x02cevil\n\x1b[2J" + b"x" * length + b"\n)R.")
+        file.writestr("model/version", "3")
+    with pytest.raises(ValueError, match="checkpoint=") as error:
+        load_state(path)
+    assert str(error.value).isprintable()
+    assert len(str(error.value)) < 400
+
+
+def test_weights_without_values_are_refused(tmp_path):
+    state = nn.Linear(3, 2, device="meta").state_dict()
+    with pytest.raises(ValueError, match=r"its weights cannot be copied into Linear \(.*meta"):
+        load_model("torch.nn:Linear", saved(state, tmp_path), [3, 2])
+
+
 @pytest.mark.parametrize(
     "content", [b"", b"weights", pickle.dumps({"weight": 1}), b"\x93NUMPY\x01\x00"]
 )
@@ -221,12 +310,45 @@ def test_images_at_fault(tmp_path):
     np.savez(path, images=np.zeros(3), labels=np.array([Spy()], dtype=object))
     with pytest.raises(ValueError, match=r"not an npz file of images \(.*allow_pickle=False"):
         load_images(path)
-    for content in (b"", b"images", path.read_bytes()[:-30]):
+    for content in (
+        b"",
+        b"images",
+        path.read_bytes()[:-30],
+        archive(**{"images.npy": b"\x93NUMPY"}),
+    ):
         path.write_bytes(content)
         with pytest.raises(ValueError, match="not an npz file of images"):
             load_images(path)
     single = io.BytesIO()
     np.save(single, np.zeros(3))
-    path.write_bytes(single.getvalue())
-    with pytest.raises(ValueError, match="no archive of arrays"):
-        load_images(path)
+    for more in (b"", archive(images="", labels="")):  # NumPy, too, looks at the first bytes
+        path.write_bytes(single.getvalue() + more)
+        with pytest.raises(ValueError, match="no archive of arrays"):
+            load_images(path)
+
+
+def test_images_larger_than_memory_are_refused(tmp_path):
+    header = io.BytesIO()
+    shape = {"shape": (10**15,), "fortran_order": False, "descr": "<f8"}
+    np.lib.format.write_array_header_1_0(header, shape)
+    arrays = {"images.npy": header.getvalue(), "labels.npy": header.getvalue()}
+    (tmp_path / "images.npz").write_bytes(archive(**arrays))
+    with pytest.raises(ValueError, match=r"not an npz file of images \(Unable to allocate"):
+        load_images(tmp_path / "images.npz")
+
+
+def test_no_flipped_bit_changes_images(tmp_path):
+    path = tmp_path / "images.npz"
+    expected = {"images": np.arange(40.0).reshape(10, 4), "labels": np.arange(10)}
+    np.savez(path, **expected)
+    whole = path.read_bytes()
+    for place in range(0, len(whole), 5):
+        damaged = bytearray(whole)
+        damaged[place] ^= 1 << place % 8
+        path.write_bytes(damaged)
+        try:
+            images, labels = load_images(path)
+        except ValueError:
+            continue
+        np.testing.assert_array_equal(images, expected["images"])
+        np.testing.assert_array_equal(labels, expected["labels"])
