@@ -339,7 +339,7 @@ def _check_outputs(options: Namespace) -> None:
 
 def _write(options: Namespace, text: str, draw: Callable[[], Any]) -> None:
     """Write the text to ``--json`` and the figure to ``--plot``, if they are given."""
-    from sbt_utils.results import whole_file
+    from sbt_utils.outputs import whole_file
 
     if options.json:
         with whole_file(options.json) as temporary:

@@ -8,16 +8,18 @@ import platform
 import subprocess
 import time
 import tomllib
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping
+from functools import cache
 from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from sbt_utils.outputs import FilePath, is_intact, seal, whole_file
+from sbt_utils.work_folders import locked
+
 if TYPE_CHECKING:  # half a second to import, and only `load` needs it
     import xarray as xr
 
-FilePath = str | os.PathLike[str]
 RESULTS_VERSION = 1  # of their layout and meaning; others are refused
 
 
@@ -39,7 +41,8 @@ def kept(
     Raises
     ------
     ValueError
-        Before anything is computed: the file holds other results, or JSON cannot hold this.
+        Before anything is computed: the file holds other results or is damaged, another process is
+        computing it, or JSON cannot hold this.
 
     Examples
     --------
@@ -55,10 +58,16 @@ def kept(
     except (TypeError, ValueError) as error:
         raise ValueError(f"configuration: {error}; give numbers, text, lists and dicts") from None
     if not Path(path).exists():
-        start = time.perf_counter()
-        dataset = compute()
-        seconds = dataset.attrs.get("wall_time_seconds", time.perf_counter() - start)
-        save(dataset, path, wanted, seconds)
+        lock = Path(f"{os.path.realpath(path)}.lock")
+        with locked(lock, str(path)):
+            try:
+                if not Path(path).exists():  # finished by another process just now
+                    start = time.perf_counter()
+                    dataset = compute()
+                    seconds = dataset.attrs.get("wall_time_seconds", time.perf_counter() - start)
+                    save(dataset, path, wanted, seconds)
+            finally:
+                lock.unlink()
     dataset = load(path)
     made = json.loads(dataset.attrs["configuration"])
     for key in wanted | made:
@@ -75,6 +84,10 @@ def save(
 ) -> Path:
     """Write a dataset with its provenance; the file is there whole or not at all.
 
+    It ends in the SHA-256 digest of its bytes, which `load` compares and other readers of netCDF
+    ignore. Its attribute ``commit`` is the one of this package's checkout, or the one that the
+    environment variable ``SBT_COMMIT`` names where the code was copied without its repository.
+
     Parameters
     ----------
     dataset : xarray.Dataset
@@ -85,38 +98,66 @@ def save(
     wall_time : float, in seconds
     """
     path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
+    Path(os.path.realpath(path)).parent.mkdir(parents=True, exist_ok=True)
     dataset = dataset.assign_attrs(
         results_version=RESULTS_VERSION,
         configuration=json.dumps(configuration),
         versions=json.dumps(versions()),
         python=platform.python_version(),
         machine=f"{platform.system()} {platform.machine()}, {os.cpu_count()} processors",
-        commit=_commit(),
+        commit=commit(),
         wall_time_seconds=round(wall_time, 1),
     )
     with whole_file(path) as temporary:
         dataset.to_netcdf(temporary, engine="h5netcdf")
+        seal(temporary)
     return path
 
 
 def load(path: FilePath) -> xr.Dataset:
-    """Read results into memory; a ValueError if the file holds none, or of another version."""
+    """Read results into memory.
+
+    Files from before results ended in their digest are read, too.
+
+    Raises
+    ------
+    FileNotFoundError
+        No such file.
+    ValueError
+        The file holds no results, or those of another version, or its bytes have changed.
+    """
     import xarray as xr
 
+    if not Path(path).exists():
+        raise FileNotFoundError(f"{path}: there is no such results file")
+    if not Path(path).is_file():  # a pipe would be waited for
+        raise ValueError(f"{path} is not a results file (it is no regular file)")
+    if is_intact(Path(path)) is False:  # HDF5 may loop for ever over damaged data
+        raise ValueError(
+            f"{path} is damaged: its bytes are not those that were written; copy it once more from "
+            "where it came from, or remove it and compute it again"
+        )
     try:
         dataset = xr.load_dataset(path, engine="h5netcdf")
-    except FileNotFoundError:
-        raise FileNotFoundError(f"{path}: there is no such results file") from None
-    except (OSError, ValueError) as error:
-        raise ValueError(f"{path} is not a results file ({error})") from None
-    if (found := dataset.attrs.get("results_version")) != RESULTS_VERSION:
-        maker = json.loads(dataset.attrs.get("versions", "{}")).get("sbt-utils", "unknown")
+        found = dataset.attrs.get("results_version")
+        made = {name: json.loads(dataset.attrs.get(name, "{}")) for name in _JSON}
+        if not all(isinstance(value, dict) for value in made.values()):
+            raise ValueError(f"{' and '.join(_JSON)} are no objects")
+    except Exception as error:  # of every kind, where HDF5 meets what it did not write
+        reason = str(error) if isinstance(error, OSError | ValueError) else repr(error)
+        raise ValueError(f"{path} is not a results file ({reason})") from None
+    if found != RESULTS_VERSION:
+        maker = made["versions"].get("sbt-utils", "unknown")
         raise ValueError(
             f"{path} holds results of version {found} (made by sbt-utils {maker}), not of version "
             f"{RESULTS_VERSION}: compute them again, or read them with that sbt-utils"
         )
+    if missing := [name for name in _JSON if name not in dataset.attrs]:
+        raise ValueError(f"{path} is not a results file (it lacks {' and '.join(missing)})")
     return dataset
+
+
+_JSON = ("configuration", "versions")
 
 
 def versions() -> dict[str, str]:
@@ -125,26 +166,22 @@ def versions() -> dict[str, str]:
     return {name: version(name) for name in packages}
 
 
-@contextmanager
-def whole_file(path: Path) -> Iterator[Path]:
-    """Yield a temporary path beside a file, and move it there if all went well."""
-    temporary = path.with_name(f".{path.name}.{os.getpid()}")
-    try:
-        yield temporary
-        os.replace(temporary, path)
-    finally:
-        temporary.unlink(missing_ok=True)
-
-
-def _commit() -> str:
+@cache  # the code that runs is the one that was there when it was first imported
+def commit() -> str:
     """Return the commit of this project's checkout, marked if files differ from it."""
+    if named := os.environ.get("SBT_COMMIT"):
+        return named
     root = Path(__file__).resolve().parents[1]
     command = ["git", "-C", str(root), "describe", "--always", "--dirty", "--abbrev=12"]
+    # GIT_DIR and its like would name another repository.
+    environment = {name: value for name, value in os.environ.items() if name[:4] != "GIT_"}
     try:
         # Below another project's checkout, git would answer with that project's commit.
         project = tomllib.loads((root / "pyproject.toml").read_text(encoding="utf-8"))["project"]
         if project["name"] == "sbt-utils" and (root / ".git").exists():
-            return subprocess.check_output(command, stderr=subprocess.DEVNULL, text=True).strip()
-    except (OSError, KeyError, tomllib.TOMLDecodeError, subprocess.CalledProcessError):
+            return subprocess.check_output(
+                command, stderr=subprocess.DEVNULL, text=True, env=environment
+            ).strip()
+    except (OSError, ValueError, KeyError, TypeError, subprocess.CalledProcessError):
         pass
     return "not a checkout"

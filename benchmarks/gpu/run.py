@@ -88,7 +88,7 @@ def provenance() -> dict[str, Any]:
         "processors": os.cpu_count(),
         "python": sys.version.split()[0],
         "versions": results.versions(),
-        "commit": results._commit(),
+        "commit": results.commit(),
     }
 
 
@@ -101,7 +101,7 @@ def driver() -> str | None:
 
 
 def write(file: Path, record: dict[str, Any]) -> None:
-    from sbt_utils.results import whole_file
+    from sbt_utils.outputs import whole_file
 
     with whole_file(file) as temporary:
         temporary.write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
@@ -159,12 +159,11 @@ def main(words: list[str] | None = None) -> int:
     here = [str(ROOT), str(ROOT / "benchmarks")]
     sys.path[:0] = here
     os.environ["PYTHONPATH"] = os.pathsep.join([*here, os.environ.get("PYTHONPATH", "")])
-    from sbt_utils import results
     from sbt_utils.training.settings import check_device
 
     check_device(options.device)
     if options.commit:
-        results._commit = lambda: options.commit
+        os.environ["SBT_COMMIT"] = options.commit
     options.out.mkdir(parents=True, exist_ok=True)
     file = options.out / "gpu.json"
     record = opened(file, {"profile": options.profile, "device": options.device})

@@ -7,6 +7,7 @@ import platform
 import shutil
 import subprocess
 import sys
+from hashlib import sha256
 from importlib.metadata import version
 from pathlib import Path
 
@@ -78,6 +79,7 @@ def test_the_commit_is_the_checkouts(dataset, tmp_path):
         head = git("rev-parse", "HEAD")
     except (OSError, subprocess.CalledProcessError):
         head = None
+    results.commit.cache_clear()
     path = save(dataset, tmp_path / "run.nc", {}, 1.0)
     commit = xr.load_dataset(path, engine="h5netcdf").attrs["commit"]
     if head is None:
@@ -119,7 +121,29 @@ def test_the_commit_is_never_that_of_another_project(tmp_path, home, pyproject, 
     spec = importlib.util.spec_from_file_location("copied_results", copy)
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
-    assert module._commit() == (head[:12] if ours else "not a checkout")
+    assert module.commit() == (head[:12] if ours else "not a checkout")
+
+
+@pytest.mark.skipif(shutil.which("git") is None, reason="needs git")
+def test_the_commit_is_not_of_the_repository_that_git_is_told(tmp_path, monkeypatch):
+    (tmp_path / "file").write_text("")
+    other = _repository(tmp_path)
+    results.commit.cache_clear()
+    ours = results.commit()
+    results.commit.cache_clear()
+    monkeypatch.setenv("GIT_DIR", str(tmp_path / ".git"))
+    assert results.commit() == ours != other[:12]
+
+
+@pytest.mark.parametrize("named", [None, "0123456789ab"])
+def test_without_a_checkout_the_commit_can_be_named(tmp_path, monkeypatch, named):
+    copy = shutil.copy(results.__file__, tmp_path)
+    spec = importlib.util.spec_from_file_location("copied_results", copy)
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    if named:
+        monkeypatch.setenv("SBT_COMMIT", named)
+    assert module.commit() == (named or "not a checkout")
 
 
 def test_saving_again_replaces_the_file(dataset, tmp_path):
@@ -178,6 +202,76 @@ def test_what_is_no_results_file_is_said_to_be_none(dataset, tmp_path):
     dataset.to_netcdf(tmp_path / "bare.nc", engine="h5netcdf")
     with pytest.raises(ValueError, match=r"version None .made by sbt-utils unknown"):
         load(tmp_path / "bare.nc")
+
+
+def test_a_changed_byte_is_found_before_hdf5_sees_it(dataset, tmp_path, monkeypatch):
+    path = save(dataset, tmp_path / "run.nc", {}, 1.0)
+    whole = path.read_bytes()
+
+    def never(*args, **kwargs):
+        raise AssertionError("HDF5 has opened it")
+
+    # One byte may send HDF5 into an endless loop, and one changes a number without a word.
+    monkeypatch.setattr(xr, "load_dataset", never)
+    for position in range(0, len(whole) - 200, 97):
+        path.write_bytes(whole[:position] + bytes([whole[position] ^ 1]) + whole[position + 1 :])
+        with pytest.raises(ValueError, match=r"run\.nc is damaged: its bytes .* copy it once more"):
+            load(path)
+
+
+def test_the_digest_at_the_end_is_that_of_the_bytes_before(dataset, tmp_path):
+    data, mark, end = save(dataset, tmp_path / "run.nc", {}, 1.0).read_bytes().rpartition(b"\nsha")
+    assert mark
+    assert end == b"256 of the bytes before this line: %s\n" % sha256(data).hexdigest().encode()
+
+
+def test_files_from_before_they_ended_in_their_digest_are_read(dataset, tmp_path):
+    path = save(dataset, tmp_path / "run.nc", {}, 1.0)
+    path.write_bytes(path.read_bytes().rpartition(b"\nsha")[0])
+    xr.testing.assert_equal(load(path), dataset)
+
+
+@pytest.mark.parametrize("name", ["configuration", "versions"])
+@pytest.mark.parametrize("value", [None, "{", "[1]", b"\xff"])
+def test_provenance_that_cannot_be_read(dataset, tmp_path, name, value):
+    path = save(dataset, tmp_path / "run.nc", {}, 1.0)
+    path.write_bytes(path.read_bytes().rpartition(b"\nsha")[0])
+    with h5py.File(path, "r+") as file:
+        del file.attrs[name]
+        if value is not None:
+            file.attrs[name] = value
+    with pytest.raises(ValueError, match=r"run\.nc is not a results file"):
+        load(path)
+
+
+@pytest.mark.slow
+def test_old_files_with_changed_bytes_are_results_or_said_to_be_none(dataset, tmp_path, rng):
+    # In a process of its own: bytes that no digest protects have sent HDF5 into an endless loop.
+    path = save(dataset, tmp_path / "run.nc", {}, 1.0)
+    whole = path.read_bytes().rpartition(b"\nsha")[0]
+    code = (
+        "import sys\nfrom sbt_utils.results import load\n"
+        "for name in sys.argv[1:]:\n"
+        "    try:\n        load(name)\n"
+        "    except ValueError as error:\n        assert 'results file' in str(error), error\n"
+    )
+    names = []
+    for number, position in enumerate(rng.integers(0, 2000, size=60)):
+        names.append(str(tmp_path / f"{number}.nc"))
+        bit = 1 << rng.integers(8)
+        changed = bytes([whole[position] ^ int(bit)])
+        Path(names[-1]).write_bytes(whole[:position] + changed + whole[position + 1 :])
+    done = subprocess.run(
+        [sys.executable, "-c", code, *names], capture_output=True, text=True, timeout=120
+    )
+    assert done.returncode == 0, done.stderr
+
+
+def test_what_is_no_regular_file_is_not_waited_for(tmp_path):
+    os.mkfifo(tmp_path / "pipe.nc")
+    for path in (tmp_path, tmp_path / "pipe.nc", Path("/dev/zero")):
+        with pytest.raises(ValueError, match="no regular file"):
+            load(path)
 
 
 # Keeping -------------------------------------------------------------------------------------
@@ -249,6 +343,29 @@ def test_a_computation_that_fails_leaves_nothing(tmp_path):
     with pytest.raises(ZeroDivisionError):
         kept(tmp_path / "run.nc", {}, lambda: 1 / 0)
     assert os.listdir(tmp_path) == []
+
+
+def test_nobody_computes_what_is_being_computed(dataset, tmp_path):
+    path, messages = tmp_path / "run.nc", []
+
+    def compute():
+        for settings in ({}, {"seeds": 3}):
+            with pytest.raises(ValueError, match="is being computed") as busy:
+                kept(path, settings, lambda: 1 / 0)
+            messages.append(str(busy.value))
+        return dataset
+
+    kept(path, {}, compute)
+    assert len(messages) == 2
+    assert f"{path} is being computed by another thread of this process: wait" in messages[0]
+    assert os.listdir(tmp_path) == ["run.nc"]
+
+
+def test_a_damaged_file_is_not_computed_anew_without_asking(dataset, tmp_path):
+    path = save(dataset, tmp_path / "run.nc", {}, 1.0)
+    path.write_bytes(b"x" + path.read_bytes()[1:])
+    with pytest.raises(ValueError, match=r"is damaged: .* remove it and compute it again"):
+        kept(path, {}, lambda: 1 / 0)
 
 
 def test_work_of_several_calls_says_how_long_it_took(dataset, tmp_path):

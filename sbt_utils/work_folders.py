@@ -1,0 +1,124 @@
+"""Work in progress: by one process at a time, in a folder where only its own files are removed."""
+
+from __future__ import annotations
+
+import errno
+import os
+import platform
+import re
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+try:
+    import fcntl
+except ImportError:  # Windows: processes do not exclude one another there
+    fcntl = None  # type: ignore[assignment]
+
+LOCK = "sbt-utils.lock"
+"""The file that marks a folder of work as one, and that its process holds."""
+
+# A process does not exclude itself by its locks, so its threads do here: (process, file).
+_held: set[tuple[int, str]] = set()
+_held_lock = threading.Lock()
+
+
+@contextmanager
+def locked(file: Path, work: str) -> Iterator[None]:
+    """Hold a lock file, which is made if need be, along with its folder.
+
+    The lock of a process that ended, however it did, is free. ValueError if another process or
+    thread holds it: `work` is what they compute, in the message.
+    """
+    key = os.getpid(), os.path.realpath(file)
+    with _held_lock:
+        if key in _held:
+            raise ValueError(_is_busy(work, "another thread of this process"))
+        _held.add(key)
+    try:
+        descriptor = _acquire(file, work)
+        try:
+            yield
+        finally:
+            os.close(descriptor)  # and the lock is free
+    finally:
+        with _held_lock:
+            _held.discard(key)
+
+
+@contextmanager
+def owned(folder: Path, work: str) -> Iterator[None]:
+    """Hold a folder of work, which is made if need be; ValueError if it is somebody else's."""
+    names = set()
+    with suppress(FileNotFoundError):
+        names = set(os.listdir(folder))  # once: who holds it may be removing it
+    if names and LOCK not in names:
+        raise ValueError(
+            f"{folder} holds files of somebody else, and {work} would keep its own there: move "
+            "the folder away, or give another out"
+        )
+    with locked(folder / LOCK, work):
+        yield
+
+
+def is_work(folder: Path) -> bool:
+    """Say whether a folder is one of work in progress."""
+    return (folder / LOCK).is_file()
+
+
+def clear(folder: Path, own: str) -> None:
+    """Remove the files whose whole names match a pattern, and nothing else."""
+    for path in folder.iterdir():
+        if re.fullmatch(own, path.name) and not path.is_dir():
+            path.unlink()
+
+
+def give_up(folder: Path) -> None:
+    """Remove the mark of a folder of work, and the folder unless somebody's files are in it."""
+    (folder / LOCK).unlink(missing_ok=True)
+    with suppress(OSError):  # not empty, or a link to a folder elsewhere
+        folder.rmdir()
+
+
+def _acquire(file: Path, work: str) -> int:
+    """Return the descriptor of a file that is locked and still there."""
+    fault: Exception = ValueError(_is_busy(work, "other processes, in turn"))
+    for _ in range(100):
+        try:
+            file.parent.mkdir(parents=True, exist_ok=True)
+            descriptor = os.open(file, os.O_RDWR | os.O_CREAT, 0o666)
+        except (FileExistsError, FileNotFoundError) as error:
+            fault = error  # unless who held it has just removed the folder
+            continue
+        try:
+            _lock(descriptor, work)
+            # Who held it may have removed it, and another made it anew, since it was opened.
+            if os.path.samestat(os.stat(file), os.fstat(descriptor)):
+                with suppress(OSError):  # a full disk; this is for people only
+                    os.ftruncate(descriptor, 0)
+                    os.write(descriptor, f"process {os.getpid()} on {platform.node()}".encode())
+                return descriptor
+        except FileNotFoundError:
+            pass
+        except BaseException:
+            os.close(descriptor)
+            raise
+        os.close(descriptor)
+    raise fault
+
+
+def _lock(descriptor: int, work: str) -> None:
+    if fcntl is None:
+        return
+    try:
+        fcntl.lockf(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError as error:
+        if error.errno in (errno.EAGAIN, errno.EACCES):
+            holder = os.read(descriptor, 1000).decode(errors="replace") or "another process"
+            raise ValueError(_is_busy(work, holder)) from None
+        # A file system without locks: nothing is lost, but work may be done twice.
+
+
+def _is_busy(work: str, holder: str) -> str:
+    return f"{work} is being computed by {holder}: wait for it, end it, or give another file"
