@@ -10,8 +10,8 @@ hand and name it in the environment variable ``SBT_DATA``::
     $SBT_DATA/cifar10/cifar-10-binary.tar.gz
 
 The idx files may also be unpacked (no ``.gz``) or recompressed, as in Debian's package
-``dataset-fashion-mnist``: they are checked by the SHA-256 of their contents. Files put there by
-hand are never changed or removed.
+``dataset-fashion-mnist``: they are checked by the SHA-256 of their contents, and unpacked to the
+published size and no further. Files put there by hand are never changed or removed.
 """
 
 from __future__ import annotations

@@ -1,6 +1,7 @@
 """Full data sets from the network: fetched once, checked, and read without pickle.
 
-Every file is checked against its SHA-256 before it is read. Files in the folder that the
+Every file is checked against its SHA-256 before it is read; one packed by others is unpacked to the
+published size and no further. Files in the folder that the
 environment variable ``SBT_DATA`` names come first (`sbt_utils.data.datasets` shows its layout);
 else `pooch` downloads them into its cache. Loads no PyTorch.
 """
@@ -41,14 +42,27 @@ def sha256(raw: bytes) -> str:
     return hashlib.sha256(raw).hexdigest()
 
 
-def _read_checksums() -> dict[str, tuple[str, str]]:
-    """Return, for each file, its SHA-256 and that of what it unpacks to."""
+@dataclass(frozen=True)
+class Published:
+    """What is known of a file: SHA-256 of it and of what it unpacks to, and bytes of the latter."""
+
+    packed: str
+    unpacked: str
+    size: int  # 0 where what it unpacks to is not known
+
+
+def _read_checksums() -> dict[str, Published]:
+    """Return what is known of each file."""
     text = (resources.files("sbt_utils") / "data" / "checksums.txt").read_text(encoding="utf-8")
     rows = [line.split() for line in text.splitlines() if not line.startswith("#")]
-    return {file: (packed, unpacked) for file, packed, unpacked in rows}
+    return {
+        file: Published(packed, unpacked, 0 if size == "-" else int(size))
+        for file, packed, unpacked, size in rows
+    }
 
 
 CHECKSUMS = _read_checksums()
+_LARGEST = 1 << 28  # bytes that none of these files has, packed or not
 
 
 def _read_idx(contents: list[bytes]) -> Pools:
@@ -123,18 +137,31 @@ def _by_hand(file: str) -> bytes | None:
     path = path if path.is_file() else path.with_suffix("")  # unpacked, without .gz
     if not path.is_file():
         return None
+    if (size := path.stat().st_size) > _LARGEST:
+        raise DatasetError(
+            f"{path}, found through SBT_DATA, is not the published file: it has {size:,} bytes; "
+            "replace it, or remove it to download it"
+        )
     raw = path.read_bytes()
-    try:
-        unpacked = gzip.decompress(raw) if raw.startswith(b"\x1f\x8b") else raw
-    except (OSError, EOFError, zlib.error):  # truncated
-        unpacked = b""
-    published = CHECKSUMS[file]
-    if sha256(raw) not in published and sha256(unpacked) not in published:
+    published, digest = CHECKSUMS[file], sha256(raw)
+    if digest == published.packed:
+        return gzip.decompress(raw)
+    content = raw if digest == published.unpacked else _unpacked(raw, published.size)
+    if sha256(content) != published.unpacked:
         raise DatasetError(
             f"{path}, found through SBT_DATA, is truncated or not the published file: its SHA-256 "
-            f"is {sha256(raw)}, not {published[0]}; replace it, or remove it to download it"
+            f"is {digest}, not {published.packed}; replace it, or remove it to download it"
         )
-    return unpacked
+    return content
+
+
+def _unpacked(raw: bytes, size: int) -> bytes:
+    """Return at most `size` bytes, and one, of what an unknown file unpacks to, if it does."""
+    try:
+        with gzip.open(io.BytesIO(raw)) as stream:
+            return stream.read(size + 1)
+    except (OSError, EOFError, zlib.error):  # of another kind, or truncated
+        return b""
 
 
 def _by_pooch(remote: Remote, file: str) -> bytes:
@@ -145,7 +172,7 @@ def _by_pooch(remote: Remote, file: str) -> bytes:
     failures = []
     for url in (mirror + Path(file).name for mirror in remote.mirrors):
         try:
-            path = pooch.retrieve(url, CHECKSUMS[file][0], file, cache, progressbar=True)
+            path = pooch.retrieve(url, CHECKSUMS[file].packed, file, cache, progressbar=True)
         except (OSError, ValueError) as error:  # out of reach (requests), wrong hash (pooch)
             failures.append(f"  {url}: {type(error).__name__}: {error}")
         else:

@@ -8,6 +8,7 @@ import subprocess
 import sys
 import tarfile
 import threading
+import tracemalloc
 from dataclasses import replace
 from pathlib import Path
 
@@ -249,6 +250,10 @@ def _sha256(raw):
     return hashlib.sha256(raw).hexdigest()
 
 
+def _published(packed, unpacked):
+    return downloads.Published(_sha256(packed), _sha256(unpacked), len(unpacked))
+
+
 class _Handler(http.server.BaseHTTPRequestHandler):
     def do_GET(self):
         self.server.requests.append(self.path)
@@ -300,8 +305,7 @@ def serve(monkeypatch, server, cache, files):
         remote = replace(downloads.REMOTES["mnist_full"], mirrors=mirrors or (server.url,))
         monkeypatch.setitem(downloads.REMOTES, "mnist_full", remote)
         checksums = {
-            f"mnist/{name}": (_sha256(raw), _sha256(gzip.decompress(raw)))
-            for name, raw in files.items()
+            f"mnist/{name}": _published(raw, gzip.decompress(raw)) for name, raw in files.items()
         }
         monkeypatch.setattr(downloads, "CHECKSUMS", checksums)
         server.served = dict(files)
@@ -471,6 +475,40 @@ def test_wrong_file_put_there_by_hand(spoil, serve, server, files, by_hand):
     assert server.requests == []
 
 
+def test_a_file_is_not_unpacked_further_than_the_published_one(serve, by_hand):
+    serve()
+    bomb = by_hand / "train-images-idx3-ubyte.gz"
+    bomb.write_bytes(gzip.compress(bytes(50_000_000)))
+    tracemalloc.start()
+    try:
+        with pytest.raises(DatasetError, match="truncated or not the published"):
+            load_data("mnist_full", train=3)
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert peak < 5_000_000
+
+
+def test_a_file_larger_than_any_of_them_is_not_read(serve, by_hand):
+    serve()
+    with (by_hand / "train-images-idx3-ubyte.gz").open("wb") as file:
+        file.truncate(10**10)
+    with pytest.raises(DatasetError, match=r"not the published file: it has 10,000,000,000 bytes"):
+        load_data("mnist_full", train=3)
+
+
+@pytest.mark.parametrize("packed", [True, False])
+def test_an_archive_of_unknown_contents_is_taken_as_published_only(
+    packed, monkeypatch, cache, tmp_path
+):
+    name, raw = "cifar-10-binary.tar.gz", b"altered" if packed else b""
+    (tmp_path / "cifar10").mkdir()
+    (tmp_path / "cifar10" / name).write_bytes(gzip.compress(raw))
+    monkeypatch.setenv("SBT_DATA", str(tmp_path))
+    with pytest.raises(DatasetError, match="truncated or not the published"):
+        load_data("cifar10", train=3)
+
+
 def test_a_file_missing_by_hand_is_downloaded(serve, server, files, by_hand):
     serve()
     for name in list(files)[:3]:
@@ -516,7 +554,7 @@ def test_cifar10_binary_form(monkeypatch, server, cache):
             tar.addfile(member, io.BytesIO(raw))
     name = "cifar-10-binary.tar.gz"
     server.served = {name: archive.getvalue()}
-    hashes = {f"cifar10/{name}": (_sha256(archive.getvalue()), "-")}
+    hashes = {f"cifar10/{name}": downloads.Published(_sha256(archive.getvalue()), "-", 0)}
     monkeypatch.setattr(downloads, "CHECKSUMS", hashes)
     remote = replace(downloads.REMOTES["cifar10"], mirrors=(server.url,))
     monkeypatch.setitem(downloads.REMOTES, "cifar10", remote)
@@ -545,8 +583,10 @@ def test_table_of_files():
     for name, prefix in (("mnist_full", "440fcabf"), ("fashion_mnist", "3aede38d")):
         files = [f for f in downloads.CHECKSUMS if f.startswith(remotes[name].folder + "/")]
         assert [Path(f).name for f in files] == [f"{n}-ubyte.gz" for n in IDX_NAMES]
-        assert downloads.CHECKSUMS[files[0]][0].startswith(prefix)
-    assert downloads.CHECKSUMS["cifar10/cifar-10-binary.tar.gz"][0].startswith("c4a38c50")
+        assert downloads.CHECKSUMS[files[0]].packed.startswith(prefix)
+        sizes = [downloads.CHECKSUMS[file].size for file in files]
+        assert sizes == [16 + 60_000 * 28 * 28, 8 + 60_000, 16 + 10_000 * 28 * 28, 8 + 10_000]
+    assert downloads.CHECKSUMS["cifar10/cifar-10-binary.tar.gz"].packed.startswith("c4a38c50")
     assert len(remotes["mnist_full"].mirrors) == 2
     for remote in remotes.values():
         assert all(m.startswith("https://") and m.endswith("/") for m in remote.mirrors)
