@@ -127,11 +127,13 @@ def accuracy_and_shape(
 def shape_in_time(networks: xr.Dataset, label: str) -> Figure:
     """Draw convexity and test accuracy over the epochs, one line per level of the noise `label`.
 
-    `networks` has ``convexity`` and ``accuracy`` (noise, seed, checkpoint); means over the seeds
-    are drawn. Levels without any load curve are left out; convexities below -1 lie outside of the
-    figure.
+    `networks` has ``convexity`` and ``accuracy`` (noise, seed, checkpoint). Lines: means over the
+    seeds; bands: from the lowest to the highest network. Levels without any load curve are left
+    out; convexities below -1 lie outside of the figure.
     """
-    mean = networks.sortby("noise").mean("seed").dropna("noise", how="all")
+    networks = networks.sortby("noise")
+    mean = networks.mean("seed").dropna("noise", how="all")
+    ends = [end.sel(noise=mean.noise) for end in (networks.min("seed"), networks.max("seed"))]
     colours = mpl.colormaps["viridis"](np.linspace(0, 0.9, mean.sizes["noise"]))
     with mpl.rc_context(STYLE):
         figure, (left, right) = panels(2, width=4.2, height=3.4)
@@ -142,6 +144,10 @@ def shape_in_time(networks: xr.Dataset, label: str) -> Figure:
             look["label"] = level_name(level.noise.item())
             left.plot(level.checkpoint, level.convexity, **look)
             right.plot(level.checkpoint, 100 * level.accuracy, **look)
+            low, high = (end.isel(noise=index) for end in ends)
+            band: Any = {"color": colour, "alpha": 0.2, "lw": 0}
+            left.fill_between(level.checkpoint, low.convexity, high.convexity, **band)
+            right.fill_between(level.checkpoint, 100 * low.accuracy, 100 * high.accuracy, **band)
         left.set(xlabel="epoch", ylabel="convexity", ylim=(max(-1.0, left.get_ylim()[0]), None))
         right.set(xlabel="epoch", ylabel="test accuracy, %")
         handles = left.get_legend_handles_labels()

@@ -9,6 +9,7 @@ __getattr__, __dir__, __all__ = exports(
         "devices": "apart as_columns diagram_of",
         "summaries": "cell_summary one_family universality_table",
         "cell_figures": "cells_compared diagram_excerpt seeds_apart train_and_test worst_cells",
+        "device_figures": "gpu_against_cpu",
         "diagram_figures": "cell_values phase_diagram shape_and_accuracy",
         "noise_figures": "accuracy_against_convexity convexity_against_noise shape_family",
     },

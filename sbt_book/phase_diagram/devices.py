@@ -15,7 +15,7 @@ def as_columns(diagrams: Mapping[str, xr.Dataset]) -> xr.Dataset:
     Parameters
     ----------
     diagrams : mapping of str to xarray.Dataset
-        From `sbt_utils.sweep`, by their source of noise.
+        From `sbt_utils.sweeping.sweeps.sweep`, by their source of noise.
 
     Returns
     -------

@@ -93,7 +93,6 @@ def convolutional_findings(cnn: xr.Dataset) -> list[Finding]:
     choice = straightest_and_best(networks)
     levels = networks.noise.values.tolist()
     apart = abs(levels.index(choice.straightest) - levels.index(choice.best))
-    between = "between the straightest and the most accurate"
     why = f"after {networks.checkpoint:,d} of 2,000 epochs, {networks.sizes['seed']} of 10 networks"
     return [
         Finding(
@@ -102,7 +101,13 @@ def convolutional_findings(cnn: xr.Dataset) -> list[Finding]:
             **VOTES,
             why=why,
         ),
-        Finding(f"levels of dropout {between}", apart, most=1, digits=".0f", why=why),
+        Finding(
+            "levels of dropout between the straightest and the most accurate",
+            apart,
+            most=1,
+            digits=".0f",
+            why=f"{choice.straightest:g} and {choice.best:g}, {why}",
+        ),
     ]
 
 

@@ -34,7 +34,7 @@ SHARE: Any = {"least": LIMITS["agree"], "digits": ".0%"}
 DEVIATIONS = {"dropout": (0.012, 0.03), "learning_rate": (0.02, 0.04)}
 """Deviation of the scaled load curves: mean over the cells, and of a single cell."""
 
-NOT_YET = ("ten convolutional networks for each level of dropout, instead of one",)
+NOT_YET = ("ten convolutional networks for each level of dropout, instead of two",)
 """Experiments of the paper that this book does not cover yet."""
 
 MARKS = {"reproduced": "✓", "differs": "≠", "not yet": "○"}

@@ -23,7 +23,12 @@ PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["
 EXTRAS = PROJECT["optional-dependencies"]
 CONDA_NAMES = {"torch": "pytorch-cpu", "matplotlib": "matplotlib-base"}
 # What comes with a package that is listed, under the name by which it is imported.
-BROUGHT = {"cycler": "matplotlib", "PIL": "matplotlib", "traitlets": "ipywidgets", "triton": "torch"}
+BROUGHT = {
+    "cycler": "matplotlib",
+    "PIL": "matplotlib",
+    "traitlets": "ipywidgets",
+    "triton": "torch",
+}
 
 
 def requirements(*lists):
@@ -159,3 +164,17 @@ def test_the_readme_quotes_the_results():
         columns = ["mean deviation", "90 % of cells below", "largest deviation"]
         numbers = [f"{row[name]:.4f}" for name in columns] + [f"{row['rank correlation']:.3f}"]
         assert " | ".join([f"| {noise.replace('_', ' ')}", *numbers]) in readme
+
+
+def test_the_readme_quotes_the_times_on_a_gpu():
+    readme = (ROOT / "README.md").read_text(encoding="utf-8")
+    gpu, convolutions = (load(RESULTS / f"{name}.nc") for name in ("gpu", "cnn_dropout"))
+    diagrams = [load(RESULTS / f"{noise}.nc") for noise, _ in PHASE_DIAGRAMS]
+    seconds = sum(diagram.wall_time_seconds for diagram in diagrams)
+    times = [f"{gpu.accuracy_test.size:,} networks", f"{gpu.wall_time_seconds:.0f} s"]
+    times += [f"{seconds:,.0f} s", f"{seconds / gpu.wall_time_seconds:.0f} times faster"]
+    assert " | ".join(times) in readme
+    networks = convolutions.accuracy_test.isel(checkpoint=-1).size
+    assert f"| {convolutions.wall_time_seconds:.0f} s for {networks} |" in readme
+    assert f"an {gpu.card}," in readme
+    assert convolutions.card == gpu.card

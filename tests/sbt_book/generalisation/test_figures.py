@@ -116,6 +116,12 @@ def test_shape_in_time(networks):
             assert line.get_xdata().tolist() == [100, 200]
             expected = scale * level.squeeze("noise").mean("seed").values
             assert line.get_ydata() == pytest.approx(expected)
+        for band, (_, level) in zip(axes.collections, family[name].groupby("noise"), strict=True):
+            epochs, heights = band.get_paths()[0].vertices.T
+            for epoch in (100, 200):
+                networks = scale * level.sel(checkpoint=epoch).values
+                here = heights[epochs == epoch]
+                assert (here.min(), here.max()) == pytest.approx((networks.min(), networks.max()))
 
 
 def test_levels_that_never_had_a_curve_are_left_out(networks):

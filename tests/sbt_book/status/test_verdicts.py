@@ -249,7 +249,9 @@ def test_the_verdicts_on_the_committed_results():
     assert law_findings(load_committed("law"))[0].verdict == "reproduced"
     findings = statement_findings("data_noise", load_committed("data_noise"))
     assert [finding.verdict for finding in findings[2:4]] == ["reproduced", "reproduced"]
-    assert len(convolutional_findings(load_committed("cnn_dropout"))) == 2
+    more, apart = convolutional_findings(load_committed("cnn_dropout"))
+    assert (more.verdict, apart.verdict) == ("reproduced", "differs")
+    assert apart.why == "0.32 and 0.08, after 2,000 of 2,000 epochs, 2 of 10 networks"
     assert chain_diagram_findings(mechanical_cells(), load_committed("dropout"))[2].ours == 3
     networks = load_committed("training_in_time").separation
     verdicts = [finding.verdict for finding in time_findings(networks, range(2))]
@@ -351,21 +353,21 @@ def convolutional(convexities, accuracies, learned=1.0):
 
 
 @pytest.mark.parametrize(
-    ("convexities", "accuracies", "share", "apart"),
+    ("convexities", "accuracies", "share", "apart", "levels"),
     [
-        ([-0.3, -0.1, 0.0, 0.2], [0.5, 0.6, 0.7, 0.6], 1, 0),
-        ([-0.3, -0.1, 0.0, 0.2], [0.5, 0.7, 0.6, 0.6], 1, 1),
-        ([-0.3, -0.2, -0.25, -0.05], [0.7, 0.6, 0.6, 0.2], 2 / 3, 3),
+        ([-0.3, -0.1, 0.0, 0.2], [0.5, 0.6, 0.7, 0.6], 1, 0, "0.2 and 0.2"),
+        ([-0.3, -0.1, 0.0, 0.2], [0.5, 0.7, 0.6, 0.6], 1, 1, "0.2 and 0.1"),
+        ([-0.3, -0.2, -0.25, -0.05], [0.7, 0.6, 0.6, 0.2], 2 / 3, 3, "0.3 and 0"),
     ],
 )
 def test_the_convolutional_network_is_judged_at_its_last_checkpoint(
-    convexities, accuracies, share, apart
+    convexities, accuracies, share, apart, levels
 ):
     found = convolutional_findings(convolutional(convexities, accuracies))
     assert [finding.ours for finding in found] == pytest.approx([share, apart])
     assert found[0].verdict == ("reproduced" if share > 0.8 else "differs")
     assert found[1].verdict == ("reproduced" if apart <= 1 else "differs")
-    assert found[1].why == "after 100 of 2,000 epochs, 1 of 10 networks"
+    assert found[1].why == f"{levels}, after 100 of 2,000 epochs, 1 of 10 networks"
 
 
 def test_convolutional_networks_that_learned_nothing_have_no_say():
