@@ -91,7 +91,7 @@ def dropout_experiment(
         "data": data.source,
         "train": len(data.train_images),
         "test": len(data.test_images),
-        "network": str(network),
+        "network": _layers_of(network),
         "dropouts": list(dropouts),
         "epochs": epochs,
         "every": every,
@@ -241,3 +241,13 @@ def _measure(networks: Stack | list[nn.Sequential], data: Dataset) -> xr.Dataset
         for name, variable in evaluate(networks, images, layers=nn.MaxPool2d).items()
     }
     return xr.Dataset(measured).drop_vars("loss_test")
+
+
+def _layers_of(network: CNN) -> dict[str, str]:
+    """Describe a network, as no two versions of PyTorch print the same."""
+    sizes = {
+        name: " ".join("x".join(map(str, tensor.shape)) for tensor in layer.parameters())
+        for name, layer in network.named_children()
+    }
+    slopes = {f"{layer.negative_slope:g}" for layer in network if isinstance(layer, nn.LeakyReLU)}
+    return {name: size for name, size in sizes.items() if size} | {"slope": " ".join(slopes)}

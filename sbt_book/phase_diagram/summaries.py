@@ -103,7 +103,7 @@ def _shapes(summary: xr.Dataset) -> tuple[np.ndarray, np.ndarray]:
 
 def _spread(values: xr.DataArray) -> xr.DataArray:
     """Return the sample standard deviation over the seeds, nan where fewer than two are defined."""
-    return np.sqrt(seed_variance(values))
+    return seed_variance(values) ** 0.5
 
 
 def _median(values: np.ndarray) -> float:
