@@ -1,10 +1,11 @@
 """The passes over features on a GPU: for one layer of many networks at once, in few kernels.
 
-Differences, to a common origin and then to the class means, are of the features' own type; those
-of half precision are float32. They are summed in that type over blocks alone, of at most `BLOCK`
-samples or `PIECE` values of one sample, and the sums of the blocks in float64: a card with slow
-float64 does not crawl. Scatter within the classes below 2^-36 of the whole is therefore rounding
-where features are float32. The squares of their differences must fit in float32.
+Differences, to a sample of the same class or to a common origin and then to the class means, are of
+the features' own type; those of half precision are float32. They are summed in that type over
+blocks alone, of at most `BLOCK` samples or `PIECE` values of one sample, and the sums of the blocks
+in float64: a card with slow float64 does not crawl. Scatter within the classes below 2^-36 of the
+whole is therefore rounding where features are float32. The squares of their differences must fit in
+float32.
 
 Results repeat bit for bit on one card: sums over the samples of a class are products with a matrix
 of zeros and ones, for ``index_add_`` would add in any order. TF32 and autocast are off meanwhile,
@@ -23,13 +24,13 @@ from typing import Any
 import torch
 from torch import Tensor
 
-BLOCK = 256
+BLOCK = 512
 """The most samples that are summed in float32."""
 
 PIECE = 1024
 """The most values of one sample that are summed in float32."""
 
-_ELEMENTS = 2**27  # of x at once: 512 MB of float32
+_ELEMENTS = 2**28  # of x at once: 1 GB of float32
 _TF32 = RLock()
 
 
@@ -50,54 +51,64 @@ def rounding(dtype: torch.dtype) -> float:
 
 
 def add_block(
-    x: Tensor, origin: Tensor, rows: Tensor, counts: Tensor, means: Tensor
-) -> tuple[Tensor, Tensor]:
+    x: Tensor,
+    origin: Tensor,
+    rows: Tensor,
+    counts: Tensor,
+    means: Tensor,
+    signs: Tensor | None = None,
+) -> tuple[Tensor, Tensor, Tensor, Tensor]:
     """Update counts and means in place by at most `BLOCK` samples.
 
-    Returns the added scatter (M,), as `sbt_utils.measuring.scatter_passes.add_samples` defines it,
-    and the squared residuals (M, n).
+    Returns the added scatter (M,), as `sbt_utils.measuring.scatter_passes.add_samples` defines it;
+    the squares (M, n) of the samples relative to the first of their class; these differences
+    (M, n, d), times `signs` (d,) if given; and the first of each class (M, C, d).
     """
-    away = _relative(x, origin)
-    hot = _one_hot(rows, len(counts), away.dtype)
-    new = hot.sum(1, dtype=torch.float64)
+    hot = _one_hot(rows, len(counts), working_type(x.dtype))
+    new = hot.sum(1)
+    first = x.index_select(1, hot.argmax(1))
+    if signs is None:
+        away = first.to(hot.dtype).index_select(1, rows)
+        torch.sub(x, away, out=away)
+    else:
+        away = (first * -signs).index_select(1, rows).addcmul_(x, signs)
     with exact_products(x.device):
-        sums = torch.bmm(hot.expand(len(x), -1, -1), away).double()
-        step = sums.addcmul_(means, new[:, None], value=-1)
-        step /= (counts + new).clamp(min=1)[:, None]
-        # Residuals of earlier samples grow as their class mean moves away from them.
-        within = step.square().sum(2) @ counts
-        means += step
-        counts += new
-        _recentre(away, means, hot)
-    squares = _squares(away)
-    return within + squares.sum(1), squares
+        near = torch.bmm(hot.expand(len(x), -1, -1), away)
+    near /= new.clamp(min=1)[:, None]
+    step = (first - origin[:, None]).sub_(means)
+    step = step.add_(near) if signs is None else step.addcmul_(near, signs)
+    counts += new
+    weights, squares = new / counts.clamp(min=1), _squares(away)
+    means.addcmul_(step, weights[:, None])
+    # Hardly a digit cancels: a sample is about as far from another as from the mean of both.
+    near_squares, step_squares = (_norms(vectors).square() for vectors in (near, step))
+    within = squares.sum(1) - near_squares @ new.double() + step_squares @ (new * (1 - weights))
+    return within, squares, away, first
+
+
+def fold(vectors: Tensor, length: int) -> Tensor:
+    """Fold vectors (n, d) to (n, min(d, length)): sums of every `length`-th value."""
+    count = vectors.shape[1]
+    whole = count // length * length
+    if count <= length:
+        return vectors
+    folded = vectors[:, :whole].view(len(vectors), -1, length).sum(1)
+    folded[:, : count - whole] += vectors[:, whole:]
+    return folded
 
 
 def residuals(x: Tensor, origin: Tensor, means: Tensor, rows: Tensor) -> Tensor:
     """Return the samples relative to the means of their classes, (M, n, d)."""
-    away = _relative(x, origin)
+    away = x - origin.to(working_type(x.dtype))[:, None]
+    places = _one_hot(rows, means.shape[1], away.dtype).T.expand(len(away), -1, -1)
     with exact_products(x.device):
-        return _recentre(away, means, _one_hot(rows, means.shape[1], away.dtype))
-
-
-def spoilt(x: Tensor) -> Tensor:
-    """Tell which samples (..., n, d) hold NaN or infinite values, bool (..., n)."""
-    if not x.is_floating_point():
-        return torch.zeros(x.shape[:-1], dtype=torch.bool, device=x.device)
-    return ~torch.linalg.vector_norm(x, torch.inf, dim=-1).isfinite()
+        return away.baddbmm_(places, means.to(away.dtype), alpha=-1)
 
 
 def projected_squares(residuals: Tensor, projection: Tensor) -> Tensor:
     """Return the sum of squares (M,), over the samples, of residuals @ projection (M, d, K)."""
     with exact_products(residuals.device):
         return _squares(torch.bmm(residuals, projection.to(residuals.dtype))).sum(1)
-
-
-def products_with_class(vectors: Tensor, rows: Tensor, directions: Tensor) -> Tensor:
-    """Return the scalar product of vectors (n, d) with the direction (C, d) of their class."""
-    with exact_products(vectors.device):
-        products = vectors @ directions.to(vectors.dtype).T
-    return products.gather(1, rows[:, None])[:, 0].double()
 
 
 @contextmanager
@@ -138,27 +149,20 @@ def _turn_off_tf32() -> Callable[[], None]:
     return put_back
 
 
-def _relative(x: Tensor, origin: Tensor) -> Tensor:
-    """Return the samples relative to the origin, which has their own type's digits."""
-    return x - origin.to(working_type(x.dtype))[:, None]
-
-
 def _one_hot(rows: Tensor, classes: int, dtype: torch.dtype) -> Tensor:
     """Return a matrix (C, n) with a one at the class of each sample."""
     return (rows == torch.arange(classes, device=rows.device)[:, None]).to(dtype)
 
 
-def _recentre(away: Tensor, means: Tensor, hot: Tensor) -> Tensor:
-    """Take from samples relative to the origin the mean of their class, in place."""
-    near, places = means.to(away.dtype), hot.T.expand(len(away), -1, -1)
-    return away.baddbmm_(places, near, alpha=-1)
-
-
 def _squares(vectors: Tensor) -> Tensor:
     """Return the sums of squares of vectors (..., d), float64 (...)."""
     parts = vectors.split(vectors.shape[-1] // PIECE * PIECE or PIECE, dim=-1)
-    total = vectors.new_zeros((), dtype=torch.float64)
-    for part in parts:
-        pieces = part.unflatten(-1, (-1, min(PIECE, part.shape[-1])))
-        total = total + torch.linalg.vector_norm(pieces, dim=-1).double().square_().sum(-1)
-    return total
+    pieces = (part.unflatten(-1, (-1, min(PIECE, part.shape[-1]))) for part in parts)
+    return _norms(
+        torch.cat([torch.linalg.vector_norm(piece, dim=-1) for piece in pieces], -1)
+    ).square()
+
+
+def _norms(vectors: Tensor) -> Tensor:
+    """Return the lengths of vectors (..., d), summed in float64."""
+    return torch.linalg.vector_norm(vectors, dim=-1, dtype=torch.float64)

@@ -22,7 +22,7 @@ from sbt_utils.measuring.batches import Data, as_batches, on_model
 from sbt_utils.measuring.curves import LoadCurve
 from sbt_utils.measuring.layer_choice import NORMS, PASSIVE, Layers, choose
 from sbt_utils.measuring.models import check_model, evaluation_mode
-from sbt_utils.measuring.scatter import ProjectedScatter, ScatterStatistics
+from sbt_utils.measuring.scatter import ProjectedScatter, ScatterStatistics, read_together
 from sbt_utils.measuring.separation import check_measure
 
 Pool = Callable[[torch.Tensor], torch.Tensor]
@@ -146,6 +146,9 @@ def layer_scatter(
         warnings.warn(f"{message}; left out of the load curve", stacklevel=3)
     if len(probe.names) < 2:
         raise ValueError(f"layers: {probe.names[0]!r} alone is l = 0; choose layers after it")
+    scatters = [s for s in probe.statistics.values() if isinstance(s, ScatterStatistics)]
+    if scatters:
+        read_together(scatters)
     return {name: probe.statistics[name] for name in probe.names}
 
 

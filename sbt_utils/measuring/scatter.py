@@ -32,7 +32,7 @@ class ScatterStatistics:
     Feed `update` the samples in any split, then read `separation` (measure ``"trace"``) or go on
     to `ProjectedScatter` (``"fuzziness"``). The device is that of the first batch, or the CPU if
     it has no float64. After an error, start again with a new one. On a GPU nothing is read back
-    before `separation` is, nor are features looked at.
+    before `separation` is, nor are features looked at; see `read_together`.
     """
 
     def __init__(self) -> None:
@@ -40,7 +40,8 @@ class ScatterStatistics:
         self.counts = self.means = self.origin = torch.empty(0)
         self.within: float | Tensor = 0.0  # sum of the squared residuals
         self.rounding = 2.0**-44  # a smaller fraction of the total standard deviation is noise
-        self._spoilt: list[list[Tensor]] = []  # which samples of each batch, on a GPU
+        self.totals: list[float] = []  # counts, `within` and tr Σb, once read back
+        self._squares: list[list[Tensor]] = []  # of each batch's samples, on a GPU
 
     def update(self, features: Array, labels: ArrayLike | Tensor) -> None:
         """Add a batch of features (n, ...) with its labels (n,).
@@ -65,21 +66,21 @@ class ScatterStatistics:
         if new := len(self.classes) - len(self.counts):
             self.counts = torch.cat([self.counts, self.counts.new_zeros(new)])
             self.means = torch.cat([self.means, self.means.new_zeros(new, len(self.origin))])
-        done, spoilt = 0, []
+        self.totals, done, kept = [], 0, []
         for x, rows in self.blocks(features, names, index, whole=passes.in_loops(features)):
-            within, squares = passes.add_samples(x, self.origin, rows, self.counts, self.means)
+            within, squares = self.add(x, rows)
             if isinstance(within, Tensor):
-                spoilt.append(device_passes.spoilt(x))
+                kept.append(squares)
             # Look at the samples only where the sum is spoilt; finite ones may also overflow it.
             elif not np.isfinite(within) and len(bad := (~x.isfinite()).any(1).nonzero()):
                 raise _not_finite(f"sample {done + int(bad[0])} of the batch")
             done += len(x)
             self.within += within
-            self.record(x, rows, squares)
-        self._spoilt.append(spoilt)
+        self._squares.append(kept)
 
-    def record(self, x: Tensor, rows: Tensor, squares: Tensor) -> None:
-        """Keep what a subclass needs of samples (n, d), their rows and squared residuals (n,)."""
+    def add(self, x: Tensor, rows: Tensor) -> tuple[float | Tensor, Tensor]:
+        """Add samples (n, d); see `sbt_utils.measuring.scatter_passes.add_samples`."""
+        return passes.add_samples(x, self.origin, rows, self.counts, self.means)
 
     def blocks(
         self, features: Tensor, names: list[int], index: np.ndarray, whole: bool = False
@@ -115,10 +116,11 @@ class ScatterStatistics:
 
     def scatter(self) -> tuple[float, float]:
         """Return tr Σw and tr Σb; raise where they leave D undefined."""
-        counts = self.counts.tolist()
+        if not self.totals:
+            read_together([self])
+        *counts, within, between = self.totals
         check_counts(self.classes, counts)
-        within = float(self.within) / sum(counts)
-        between = float(self.class_factor().square().sum())
+        within /= sum(counts)
         if not np.isfinite(within + between):
             self._check_finite()
             raise UndefinedSeparation("features: squares overflow float64; scale them down")
@@ -131,9 +133,11 @@ class ScatterStatistics:
         return within, between
 
     def _check_finite(self) -> None:
-        """Raise if a sample was spoilt; name the first."""
-        for number, spoilt in enumerate(self._spoilt):
-            if spoilt and len(bad := torch.cat(spoilt).nonzero()):
+        """Raise if a sample was spoilt, which its class mean shows; name the first."""
+        if self.means.isfinite().all():
+            return
+        for number, squares in enumerate(self._squares):
+            if squares and len(bad := (~torch.cat(squares).isfinite()).nonzero()):
                 raise _not_finite(f"sample {int(bad[0])} of batch {number}")
 
     @property
@@ -180,6 +184,23 @@ class ProjectedScatter:
         within = float(self.within) / self.samples
         _check_within(within, self.noise)
         return float(np.log(within))
+
+
+def read_together(statistics: Sequence[ScatterStatistics]) -> None:
+    """Read back what several statistics need in the end, waiting for a GPU once."""
+    totals = []
+    for one in statistics:
+        between = one.class_factor().square().sum()
+        both = torch.stack([one.within + torch.zeros_like(between), between])
+        totals.append(torch.cat([one.counts, both]))
+    for one, values in zip(statistics, on_cpu(totals), strict=True):
+        one.totals = values.tolist()
+
+
+def on_cpu(tensors: Sequence[Tensor]) -> list[Tensor]:
+    """Return tensors (n,) of one type on the CPU, waiting for a GPU once."""
+    together = torch.cat([tensor.to(tensors[0].device) for tensor in tensors]).cpu()
+    return list(together.split([len(tensor) for tensor in tensors]))
 
 
 def _decomposed(factor: Tensor) -> tuple[Tensor, Tensor]:

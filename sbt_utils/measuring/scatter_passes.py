@@ -19,6 +19,7 @@ from numpy import ndarray
 from torch import Tensor
 
 from sbt_utils.measuring import device_passes
+from sbt_utils.measuring.device_passes import fold
 
 # Sums may be taken in any order, which vector instructions need; differences may not.
 _loop: Callable[..., Any] = njit(cache=True, nogil=True, fastmath={"reassoc"})
@@ -38,13 +39,13 @@ def add_samples(
     The added scatter is the increase of the sum of squared residuals of all samples so far, a
     tensor () where nothing waits for the GPU. The formula of Chan, Golub & LeVeque (Am. Stat. 37,
     1983), all classes at once, as a sum of positive terms: a class that these samples, or all
-    before them, lack moves no mean.
+    before them, lack moves no mean. On a GPU the squares are relative to another sample.
     """
     if in_loops(x):
         squares = origin.new_empty(len(x))
         arrays = _arrays(_in_loop_type(x), origin, rows, counts, means, squares)
         return _add_samples(*arrays), squares
-    within, squares = device_passes.add_block(x[None], origin[None], rows, counts, means[None])
+    within, squares, *_ = device_passes.add_block(x[None], origin[None], rows, counts, means[None])
     return within[0], squares[0]
 
 
@@ -60,6 +61,51 @@ def projected_squares(
     return device_passes.projected_squares(away, projection[None])[0]
 
 
+def add_and_sketch(
+    x: Tensor,
+    origin: Tensor,
+    rows: Tensor,
+    counts: Tensor,
+    means: Tensor,
+    signs: Tensor,
+    length: int,
+) -> tuple[float | Tensor, Tensor, Tensor, Tensor]:
+    """Do as `add_samples`, and fold the samples relative to the origin to (n, min(d, length)).
+
+    Also returned, last but one, is what the folded samples lack (2, n), with the means so far: of
+    squared residuals, and of their products with the centred mean of their class.
+    """
+    if in_loops(x):
+        within, squares = add_samples(x, origin, rows, counts, means)
+        centred = means - (counts / counts.sum()) @ means
+        along, sketches = sketched_residuals(x, origin, means, rows, centred, signs, length)
+        centred, means = fold(torch.cat([centred, means]).float() * signs, length).chunk(2)
+        along -= class_products(centred, rows, sketches)
+        lacking = torch.stack([squares - sketches.square().sum(1), along])
+        # Of the samples, not of the residuals: the means so far will have moved in the end.
+        return within, squares, lacking, sketches.add_(means.index_select(0, rows))
+    signs = signs.to(device_passes.working_type(x.dtype))
+    block = device_passes.add_block(x[None], origin[None], rows, counts, means[None], signs)
+    added, squares, away, first = (part[0] for part in block)
+    means, classes = means.to(away.dtype), len(counts)
+    # Of the class means relative to the first of each class, and to the origin.
+    table = torch.cat([means - (first - origin.to(away.dtype)), means]) * signs
+    sketches, folded = (fold(vectors.float(), length) for vectors in (away, table))
+    with device_passes.exact_products(x.device):
+        missing, of_means = (
+            (vectors @ table.T).float().addmm_(sketch, folded.T, alpha=-1)
+            for vectors, sketch in ((away, sketches), (table[:classes], folded[:classes]))
+        )
+        # What scalar products of residuals with the table lack.
+        missing -= of_means.index_select(0, rows)
+        toward_all = missing[:, classes:] @ (counts / counts.sum()).float()
+    own, toward_own = (part.gather(1, rows[:, None])[:, 0] for part in missing.split(classes, 1))
+    lacking = squares - sketches.square().sum(1) - 2 * own
+    lacking -= of_means.diagonal().index_select(0, rows)
+    sketches = sketches + (folded[classes:] - folded[:classes]).index_select(0, rows)
+    return added, squares, torch.stack([lacking, (toward_own - toward_all).double()]), sketches
+
+
 def sketched_residuals(
     x: Tensor,
     origin: Tensor,
@@ -69,28 +115,17 @@ def sketched_residuals(
     signs: Tensor,
     length: int,
 ) -> tuple[Tensor, Tensor]:
-    """Return the residuals along the direction (C, d) of their class, (n,), and folded."""
-    if in_loops(x):
-        along = origin.new_empty(len(x))
-        sketches = signs.new_zeros(len(x), min(length, len(signs)))
-        arrays = _arrays(_in_loop_type(x), origin, means, rows, directions, signs, along, sketches)
-        _sketched_residuals(*arrays)
-        return along, sketches
-    away = device_passes.residuals(x[None], origin[None], means[None], rows)[0]
-    along = device_passes.products_with_class(away, rows, directions)
-    return along, fold(away.float(), signs, length)
+    """Return residuals along the direction (C, d) of their class, (n,), and folded; in loops."""
+    along = origin.new_empty(len(x))
+    sketches = signs.new_zeros(len(x), min(length, len(signs)))
+    arrays = _arrays(_in_loop_type(x), origin, means, rows, directions, signs, along, sketches)
+    _sketched_residuals(*arrays)
+    return along, sketches
 
 
-def fold(vectors: Tensor, signs: Tensor, length: int) -> Tensor:
-    """Fold vectors (n, d) to (n, min(d, length)): sums of every `length`-th value, with signs."""
-    signed = vectors * signs
-    count = signed.shape[1]
-    whole = count // length * length
-    if count <= length:
-        return signed
-    folded = signed[:, :whole].view(len(vectors), -1, length).sum(1)
-    folded[:, : count - whole] += signed[:, whole:]
-    return folded
+def class_products(table: Tensor, rows: Tensor, vectors: Tensor) -> Tensor:
+    """Return the scalar product of each vector (n, d) with its row of a table (C, d)."""
+    return table.index_select(0, rows).mul_(vectors).sum(1)
 
 
 def _in_loop_type(x: Tensor) -> Tensor:

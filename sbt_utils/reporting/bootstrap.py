@@ -24,8 +24,9 @@ from functools import cached_property
 import numpy as np
 import torch
 
-from sbt_utils.measuring.scatter import ScatterStatistics
-from sbt_utils.measuring.scatter_passes import fold, sketched_residuals
+from sbt_utils.measuring.device_passes import fold
+from sbt_utils.measuring.scatter import ScatterStatistics, on_cpu
+from sbt_utils.measuring.scatter_passes import add_and_sketch, class_products
 
 SKETCH = 251
 """Numbers kept per image; a prime, so that it does not divide numbers of channels or pixels."""
@@ -48,46 +49,44 @@ class SampledScatter(ScatterStatistics):
 
     def __init__(self) -> None:
         super().__init__()
-        self.rows: list[np.ndarray] = []
+        self.rows: list[torch.Tensor] = []
         self.sketches: list[torch.Tensor] = []
         self.corrections: list[torch.Tensor] = []
 
-    def record(self, x: torch.Tensor, rows: torch.Tensor, squares: torch.Tensor) -> None:
-        """Keep a sketch of each sample, and its error with the means so far.
+    def add(self, x: torch.Tensor, rows: torch.Tensor) -> tuple[float | torch.Tensor, torch.Tensor]:
+        """Add samples; keep a sketch of each, and its error with the means so far.
 
         Sketches are float32: their rounding adds noise to intervals, and D does not depend on it.
         """
-        centred = self.centred_means()
-        along, sketches = sketched_residuals(
-            x, self.origin, self.means, rows, centred, self._signs, SKETCH
+        within, squares, corrections, sketches = add_and_sketch(
+            x, self.origin, rows, self.counts, self.means, self._signs, SKETCH
         )
-        centred, means = self._sketch(torch.cat([centred, self.means])).chunk(2)
-        along -= _dot(centred, rows, sketches)
-        self.corrections.append(torch.stack([squares - sketches.square().sum(1), along]))
-        self.rows.append(rows.cpu().numpy())
-        # Of the features, not of the residuals: the means so far will have moved in the end.
-        self.sketches.append(sketches.add_(means.index_select(0, rows)))
+        self.rows.append(rows)
+        self.corrections.append(corrections)
+        self.sketches.append(sketches)
+        return within, squares
 
     def influence(self) -> np.ndarray:
         """Return the influence of each sample on D, shape (N,), in the order of the updates."""
+        return influences([self])[:, 0]
+
+    def uncentred(self) -> torch.Tensor:
+        """Return the influence of each sample, (N,), but for the mean over its class."""
         within, between = self.scatter()
-        rows = torch.from_numpy(self.classes_in_order()).to(self.origin.device)
-        residuals = torch.cat(self.sketches)
+        rows, residuals = torch.cat(self.rows), torch.cat(self.sketches)
         residuals -= self._sketch(self.means).index_select(0, rows)
         squares, along = torch.cat(self.corrections, dim=1)
-        along = along + _dot(self._sketch(self.centred_means()), rows, residuals)
+        along = along + class_products(self._sketch(self.centred_means()), rows, residuals)
         squares = squares + residuals.square_().sum(1)
-        influence = squares / within - 2 * along / between
-        total = influence.new_zeros(len(self.counts)).index_add_(0, rows, influence)
-        return (influence - (total / self.counts)[rows]).cpu().numpy()
+        return squares / within - 2 * along / between
 
     def classes_in_order(self) -> np.ndarray:
         """Return the class of each sample as a number from 0, shape (N,)."""
-        return np.concatenate(self.rows)
+        return torch.cat(self.rows).cpu().numpy()
 
     def _sketch(self, vectors: torch.Tensor) -> torch.Tensor:
         """Sketch vectors (n, d)."""
-        return fold(vectors.float(), self._signs, SKETCH)
+        return fold(vectors.float() * self._signs, SKETCH)
 
     @cached_property
     def _signs(self) -> torch.Tensor:
@@ -98,12 +97,20 @@ class SampledScatter(ScatterStatistics):
             # Layers of one width share their signs: equal features have equal influences.
             generator = torch.Generator().manual_seed(length)
             signs = 2.0 * torch.randint(2, (length,), generator=generator) - 1
-        return signs.to(self.origin.device)
+        return signs.to(self.origin.device, non_blocking=True)
 
 
-def _dot(table: torch.Tensor, rows: torch.Tensor, vectors: torch.Tensor) -> torch.Tensor:
-    """Return the scalar product of each vector (n, d) with its row of a table (C, d)."""
-    return table.index_select(0, rows).mul_(vectors).sum(1)
+def influences(scatters: Sequence[SampledScatter]) -> np.ndarray:
+    """Return the influence of each sample on D of each layer, shape (N, layers).
+
+    All layers have seen the samples in the same order. Means over classes are taken on the CPU: a
+    GPU is waited for once, and would add in any order.
+    """
+    influence = torch.stack(on_cpu([scatter.uncentred() for scatter in scatters]), dim=1)
+    rows = torch.from_numpy(scatters[0].classes_in_order())
+    counts = rows.bincount()[:, None]
+    total = influence.new_zeros(len(counts), len(scatters)).index_add_(0, rows, influence)
+    return (influence - (total / counts)[rows]).numpy()
 
 
 def bootstrap(
@@ -116,7 +123,7 @@ def bootstrap(
     are of first order in the weights of the images, with the exact D as their mean.
     """
     separation = np.array([scatter.separation for scatter in scatters])
-    influence = np.stack([scatter.influence() for scatter in scatters], axis=1)
+    influence = influences(scatters)
     rows = scatters[0].classes_in_order()
     rng = np.random.default_rng(seed)
     draws = np.zeros((resamples, len(scatters)))

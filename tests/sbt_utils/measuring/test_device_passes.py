@@ -1,17 +1,22 @@
 """The passes that a GPU takes, run on the CPU, against NumPy in float64."""
 
+import warnings
+
 import numpy as np
 import pytest
 import torch
+from torch import nn
 
 from sbt_utils.measuring import device_passes, scatter_passes
 from sbt_utils.measuring.device_passes import add_block, exact_products, residuals
+from sbt_utils.measuring.probe import load_curve
 from sbt_utils.measuring.scatter import ScatterStatistics, UndefinedSeparation
 from sbt_utils.measuring.separation import data_separation
-from sbt_utils.reporting.bootstrap import SampledScatter
+from sbt_utils.reporting.bootstrap import SKETCH, SampledScatter
+from sbt_utils.reporting.stress_map import report
 
 CLASSES = 4
-# Digits of differences: rounding of 2^-24, and of sums of 256 of them.
+# Digits of differences: rounding of 2^-24, and of sums of 512 of them.
 TOLERANCE = {torch.float64: 1e-12, torch.float32: 1e-6, torch.bfloat16: 1e-6, torch.int64: 1e-12}
 
 
@@ -76,15 +81,18 @@ def test_several_networks_at_once_are_each_as_alone():
     rows = samples(torch.float32)[1][:200]
     origin = x[:, 0].double()
     counts, means = torch.zeros(CLASSES).double(), torch.zeros(3, CLASSES, 37).double()
-    within, squares = add_block(x, origin, rows, counts, means)
+    within, squares, away, first = add_block(x, origin, rows, counts, means)
+    torch.testing.assert_close(away, x - first[:, rows], rtol=0, atol=0)
     for number in range(3):
         alone, own = torch.zeros(CLASSES).double(), torch.zeros(1, CLASSES, 37).double()
         one = slice(number, number + 1)
         found = add_block(x[one], origin[one], rows, alone, own)
-        torch.testing.assert_close(found, (within[one], squares[one]), rtol=1e-6, atol=0)
+        expected = within[one], squares[one], away[one], first[one]
+        torch.testing.assert_close(found, expected, rtol=1e-6, atol=0)
         torch.testing.assert_close(own, means[one], rtol=0, atol=1e-6)
-        away = residuals(x[one], origin[one], own, rows)
-        torch.testing.assert_close(away.square().sum(2).double(), found[1], rtol=1e-6, atol=0)
+        away_from_means = residuals(x[one], origin[one], own, rows)
+        of_all = away_from_means.square().sum().double()
+        torch.testing.assert_close(of_all, found[0][0], rtol=1e-6, atol=0)
     assert counts.tolist() == np.bincount(rows).tolist()
 
 
@@ -98,6 +106,13 @@ def test_a_spoilt_sample_is_named_once_the_result_is_read(value):
         scatter.update(features[start : start + 350], labels[start : start + 350])
     with pytest.raises(UndefinedSeparation, match="sample 173 of batch 1 holds NaN or infinite"):
         _ = scatter.separation
+
+
+@pytest.mark.usefixtures("on_device")
+def test_squares_too_large_for_the_type_are_no_spoilt_sample():
+    features, labels = samples(torch.float32)
+    with pytest.raises(UndefinedSeparation, match="squares overflow"):
+        data_separation(1e30 * features, labels)
 
 
 @pytest.mark.usefixtures("on_device")
@@ -124,7 +139,30 @@ def test_the_influence_of_each_sample(width, monkeypatch):
 
 
 @pytest.mark.usefixtures("on_device")
-def test_no_value_is_read_back_while_batches_pass():
+@pytest.mark.parametrize(("kind", "passes"), [(ScatterStatistics, 6), (SampledScatter, 8)])
+def test_features_are_read_and_written_few_times(kind, passes):
+    features, labels = samples(torch.float32, width=4 * SKETCH, count=200)
+    found = []
+
+    class Count(torch.utils._python_dispatch.TorchDispatchMode):
+        def __torch_dispatch__(self, func, types, args=(), kwargs=None):
+            result = func(*args, **(kwargs or {}))
+            if not func.is_view:
+                name = func.name()
+                touched = (result,) if "index_select" in name else (*args, result)  # of few rows
+                tensors = [t for t in touched if isinstance(t, torch.Tensor)]
+                found.extend(name for t in tensors if t.numel() == features.numel())
+            return result
+
+    scatter = kind()
+    with Count():
+        scatter.update(features, labels)
+    assert len(found) == passes, found
+
+
+@pytest.mark.usefixtures("on_device")
+@pytest.mark.parametrize("kind", [ScatterStatistics, SampledScatter])
+def test_no_value_is_read_back_while_batches_pass(kind):
     class NoReading(torch.utils._python_dispatch.TorchDispatchMode):
         def __torch_dispatch__(self, func, types, args=(), kwargs=None):
             name = func.name()
@@ -132,7 +170,7 @@ def test_no_value_is_read_back_while_batches_pass():
             return func(*args, **(kwargs or {}))
 
     features, labels = samples(torch.float32)
-    scatter = ScatterStatistics()
+    scatter = kind()
     with NoReading():
         for start in range(0, 700, 350):
             scatter.update(features[start : start + 350], labels[start : start + 350])
@@ -193,9 +231,10 @@ def test_a_gpu_agrees_repeats_itself_and_keeps_to_float32(measure, dtype):
 
 
 @pytest.mark.gpu
-def test_batches_do_not_wait_for_a_gpu():
+@pytest.mark.parametrize("kind", [ScatterStatistics, SampledScatter])
+def test_batches_do_not_wait_for_a_gpu(kind):
     features, labels = samples(torch.float32, width=100, count=600)
-    scatter, on_gpu = ScatterStatistics(), features.cuda()
+    scatter, on_gpu = kind(), features.cuda()
     scatter.update(on_gpu, labels)
     try:
         torch.cuda.set_sync_debug_mode("error")
@@ -203,3 +242,25 @@ def test_batches_do_not_wait_for_a_gpu():
     finally:
         torch.cuda.set_sync_debug_mode("default")
     assert scatter.separation == pytest.approx(closed_form(features, labels), abs=1e-5)
+
+
+@pytest.mark.gpu
+@pytest.mark.parametrize("measured", [load_curve, report])
+def test_more_layers_and_batches_do_not_wait_for_a_gpu_more_often(measured):
+    features, labels = samples(torch.float32, count=600)
+
+    def waits(layers, batch_size):
+        blocks = [nn.Sequential(nn.Linear(37, 37), nn.ReLU()) for _ in range(layers)]
+        network, on_gpu = nn.Sequential(*blocks).cuda(), features.cuda()
+        with warnings.catch_warnings(record=True) as caught:
+            warnings.simplefilter("always")
+            torch.cuda.set_sync_debug_mode("warn")
+            try:
+                measured(network, (on_gpu, labels), batch_size=batch_size)
+            finally:
+                torch.cuda.set_sync_debug_mode("default")
+        return sum("synchroniz" in str(warning.message) for warning in caught)
+
+    waits(3, 300)  # what PyTorch sets up once
+    few = waits(3, 300)
+    assert 0 < few == waits(9, 300) == waits(3, 100)

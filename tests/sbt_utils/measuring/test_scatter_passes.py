@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 import torch
 
+from sbt_utils.measuring.device_passes import fold
 from sbt_utils.measuring.scatter_passes import (
     add_samples,
-    fold,
     projected_squares,
     sketched_residuals,
 )
@@ -71,7 +71,7 @@ def test_sketches_add_up_what_lies_a_length_apart(length, dtype):
         expected[:, place % length] += away[:, place] * float(signs[place])
     assert sketches.dtype == torch.float32
     np.testing.assert_allclose(sketches, expected, rtol=1e-5, atol=2e-5)
-    np.testing.assert_allclose(fold(torch.from_numpy(away).float(), signs, length), sketches, 1e-4)
+    np.testing.assert_allclose(fold(torch.from_numpy(away).float() * signs, length), sketches, 1e-4)
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
