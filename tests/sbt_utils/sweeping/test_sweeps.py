@@ -179,7 +179,7 @@ def test_a_dask_cluster(uninterrupted):
     assert_same(diagram, uninterrupted)
 
 
-@pytest.mark.skipif(not torch.cuda.is_available(), reason="no GPU")
+@pytest.mark.gpu
 def test_a_gpu_is_within_the_spread_between_seeds(uninterrupted):
     diagram = sweep(GRID, device="cuda", progress=False)
     difference = abs(diagram.separation_train - uninterrupted.separation_train)
