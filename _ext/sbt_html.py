@@ -26,9 +26,10 @@ def fall_back_to_cdn(app, config):
 
 
 class KeepStillPictures(SphinxPostTransform):
-    """Beside a live picture, keep its still one for browsers that run no scripts.
+    """Beside a live picture, keep its still one: the live one may be blocked, or never run.
 
-    It comes before the transform of myst-nb (priority 4) that keeps one kind of each output.
+    The style sheet hides the still one as soon as the other is there. This comes before the
+    transform of myst-nb (priority 4) that keeps one kind of each output.
     """
 
     default_priority = 3
@@ -43,9 +44,8 @@ class KeepStillPictures(SphinxPostTransform):
             still = next(kinds["image/png"].findall(nodes.image)).deepcopy()
             still["alt"] = kinds["text/plain"].astext()
             words = nodes.paragraph("", f"With scripts, this picture is live. {still['alt']}")
-            tags = [nodes.raw("", tag, format="html") for tag in ("<noscript>", "</noscript>")]
-            after = bundle.parent.index(bundle) + 1
-            bundle.parent[after:after] = [tags[0], words, still, tags[1]]
+            place = nodes.container("", words, still, classes=["still"])
+            bundle.parent.insert(bundle.parent.index(bundle) + 1, place)
 
 
 class FetchFilmsWhenOpened(SphinxPostTransform):

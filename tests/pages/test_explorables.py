@@ -218,11 +218,26 @@ def test_without_scripts_there_is_a_picture_and_a_sentence(browser, site, title)
     context = browser.new_context(java_script_enabled=False)
     page = context.new_page()
     page.goto(f"{site}/{PAGES[title]}")
-    words, picture = page.locator("noscript p").first, page.locator("noscript img").first
+    assert_still(page)
+    context.close()
+
+
+def assert_still(page):
+    words, picture = page.locator(".still p").first, page.locator(".still img").first
+    assert words.inner_text().startswith("With scripts, this picture is live.")
     assert words.is_visible()
-    assert words.evaluate("p => p.textContent").startswith("With scripts, this picture is live.")
     assert picture.is_visible()
     assert picture.evaluate("img => img.naturalWidth") > 0
+
+
+@pytest.mark.parametrize("blocked", ["require.js", "embed-amd.js", "anywidget.js"])
+def test_the_still_picture_stays_where_the_live_one_is_blocked(browser, site, blocked):
+    context = browser.new_context()
+    page = context.new_page()
+    page.route(f"**/{blocked}*", lambda route: route.abort())
+    page.goto(f"{site}/{PAGES['Folding ruler']}", wait_until="networkidle")
+    assert_still(page)
+    assert not page.locator("section.sbt").count()
     context.close()
 
 
@@ -246,5 +261,7 @@ def test_explorables_work_from_a_file(browser, title):
     visit(page, f"{HTML.as_uri()}/{PAGES[title]}")
     frame = page.locator(f"section.sbt[aria-label='{title}']")
     frame.locator(".sbt-readout").first.wait_for(state="attached")
+    for still in page.locator(".still").all():
+        expect(still).to_be_hidden()
     assert not complaints
     context.close()

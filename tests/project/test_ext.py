@@ -1,5 +1,7 @@
-"""The links to the glossary say what a word means, in one plain sentence."""
+"""Links to the glossary say what a word means, in one plain sentence; pages have a policy."""
 
+import base64
+import hashlib
 import re
 import sys
 import warnings
@@ -9,6 +11,8 @@ from pathlib import Path
 import pytest
 
 pytest.importorskip("myst_nb")
+from myst_nb.core.config import ipywidgets_js_factory
+from vendor import without_compiler
 
 ROOT = Path(__file__).parents[2]
 ENTRY = re.compile(r"^(?!\s|`|#)(\S.*)\n((?:  \S.*\n?)+)", re.MULTILINE)
@@ -17,7 +21,7 @@ PAGE = """
 Words
 =====
 
-A :term:`load curve`, its :term:`loads <load>` and their :term:`drop`.
+A :term:`load curve`, its :term:`loads <load>` and their :term:`drop`, :math:`d`.
 
 .. glossary::
 
@@ -31,6 +35,12 @@ A :term:`load curve`, its :term:`loads <load>` and their :term:`drop`.
 
    drop
       *Down*.  Twice.
+
+.. raw:: html
+
+   <script type="text/javascript">let α = "1 < 2";</script>
+   <script type="application/json">{"not": "run"}</script>
+   <button onclick="alert(&quot;α&quot;)">Say it</button>
 """
 
 
@@ -45,7 +55,8 @@ def page(tmp_path_factory):
             warnings.simplefilter("ignore")
             from sphinx.application import Sphinx
 
-            settings = {"extensions": ["sphinx.ext.autodoc", "sphinx.ext.mathjax", "sbt_html"]}
+            names = ["sphinx.ext.autodoc", "sphinx.ext.mathjax", "sbt_html", "sbt_policy"]
+            settings = {"extensions": names}
             out = folder / "html"
             app = Sphinx(folder, None, out, folder / "trees", "html", settings, status=None)
             app.build()
@@ -59,6 +70,35 @@ def titles(page, term):
     links = re.findall(rf'<a class="reference internal"[^>]*#term-{term}"[^>]*>', page)
     assert links
     return {unescape(re.search('title="([^"]*)"', link)[1]) for link in links}
+
+
+def sha256(text):
+    return f"'sha256-{base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()}'"
+
+
+def test_the_policy_of_a_page_names_what_is_in_it(page):
+    (policy,) = re.findall('<meta http-equiv="Content-Security-Policy" content="([^"]*)"', page)
+    directives = {name: sources for name, *sources in map(str.split, unescape(policy).split(";"))}
+    scripts = directives["script-src"]
+    assert scripts[0] == "'self'"
+    assert sha256('let α = "1 < 2";') in scripts
+    assert sha256('alert("α")') in scripts[scripts.index("'unsafe-hashes'") :]
+    assert sha256('{"not": "run"}') not in scripts
+    assert "'unsafe-inline'" not in scripts
+    assert directives["default-src"] == directives["worker-src"] == ["'none'"]
+
+
+def test_without_npm_the_policy_names_the_servers_of_what_is_missing(page):
+    (policy,) = re.findall('<meta http-equiv="Content-Security-Policy" content="([^"]*)"', page)
+    sources = re.findall(r'<script[^>]* src="(https://[^"]+)', page)
+    assert len(sources) == 1  # MathJax
+    for source in [*sources, *ipywidgets_js_factory()]:
+        assert re.match("https://[^/]+", source)[0] in policy
+
+
+def test_the_widget_manager_of_another_version_is_not_changed_blindly():
+    with pytest.raises(SystemExit, match=r"0 checks found in .*embed-amd\.js, not 2"):
+        without_compiler("let e = new Ajv();")
 
 
 @pytest.mark.parametrize(
