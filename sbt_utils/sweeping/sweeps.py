@@ -1,14 +1,13 @@
 """Sweeps: the networks of an experiment trained shard by shard, here or on many machines."""
 
-import json
 import os
 import shutil
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from concurrent.futures import Executor
 from functools import partial
 from pathlib import Path
-from tempfile import TemporaryDirectory
+from tempfile import mkdtemp
 from typing import Any
 
 import numpy as np
@@ -17,10 +16,12 @@ import xarray as xr
 from tqdm.auto import tqdm
 
 from sbt_utils import results
+from sbt_utils.sweeping import storage
 from sbt_utils.sweeping.experiments import Experiment, published
 from sbt_utils.sweeping.shards import SHARD_SIZE, SweepError, cut, work
 from sbt_utils.sweeping.tasks import data_of, measure
 from sbt_utils.training.settings import check_device
+from sbt_utils.work_folders import clear, owned
 
 ATTEMPTS = 3
 """How often a shard is tried before the sweep gives up."""
@@ -57,7 +58,9 @@ def sweep(
         How much of a published experiment; see `sbt_utils.sweeping.experiments.published`.
     out : path-like, optional
         Write the results to this netCDF file. Until it is complete, finished shards are kept in a
-        folder of the same name that ends in ``.shards``.
+        folder of the same name that ends in ``.shards``, where nothing but the sweep's own files is
+        ever removed; shards whose digest does not fit are set aside there and computed again. One
+        process at a time works on a file.
     executor : concurrent.futures.Executor, optional
         Trains the shards, each on one thread: `sbt_utils.sweeping.workers.LocalProcesses`,
         ``dask.distributed.Client.get_executor()`` or an executor of ``submitit``. Default: train in
@@ -76,14 +79,18 @@ def sweep(
         dimensions (noise, slope, seed, layer), and ``accuracy_train``, ``accuracy_test``,
         ``loss_train`` and ``epochs`` with (noise, slope, seed). The first two dimensions of other
         experiments are named after their axes. All are measured after training, in evaluation mode,
-        on images without noise; D is nan where a collapsed network leaves it undefined.
+        on images without noise; D is nan where a collapsed network leaves it undefined. If shards
+        were made by several commits, versions of Python or kinds of machines, the attribute
+        ``shards_differ_in`` lists them, as JSON.
 
     Raises
     ------
     ValueError
-        If an argument is out of range, or `out` holds the results of something else.
+        If an argument is out of range, `out` holds something else, another process is computing it,
+        or the folder of its shards is somebody else's.
     SweepError
-        If a shard failed three times or a file could not be written. Finished shards are kept.
+        If networks failed three times, the last time singly, if workers do not start, or if a file
+        could not be written. Finished shards are kept, and the message says where.
 
     Examples
     --------
@@ -96,48 +103,72 @@ def sweep(
         experiment = published(experiment, profile)
     check_device(device)
     if out is None:
-        with TemporaryDirectory() as temporary:
-            return sweep(
-                experiment,
-                out=Path(temporary) / "results.nc",
-                executor=executor,
-                device=device,
-                shard_size=shard_size,
-                progress=progress,
-            )
+        return _without_file(
+            experiment, executor=executor, device=device, shard_size=shard_size, progress=progress
+        )
     shard_numbers = cut(experiment, set(range(len(experiment))), shard_size)
     configuration = experiment.configuration | {"device": torch.device(device).type}
-    path = _check_out(Path(out))
-    folder = path.with_suffix(".shards")
+    path = storage.check_out(out)
+    folder = storage.folder_of(path)
     if resume and path.exists():
         diagram = results.load(path)
-        _check_same(f"out={path}", diagram, configuration)
-        shutil.rmtree(folder, ignore_errors=True)
+        storage.check_same(f"out={out}", diagram, configuration)
+        storage.remove_leftovers(path)
         return diagram
+    if not resume:
+        storage.check_replaceable(path)
     data_of(experiment)  # raises, or downloads, before any worker does
-    shards = _finished(folder, configuration, resume)
-    done = {int(number) for shard in shards for number in shard.network}
-    # Whatever the size of the finished shards, only the missing networks are trained.
-    waiting = [left for numbers in shard_numbers if (left := [n for n in numbers if n not in done])]
-    task = partial(measure, experiment, device=device, threads=1 if executor else None)
-    with _progress_bar(experiment, done, shown=progress) as bar:
-        for numbers, shard in _outcomes(task, waiting, executor):
-            wall_time = shard.attrs["stop"] - shard.attrs["start"]
-            _save(shard, folder / f"{numbers[0]:06d}.nc", configuration, wall_time)
-            shards.append(shard)
-            done.update(numbers)
-            bar.set_postfix_str(f"{len(done)}/{len(experiment)} networks", refresh=False)
-            bar.update(sum(work(experiment, number) for number in numbers))
-    # Written in the folder and then moved: no partial file ever lies where results are expected.
-    complete = folder / "complete.nc"
-    _save(_assemble(experiment, shards), complete, configuration, _wall_time(shards))
-    os.replace(complete, path)
-    shutil.rmtree(folder)
+    with owned(folder, str(path)):
+        if resume and path.exists():  # another process has finished it just now
+            storage.tidy(folder)
+            return results.load(path)
+        if not resume:
+            clear(folder, storage.OWN)
+        shards = storage.finished_shards(folder, configuration)
+        done = {int(number) for shard in shards for number in shard.network}
+        # Whatever the size of the finished shards, only the missing networks are trained.
+        missing = [[n for n in numbers if n not in done] for numbers in shard_numbers]
+        task = partial(measure, experiment, device=device, threads=1 if executor else None)
+        kept = f"finished shards are kept in {folder}; call again with out={path} to resume"
+        try:
+            with _progress_bar(experiment, done, shown=progress) as bar:
+                for numbers, shard in _outcomes(task, list(filter(None, missing)), executor, kept):
+                    wall_time = shard.attrs["stop"] - shard.attrs["start"]
+                    file = folder / f"{numbers[0]:06d}.nc"
+                    storage.save(shard, file, configuration, wall_time)
+                    shards.append(results.load(file))
+                    done.update(numbers)
+                    bar.set_postfix_str(f"{len(done)}/{len(experiment)} networks", refresh=False)
+                    bar.update(sum(work(experiment, number) for number in numbers))
+        except KeyboardInterrupt as stop:
+            stop.add_note(kept)
+            raise
+        # Written here and then moved: no partial file ever lies where results are expected.
+        complete = folder / "complete.nc"
+        diagram = _assemble(experiment, shards).assign_attrs(storage.differences(shards))
+        storage.save(diagram, complete, configuration, _wall_time(shards))
+        storage.put_in_place(complete, path, resume)
+        storage.tidy(folder)
     return results.load(path)
 
 
+def _without_file(experiment: Experiment, **settings: Any) -> xr.Dataset:
+    """Sweep into a temporary file; where that fails, what is finished is kept nevertheless."""
+    temporary = Path(mkdtemp(prefix="sweep-"))
+    path = temporary / "results.nc"
+    try:
+        diagram = sweep(experiment, out=path, **settings)
+    except BaseException:
+        folder = storage.folder_of(path)
+        if not (folder.is_dir() and list(folder.glob("*.nc"))):
+            shutil.rmtree(temporary)
+        raise
+    shutil.rmtree(temporary)
+    return diagram
+
+
 def _outcomes(
-    task: Task, waiting: list[list[int]], executor: Executor | None
+    task: Task, waiting: list[list[int]], executor: Executor | None, kept: str
 ) -> Iterator[tuple[list[int], xr.Dataset]]:
     """Yield shards as they finish; retry those that failed, and raise SweepError in the end."""
     for attempt in range(1, ATTEMPTS + 1):
@@ -145,6 +176,8 @@ def _outcomes(
         for numbers, result in _results(task, waiting, executor):
             try:
                 yield numbers, result()
+            except SweepError as error:  # no worker starts
+                raise SweepError(f"{error}; {kept}") from None
             except Exception as error:
                 failures.append((numbers, error))
         if not failures:
@@ -155,10 +188,11 @@ def _outcomes(
                 for numbers, error in failures
             )
             raise SweepError(
-                f"{len(failures)} shards failed {ATTEMPTS} times ({named}); the others are kept: "
-                "fix the cause and call again to resume"
+                f"{len(failures)} shards failed {ATTEMPTS} times ({named}); {kept}"
             ) from failures[0][1]
         waiting = [numbers for numbers, _ in failures]
+        if attempt == ATTEMPTS - 1:  # singly, so that one network costs the others nothing
+            waiting = [[number] for numbers in waiting for number in numbers]
 
 
 def _results(
@@ -181,65 +215,6 @@ def _results(
     finally:
         for _, future in futures:
             future.cancel()
-
-
-def _check_out(path: Path) -> Path:
-    """Raise ValueError now, rather than after hours, if results cannot be written here."""
-    if path.is_dir():
-        raise ValueError(f"out={path}: this is a folder; give the name of a file in it")
-    if path.suffix != ".nc":
-        raise ValueError(f"out={path}: give a file name that ends in .nc")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise ValueError(f"out={path}: its folder cannot be made ({error})") from None
-    if not os.access(path.parent, os.W_OK):
-        raise ValueError(f"out={path}: the folder {path.parent} cannot be written to")
-    return path
-
-
-def _check_same(
-    name: str, stored: xr.Dataset, configuration: Mapping[str, Any], versions: bool = False
-) -> None:
-    """Raise ValueError if results were made with another configuration, or other versions."""
-    made, wanted = json.loads(stored.attrs["configuration"]), dict(configuration)
-    if versions:
-        made |= json.loads(stored.attrs["versions"])
-        wanted |= results.versions()
-    wanted = json.loads(json.dumps(wanted))  # tuples become lists, as in the file
-    for key in wanted | made:
-        if made.get(key) != wanted.get(key):
-            raise ValueError(
-                f"{name} was made with {key} = {made.get(key)!r}, not {wanted.get(key)!r}: "
-                "give another out, or resume=False to replace it"
-            )
-
-
-def _finished(folder: Path, configuration: Mapping[str, Any], resume: bool) -> list[xr.Dataset]:
-    """Return the finished shards in a folder, which is made if it does not exist."""
-    if folder.exists() and not resume:
-        shutil.rmtree(folder)
-    folder.mkdir(exist_ok=True)
-    shards = [results.load(path) for path in sorted(folder.glob("[0-9]*.nc"))]
-    for shard in shards:
-        # Results of two versions must not end up in one file.
-        _check_same(f"the folder of finished shards {folder}", shard, configuration, versions=True)
-    return shards
-
-
-def _save(
-    dataset: xr.Dataset, path: Path, configuration: Mapping[str, Any], wall_time: float
-) -> None:
-    """Write results; an error says what is kept."""
-    try:
-        results.save(dataset, path, configuration, wall_time)
-    except (OSError, RuntimeError) as error:
-        # HDF5's message surrounds the reason with details of its own.
-        number = getattr(error, "errno", None)
-        raise SweepError(
-            f"{path} cannot be written ({os.strerror(number) if number else error}); the shards "
-            "finished before are kept: make room and call again to resume"
-        ) from error
 
 
 def _assemble(experiment: Experiment, shards: list[xr.Dataset]) -> xr.Dataset:

@@ -19,6 +19,9 @@ from sbt_utils.training.networks import MLP
 from sbt_utils.training.settings import check_batch_sizes
 from sbt_utils.training.trainer import Training, train
 
+ALGORITHM = 1
+"""Raise it when the same configuration gives other numbers: no file holds those of two."""
+
 
 def measure(
     experiment: Experiment, numbers: Sequence[int], device: str = "cpu", threads: int | None = None

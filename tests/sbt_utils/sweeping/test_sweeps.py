@@ -5,9 +5,12 @@ import json
 import multiprocessing
 import os
 import random
+import re
 import shutil
+import tempfile
 import time
 from concurrent.futures import Executor, Future
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -27,12 +30,13 @@ from sbt_utils.sweeping.tasks import measure, plan
 from sbt_utils.sweeping.workers import LocalProcesses
 from sbt_utils.training.networks import MLP
 from sbt_utils.training.trainer import train
+from sbt_utils.work_folders import LOCK
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 
 SIZE = {"hidden_layers": 2, "width": 8, "epochs": 2, "train": 100, "test": 60, "seeds": 2}
 GRID = Experiment({"dropout": [0.0, 0.1, 0.2], "negative_slope": [0.0, 1.0]}, **SIZE)
-RUN_ATTRIBUTES = ("cpu_seconds", "wall_time_seconds", "commit")
+RUN_ATTRIBUTES = ("cpu_seconds", "wall_time_seconds", "commit", "shards_differ_in")
 
 
 @pytest.fixture(scope="module")
@@ -220,7 +224,8 @@ def test_killed_twenty_times_it_ends_with_the_same_file(uninterrupted, tmp_path)
 def interrupted(tmp_path):
     """Return a file whose sweep has failed with five of its six shards finished."""
     out = tmp_path / "results" / "grid.nc"
-    executor = Wayward({4: failing(RuntimeError("power cut"), 3)})
+    fault = RuntimeError("power cut")
+    executor = Wayward({4: failing(fault, 3), 5: failing(fault, 1)})
     with pytest.raises(SweepError):
         sweep(GRID, out=out, executor=executor, shard_size=2, progress=False)
     return out
@@ -305,18 +310,40 @@ def test_shards_of_another_version_are_refused(interrupted, monkeypatch):
 def test_a_failing_shard_is_tried_again(uninterrupted):
     executor = Wayward({4: failing(RuntimeError("flaky"), 2)})
     diagram = sweep(GRID, executor=executor, shard_size=4, progress=False)
-    assert executor.tried == [0, 4, 8, 4, 4]
+    assert executor.tried == [0, 4, 8, 4, 4, 5, 6, 7]  # the last time singly
     assert_same(diagram, uninterrupted)
 
 
-def test_a_shard_that_keeps_failing_is_named_and_the_others_kept(tmp_path):
+def test_a_network_that_keeps_failing_is_named_and_all_others_are_kept(tmp_path):
     executor = Wayward({4: failing(MemoryError("too large"), 3)})
     message = (
-        r"1 shards? failed 3 times \(networks 4 to 7: MemoryError: too large\); the others are"
+        r"1 shards failed 3 times \(networks 4 to 4: MemoryError: too large\); finished shards are "
+        r"kept in .*a\.shards; call again with out=.*a\.nc to resume"
     )
     with pytest.raises(SweepError, match=message):
         sweep(GRID, out=tmp_path / "a.nc", executor=executor, shard_size=4, progress=False)
-    assert sorted(os.listdir(tmp_path / "a.shards")) == ["000000.nc", "000008.nc"]
+    shards = [f"{number:06d}.nc" for number in (0, 5, 6, 7, 8)]
+    assert sorted(os.listdir(tmp_path / "a.shards")) == [*shards, LOCK]
+
+
+def test_without_a_file_what_is_finished_is_kept_where_the_message_says(uninterrupted):
+    executor = Wayward({4: failing(MemoryError("too large"), 3)})
+    with pytest.raises(SweepError) as failed:
+        sweep(GRID, executor=executor, shard_size=4, progress=False)
+    out = Path(re.search(r"with out=(.*) to resume", str(failed.value))[1])
+    executor = Wayward()
+    assert_same(sweep(GRID, out=out, executor=executor, progress=False), uninterrupted)
+    assert executor.tried == [4]
+    shutil.rmtree(out.parent)
+
+
+def test_without_a_file_nothing_stays(tmp_path, monkeypatch):
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    sweep(GRID, progress=False)
+    everything = {number: failing(RuntimeError("no"), 3) for number in range(12)}
+    with pytest.raises(SweepError):
+        sweep(GRID, executor=Wayward(everything), progress=False)
+    assert os.listdir(tmp_path) == []
 
 
 @pytest.mark.slow
@@ -337,9 +364,10 @@ def test_a_worker_that_dies_loses_nothing(uninterrupted):
 
 def test_ctrl_c_is_not_taken_for_a_failing_shard(tmp_path):
     executor = Wayward({4: failing(KeyboardInterrupt(), 1)})
-    with pytest.raises(KeyboardInterrupt):
+    with pytest.raises(KeyboardInterrupt) as stopped:
         sweep(GRID, out=tmp_path / "a.nc", executor=executor, shard_size=4, progress=False)
     assert executor.tried == [0, 4, 8]
+    assert re.search(r"are kept in .*a\.shards; call again", "".join(stopped.value.__notes__))
 
 
 def test_a_full_disk(tmp_path, uninterrupted, monkeypatch):
@@ -353,10 +381,10 @@ def test_a_full_disk(tmp_path, uninterrupted, monkeypatch):
 
     with monkeypatch.context() as patched:
         patched.setattr(xr.Dataset, "to_netcdf", full)
-        message = "No space left on device.*shards finished before are kept: make room and call"
+        message = r"No space left on device.* before are kept in .*grid.shards: make room and call"
         with pytest.raises(SweepError, match=message):
             sweep(GRID, out=out, shard_size=4, progress=False)
-    assert sorted(os.listdir(tmp_path / "grid.shards")) == ["000000.nc", "000004.nc"]
+    assert sorted(os.listdir(tmp_path / "grid.shards")) == ["000000.nc", "000004.nc", LOCK]
     assert_same(sweep(GRID, out=out, progress=False), uninterrupted)
 
 
@@ -374,10 +402,9 @@ def test_files_that_cannot_be_written(tmp_path):
     assert os.listdir(tmp_path) == ["file"]
 
 
-def test_a_folder_without_permission(tmp_path, monkeypatch):
-    monkeypatch.setattr(os, "access", lambda path, mode: False)  # root may write anywhere
-    with pytest.raises(ValueError, match=r"the folder .* cannot be written to"):
-        sweep(GRID, out=tmp_path / "grid.nc", progress=False)
+def test_a_folder_without_permission():
+    with pytest.raises(ValueError, match=r"out=/proc/grid.nc: cannot be written \(.*\); give"):
+        sweep(GRID, out="/proc/grid.nc", progress=False)  # where not even root may write
 
 
 def test_something_else_under_the_name(tmp_path):

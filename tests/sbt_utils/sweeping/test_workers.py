@@ -9,6 +9,7 @@ from concurrent.futures.process import BrokenProcessPool
 
 import pytest
 
+from sbt_utils.sweeping import workers
 from sbt_utils.sweeping.workers import LocalProcesses
 
 
@@ -72,3 +73,88 @@ def _zombie(process):
 def test_at_least_one():
     with pytest.raises(ValueError, match="workers=0: give at least 1"):
         LocalProcesses(0)
+
+
+# Stopped, interrupted, without a guard -------------------------------------------------------
+
+
+def test_a_stopped_worker_is_reported_once_and_goes_on(monkeypatch, capsys):
+    monkeypatch.setattr(workers, "BEAT", 0.1)
+    monkeypatch.setattr(workers, "SILENCE", 2.5)
+    with LocalProcesses(1) as executor:
+        worker = executor.submit(os.getpid).result()
+        task = executor.submit(time.sleep, 0.5)
+        os.kill(worker, signal.SIGSTOP)
+        with pytest.raises(TimeoutError):
+            task.result(timeout=6)
+        os.kill(worker, signal.SIGCONT)
+        task.result(timeout=30)
+        executor.submit(time.sleep, 3).result()  # long, but alive
+    error = capsys.readouterr().err
+    assert error.count("\n") == 1
+    assert f"worker process {worker} has given no sign of life for 2 s." in error
+    assert f"`kill -CONT {worker}`" in error
+
+
+def fail_after_starting(tasks):
+    with LocalProcesses(2) as executor:
+        tasks += [executor.submit(time.sleep, 60) for _ in range(4)]
+        raise ZeroDivisionError
+
+
+def test_an_error_ends_the_workers_at_once():
+    start, tasks = time.monotonic(), []
+    with pytest.raises(ZeroDivisionError):
+        fail_after_starting(tasks)
+    assert time.monotonic() - start < 30
+    assert len(tasks) == 4
+    assert all(task.done() for task in tasks)
+
+
+def test_ctrl_c_shows_nothing_of_the_workers(tmp_path):
+    script = (
+        "import time\n"
+        "from sbt_utils.sweeping.workers import LocalProcesses\n"
+        "if __name__ == '__main__':\n"
+        "    try:\n"
+        "        with LocalProcesses(2) as executor:\n"
+        "            tasks = [executor.submit(time.sleep, 60) for _ in range(3)]\n"
+        "            executor.submit(pow, 2, 2)\n"
+        "            print('started', flush=True)\n"
+        "            tasks[0].result()\n"
+        "    except KeyboardInterrupt:\n"
+        "        print('interrupted', flush=True)\n"
+    )
+    (tmp_path / "script.py").write_text(script)
+    command = [sys.executable, "script.py"]
+    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
+    for seconds in (0.1, 3.0):  # while the workers start, and while they work
+        process = subprocess.Popen(command, cwd=tmp_path, start_new_session=True, **pipes)
+        assert process.stdout.readline() == "started\n"
+        time.sleep(seconds)
+        start = time.monotonic()
+        os.killpg(process.pid, signal.SIGINT)  # to all of them, as the terminal does
+        assert process.communicate(timeout=30) == ("interrupted\n", "")
+        assert time.monotonic() - start < 10
+
+
+def test_a_script_without_a_guard_is_told_so_in_a_line(tmp_path):
+    script = (
+        "from sbt_utils.sweeping import Experiment, LocalProcesses, sweep\n"
+        "grid = Experiment({'dropout': [0.0, 0.1], 'width': [4, 8]}, epochs=1, train=100)\n"
+        "with LocalProcesses(2) as executor:\n"
+        "    sweep(grid, out='grid.nc', executor=executor, shard_size=1, progress=False)\n"
+    )
+    (tmp_path / "script.py").write_text(script)
+    done = subprocess.run(
+        [sys.executable, "script.py"], cwd=tmp_path, capture_output=True, text=True, timeout=120
+    )
+    assert done.returncode == 1
+    last = done.stderr.splitlines()[-1]
+    assert (
+        "SweepError: worker processes end before they begin. A script that uses them must keep"
+        in last
+    )
+    assert '`if __name__ == "__main__":`' in last
+    assert done.stderr.count("Traceback") == 1
+    assert len(done.stderr.splitlines()) < 25
