@@ -8,6 +8,8 @@ GPU as in `sbt_utils.measuring.device_passes`. For features in one array see
 
 from __future__ import annotations
 
+import math
+import sys
 from collections.abc import Iterable, Iterator, Sequence
 
 import numpy as np
@@ -33,12 +35,18 @@ class ScatterStatistics:
     to `ProjectedScatter` (``"fuzziness"``). The device is that of the first batch, or the CPU if
     it has no float64. After an error, start again with a new one. On a GPU nothing is read back
     before `separation` is, nor are features looked at; see `read_together`.
+
+    On a CPU all is divided by 2^`exponent`, where squares would leave the range of their type.
+    That is exact: D is the same to the last digit.
     """
+
+    reach = 400  # powers of two, up and down, that leave squares in the range of float64
 
     def __init__(self) -> None:
         self.classes: dict[int, int] = {}  # label -> row of counts and means
         self.counts = self.means = self.origin = torch.empty(0)
         self.within: float | Tensor = 0.0  # sum of the squared residuals
+        self.exponent = 0
         self.rounding = 2.0**-44  # a smaller fraction of the total standard deviation is noise
         self.totals: list[float] = []  # counts, `within` and tr Σb, once read back
         self._squares: list[list[Tensor]] = []  # of each batch's samples, on a GPU
@@ -61,6 +69,8 @@ class ScatterStatistics:
             self.means = self.origin.new_zeros(0, len(self.origin))
             if not passes.in_loops(self.origin):
                 self.rounding = device_passes.rounding(features.dtype)
+        self.check_length(features)
+        self.keep_in_range(features)
         for label in names:
             self.classes.setdefault(label, len(self.classes))
         if new := len(self.classes) - len(self.counts):
@@ -78,6 +88,38 @@ class ScatterStatistics:
             self.within += within
         self._squares.append(kept)
 
+    def check_length(self, features: Tensor) -> None:
+        """Raise unless features (n, d) are as long as those of the first batch."""
+        if features.shape[1] != len(self.origin):
+            raise ValueError(
+                f"features: {features.shape[1]} values per sample, but {len(self.origin)} in an "
+                "earlier batch; give all samples one shape"
+            )
+
+    def keep_in_range(self, features: Tensor) -> None:
+        """Choose `exponent` anew if it suits no longer, with these features (n, d) to come."""
+        narrow = device_passes.working_type(features.dtype) == torch.float32
+        if not passes.in_loops(self.origin) or (narrow and self.reach > 150):
+            return
+        origin = self.origin * 2.0**self.exponent
+        largest = passes.largest_difference(features, origin)
+        if not largest > 0 or abs(_exponent(largest) - self.exponent) <= self.reach:
+            return
+        # What the features have in common must stay finite, too.
+        exponent = _exponent(max(largest, float(origin.abs().max()) * 2.0**-900))
+        self.rescale(min(1000, max(-1000, exponent)))
+
+    def rescale(self, exponent: int) -> float:
+        """Set `exponent`, and return the factor by which all that is kept has changed."""
+        self.origin *= 2.0**self.exponent
+        self.origin *= 2.0**-exponent
+        # Differences only grow with more samples: nothing but zeros is ever scaled up.
+        factor = 2.0 ** max(-1000, min(0, self.exponent - exponent))
+        self.means *= factor
+        self.within = self.within * factor * factor
+        self.exponent = exponent
+        return factor
+
     def add(self, x: Tensor, rows: Tensor) -> tuple[float | Tensor, Tensor]:
         """Add samples (n, d); see `sbt_utils.measuring.scatter_passes.add_samples`."""
         return passes.add_samples(x, self.origin, rows, self.counts, self.means)
@@ -89,11 +131,6 @@ class ScatterStatistics:
 
         All come at once if `whole`.
         """
-        if features.shape[1] != len(self.origin):
-            raise ValueError(
-                f"features: {features.shape[1]} values per sample, but {len(self.origin)} in an "
-                "earlier batch; give all samples one shape"
-            )
         if unknown := set(names) - set(self.classes):
             raise ValueError(f"labels: class {min(unknown)} is new; read the same samples twice")
         rows = np.array([self.classes[name] for name in names])[index]
@@ -103,7 +140,8 @@ class ScatterStatistics:
             step = device_passes.block_length(len(self.origin))
         for start in range(0, len(rows), step):
             part = slice(start, start + step)
-            yield features[part].to(self.origin.device), classes[part]
+            x = features[part].to(self.origin.device)
+            yield x.double() * 2.0**-self.exponent if self.exponent else x, classes[part]
 
     def class_factor(self) -> Tensor:
         """Return B (C, d) with B^T B = Σb: the centred class means, weighted by sqrt(n_c / N)."""
@@ -167,7 +205,9 @@ class ProjectedScatter:
 
     def update(self, features: Array, labels: ArrayLike | Tensor) -> None:
         """Add features (n, ...) with labels (n,): each sample of the first pass, once."""
-        for x, rows in self.first.blocks(*checked(features, labels)):
+        features, names, index = checked(features, labels)
+        self.first.check_length(features)
+        for x, rows in self.first.blocks(features, names, index):
             self.within += passes.projected_squares(
                 x, self.first.origin, self.first.means, rows, self.projection
             )
@@ -211,6 +251,11 @@ def _decomposed(factor: Tensor) -> tuple[Tensor, Tensor]:
     basis, small = torch.linalg.qr(factor.T)
     _, scale, directions = torch.linalg.svd(small.T.cpu(), full_matrices=False)
     return scale.to(factor.device), directions.to(factor.device) @ basis.T
+
+
+def _exponent(value: float) -> int:
+    """Return the power of two next above a value, be it infinite."""
+    return math.frexp(min(value, sys.float_info.max))[1]
 
 
 def _not_finite(sample: str) -> UndefinedSeparation:

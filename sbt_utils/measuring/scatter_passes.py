@@ -31,6 +31,13 @@ def in_loops(features: Tensor) -> bool:
     return features.is_cpu
 
 
+def largest_difference(x: Tensor, origin: Tensor) -> float:
+    """Return the largest distance from the origin along any axis; NaN if a feature is NaN."""
+    x = _in_loop_type(x)
+    extremes = torch.stack([x.amax(0), x.amin(0)]).to(origin)
+    return float(extremes.sub_(origin).abs_().max())
+
+
 def add_samples(
     x: Tensor, origin: Tensor, rows: Tensor, counts: Tensor, means: Tensor
 ) -> tuple[float | Tensor, Tensor]:

@@ -47,6 +47,8 @@ class SampledScatter(ScatterStatistics):
     (influence).
     """
 
+    reach = 24  # squares of sketches are float32, and may be 2^-54 of the largest
+
     def __init__(self) -> None:
         super().__init__()
         self.rows: list[torch.Tensor] = []
@@ -65,6 +67,13 @@ class SampledScatter(ScatterStatistics):
         self.corrections.append(corrections)
         self.sketches.append(sketches)
         return within, squares
+
+    def rescale(self, exponent: int) -> float:
+        """Set the exponent; scale what is kept."""
+        factor = super().rescale(exponent)
+        self.sketches = [sketch * factor for sketch in self.sketches]
+        self.corrections = [correction * factor * factor for correction in self.corrections]
+        return factor
 
     def influence(self) -> np.ndarray:
         """Return the influence of each sample on D, shape (N,), in the order of the updates."""
