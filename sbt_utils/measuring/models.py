@@ -3,10 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from itertools import chain
+from threading import Lock, RLock
+from weakref import WeakKeyDictionary
 
 from torch import nn
+
+_LOCKS: WeakKeyDictionary[nn.Module, RLock] = WeakKeyDictionary()
+_NEW_LOCK = Lock()
 
 
 def check_model(model: nn.Module) -> None:
@@ -25,7 +30,22 @@ def check_model(model: nn.Module) -> None:
 
 @contextmanager
 def evaluation_mode(model: nn.Module) -> Iterator[None]:
-    """Keep a model in evaluation mode, and put every module back into its own mode afterwards."""
+    """Keep a model in evaluation mode, and put every module back into its own mode afterwards.
+
+    One thread at a time: others that want a module of the model meanwhile wait.
+    """
+    with ExitStack() as stack:
+        # Of every module, since models may share some; in one order, lest two wait for each other.
+        for module in sorted(model.modules(), key=id):
+            with _NEW_LOCK:
+                lock = _LOCKS.setdefault(module, RLock())
+            stack.enter_context(lock)
+        stack.enter_context(_evaluation_mode(model))
+        yield
+
+
+@contextmanager
+def _evaluation_mode(model: nn.Module) -> Iterator[None]:
     # Not by eval() and train(), which a model may override to do more. Where tokens are masked, an
     # encoder may hand on nested tensors, which have no shape.
     flags = [(module, "training") for module in model.modules()]

@@ -1,6 +1,9 @@
 """Load curves, accuracies and losses of networks in whatever mode they are."""
 
 import copy
+import time
+from concurrent.futures import ThreadPoolExecutor
+from threading import Event
 
 import numpy as np
 import pytest
@@ -100,3 +103,33 @@ def test_networks_and_data_that_cannot_be_measured(data):
         evaluate([3], *data)
     with pytest.raises(TypeError, match=r"^labels: None given; inputs in an array need labels"):
         evaluate(network(), data[0])
+
+
+class Slow(nn.Module):
+    """Leave time for another thread, and tell it that this one is at work."""
+
+    def __init__(self):
+        super().__init__()
+        self.started = Event()
+
+    def forward(self, x):
+        self.started.set()
+        time.sleep(0.05)
+        return x
+
+
+def test_two_threads_may_measure_one_model(data):
+    slow = Slow()
+    model = nn.Sequential(*network(), slow).train()
+    before = fingerprint(model)
+    expected = load_curve(copy.deepcopy(nn.Sequential(*model[:-1])), *data)
+    slow.started.clear()
+    with ThreadPoolExecutor(3) as pool:
+        first = pool.submit(load_curve, model, *data, batch_size=30)
+        assert slow.started.wait(10)
+        # The second shares its layers with the first, but is another model.
+        others = [pool.submit(load_curve, m, *data) for m in (model, nn.Sequential(*model))]
+        for curve in (first.result(), *(other.result() for other in others)):
+            assert len(curve.layers) == len(expected.layers)
+            np.testing.assert_allclose(curve.separation, expected.separation, rtol=1e-6)
+    assert fingerprint(model) == before
