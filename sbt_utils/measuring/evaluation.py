@@ -34,7 +34,7 @@ def evaluate(
 
     Parameters
     ----------
-    networks : torch.nn.Module, iterable of them, or sbt_utils.measuring.stacked.Stack
+    networks : torch.nn.Module, iterable of them, or a stack
         For instance `sbt_utils.training.trainer.Training.networks`; all with the same number of
         layers.
     data : tuple (inputs, labels), loader of such batches, or inputs

@@ -121,7 +121,7 @@ class ScatterStatistics:
         return factor
 
     def add(self, x: Tensor, rows: Tensor) -> tuple[float | Tensor, Tensor]:
-        """Add samples (n, d); see `sbt_utils.measuring.scatter_passes.add_samples`."""
+        """Add samples (n, d), as `sbt_utils.measuring.scatter_passes` does."""
         return passes.add_samples(x, self.origin, rows, self.counts, self.means)
 
     def blocks(
