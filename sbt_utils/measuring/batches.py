@@ -21,7 +21,7 @@ def as_batches(data: Data, labels: Any, batch_size: int) -> Iterable[Any]:
     pair = _pair(data, labels)
     if pair is None:
         return data
-    if not isinstance(batch_size, int | np.integer) or batch_size < 1:
+    if not isinstance(batch_size, int | np.integer) or batch_size is True or batch_size < 1:
         raise ValueError(f"batch_size: {batch_size!r} given; give an integer of 1 or more")
     inputs, labels = pair
     parts = (slice(start, start + batch_size) for start in range(0, len(inputs), batch_size))
@@ -35,22 +35,22 @@ def whole_arrays(data: Data, labels: Any = None) -> tuple[Tensor, Tensor]:
     """
     pair = _pair(data, labels)
     if pair is not None:
-        return as_tensor(pair[0]), as_tensor(pair[1])
+        return as_tensor(pair[0]), as_tensor(pair[1], "labels")
     batches = [checked_batch(batch) for batch in data]
     if not batches:
         raise ValueError("data: the loader yields no batch; give one or more")
     inputs, classes = zip(*batches, strict=True)
-    return torch.cat(inputs), torch.cat([as_tensor(part) for part in classes])
+    return torch.cat(inputs), torch.cat([as_tensor(part, "labels") for part in classes])
 
 
 def checked_batch(batch: Any) -> tuple[Tensor, Any]:
-    """Return the inputs of a batch as a tensor, and its labels as they are."""
+    """Return the inputs of a batch as a tensor, and its labels as a tensor or an array."""
     if not isinstance(batch, (tuple, list)) or len(batch) != 2:
         raise TypeError(f"data: a batch is {type(batch).__name__}; yield (inputs, labels) pairs")
     inputs, labels = batch
     if not isinstance(inputs, Array):
         raise TypeError(f"data: a batch holds {type(inputs).__name__}; yield tensors")
-    return as_tensor(inputs), labels
+    return as_tensor(inputs), dense(labels, "labels")
 
 
 def on_model(batch: Any, model: nn.Module) -> tuple[Tensor, Any]:
@@ -66,12 +66,36 @@ def on_model(batch: Any, model: nn.Module) -> tuple[Tensor, Any]:
     return inputs.to(like.device, dtype, copy=True), labels
 
 
-def as_tensor(array: Any) -> Tensor:
+def as_tensor(array: Any, name: str = "data") -> Tensor:
     """Return an array or a sequence of numbers as a tensor."""
+    array = dense(array, name)
     if isinstance(array, torch.Tensor):
         return array
+    if array.dtype.kind not in "biufc":
+        raise TypeError(f"{name}: an array of {array.dtype} given; give numbers")
     # PyTorch warns of arrays that must not be written to, and takes no negative strides.
     return torch.from_numpy(np.require(array, requirements=["C", "W"]))
+
+
+def dense(array: Any, name: str) -> Array:
+    """Return a tensor, an array or a sequence as one of the first two, which has all its values."""
+    if isinstance(array, torch.Tensor):
+        layout = "strided" if array.is_nested else str(array.layout).removeprefix("torch.")
+        if array.is_nested or array.is_meta or layout != "strided":
+            kind = "nested" if array.is_nested else "meta" if array.is_meta else layout
+            raise TypeError(f"{name}: a {kind} tensor given; {_REMEDIES.get(kind, _TO_DENSE)}")
+        return array
+    try:
+        return np.asarray(array)
+    except ValueError:
+        raise ValueError(f"{name}: rows of different lengths; give all one shape") from None
+
+
+_TO_DENSE = "give a dense one: call to_dense()"
+_REMEDIES = {
+    "nested": "give a padded one, as torch.nested.to_padded_tensor makes it",
+    "meta": "give one with values, on the CPU or on a GPU",
+}
 
 
 def holds_arrays(data: Any) -> bool:
@@ -90,8 +114,7 @@ def _pair(data: Any, labels: Any) -> tuple[Any, Any] | None:
     if isinstance(data, Array):
         if labels is None:
             raise TypeError("labels: None given; inputs in an array need labels, one per sample")
-        if not isinstance(labels, torch.Tensor):
-            labels = np.asarray(labels)
+        data, labels = dense(data, "data"), dense(labels, "labels")
         if labels.shape[:1] != data.shape[:1]:
             raise ValueError(
                 f"labels: shape {tuple(labels.shape)} does not match inputs of shape "

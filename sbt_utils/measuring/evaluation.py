@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from sbt_utils.measuring.batches import Data, on_model, whole_arrays
 from sbt_utils.measuring.layer_choice import Layers, choose
-from sbt_utils.measuring.models import evaluation_mode
+from sbt_utils.measuring.models import check_model, evaluation_mode, run_model
 from sbt_utils.measuring.probe import load_curve
 from sbt_utils.measuring.scatter import UndefinedSeparation
 from sbt_utils.measuring.separation import check_measure
@@ -67,11 +67,13 @@ def evaluate(
     (1, 8)
     """
     check_measure(measure)
-    inputs, classes = whole_arrays(data, labels)
+    inputs, classes = _finite(*whole_arrays(data, labels))
     if isinstance(networks, Stack):
         return _dataset(*measured(networks, inputs, classes, measure))
     if isinstance(networks, nn.Module) and not isinstance(networks, nn.ModuleList):
         networks = [networks]  # some are iterable themselves, over their layers
+    if not isinstance(networks, Iterable):
+        raise TypeError(f"networks: {type(networks).__name__} given; give torch.nn.Modules")
     members = list(networks)
     if not members:
         raise ValueError("networks: none given; give one network or more")
@@ -81,6 +83,11 @@ def evaluate(
     def alone(network: nn.Module) -> tuple[np.ndarray, float, float]:
         curve = separation_or_nan(network, inputs, classes, measure, layers)
         logits, targets = _logits(network, inputs, classes)
+        if targets.max() >= (outputs := logits.shape[1]):
+            raise ValueError(
+                f"labels: class {targets.max()}, but the networks tell {outputs} apart; number the "
+                "classes from 0"
+            )
         loss = nn.functional.cross_entropy(logits.double(), targets).item()
         return curve, _fraction_correct(logits, targets), loss
 
@@ -89,7 +96,21 @@ def evaluate(
     with single_threads() as pool:
         results = dict(zip(distinct, pool.map(alone, distinct), strict=True))
     curves, accuracies, losses = zip(*(results[network] for network in members), strict=True)
+    if len(counts := {len(curve) - 1: None for curve in curves}) > 1:
+        different = " and ".join(map(str, counts))
+        raise ValueError(f"networks: of {different} layers; give networks with the same number")
     return _dataset(np.stack(curves), np.array(accuracies), np.array(losses))
+
+
+def _finite(inputs: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
+    """Return inputs and labels; raise unless there are some, all inputs finite."""
+    if not len(inputs):
+        raise ValueError("data: no samples; give one or more")
+    if len(bad := (~inputs.isfinite()).reshape(len(inputs), -1).any(1).nonzero()):
+        raise ValueError(
+            f"data: sample {int(bad[0])} holds NaN or infinite values; leave it out or mend it"
+        )
+    return inputs, labels
 
 
 def _on_gpu(networks: Sequence[Any]) -> bool:
@@ -125,7 +146,7 @@ def accuracy(network: nn.Module, data: Data, labels: Tensor | None = None) -> fl
     >>> accuracy(nn.Identity(), torch.eye(4), torch.tensor([0, 1, 2, 0]))
     0.75
     """
-    return _fraction_correct(*_logits(network, *whole_arrays(data, labels)))
+    return _fraction_correct(*_logits(network, *_finite(*whole_arrays(data, labels))))
 
 
 @contextmanager
@@ -162,8 +183,16 @@ def separation_or_nan(
 @torch.no_grad()
 def _logits(network: nn.Module, inputs: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
     """Return the outputs of a network in evaluation mode, and the labels beside them."""
+    check_model(network)
+    if labels.dim() != 1:
+        raise ValueError(f"labels: shape {tuple(labels.shape)} given; give one label per sample")
+    if labels.is_floating_point() or labels.dtype == torch.bool:
+        raise TypeError(f"labels: {labels.dtype} given; convert them to integers")
     with evaluation_mode(network):
-        logits = network(on_model((inputs, labels), network)[0])
+        logits = run_model(network, on_model((inputs, labels), network)[0])
+    if not isinstance(logits, Tensor):
+        kind = type(logits).__name__
+        raise TypeError(f"model: its output is {kind}; give one whose output is a tensor of logits")
     return logits, labels.to(logits.device, torch.int64)
 
 

@@ -6,9 +6,11 @@ from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from itertools import chain
 from threading import Lock, RLock
+from typing import Any
 from weakref import WeakKeyDictionary
 
-from torch import nn
+import torch
+from torch import Tensor, nn
 
 _LOCKS: WeakKeyDictionary[nn.Module, RLock] = WeakKeyDictionary()
 _NEW_LOCK = Lock()
@@ -26,6 +28,21 @@ def check_model(model: nn.Module) -> None:
         raise ValueError(f"model: lies on {' and '.join(devices)}; move it to one device")
     if devices == ["meta"]:
         raise ValueError("model: its parameters are on 'meta', without values; load them first")
+
+
+def run_model(model: nn.Module, inputs: Tensor) -> Any:
+    """Return the output of a model; say so where it may have wanted numbers of another type."""
+    try:
+        return model(inputs)
+    except torch.OutOfMemoryError:
+        raise
+    except RuntimeError as error:
+        if inputs.is_floating_point():
+            raise
+        raise TypeError(
+            f"data: inputs of {inputs.dtype} do not suit the model ({error}); give floating ones, "
+            "of images for instance images.float() / 255"
+        ) from error
 
 
 @contextmanager

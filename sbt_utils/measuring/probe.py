@@ -21,7 +21,7 @@ from torch import nn
 from sbt_utils.measuring.batches import Data, as_batches, on_model
 from sbt_utils.measuring.curves import LoadCurve
 from sbt_utils.measuring.layer_choice import NORMS, PASSIVE, Layers, choose
-from sbt_utils.measuring.models import check_model, evaluation_mode
+from sbt_utils.measuring.models import check_model, evaluation_mode, run_model
 from sbt_utils.measuring.scatter import ProjectedScatter, ScatterStatistics, read_together
 from sbt_utils.measuring.separation import check_measure
 
@@ -136,6 +136,8 @@ def layer_scatter(
     as `sbt_utils.measuring.scatter.ScatterStatistics`.
     """
     check_model(model)
+    if not (pool is None or callable(pool)):
+        raise TypeError(f"pool: {pool!r} given; give a function of features (N, ...)")
     chosen = choose(model, layers)
     probe = _Probe(model, chosen, pool, new_statistics)
     probe.run(batches)
@@ -193,7 +195,7 @@ class _Probe:
         self.start = "images"  # the name of l = 0
         self.calls: Counter[nn.Module] = Counter()
         self.measured: list[str] = []
-        self.model(inputs)
+        run_model(self.model, inputs)
         if self.first is None:
             self.measure("images", inputs)
         # A chosen layer that only hands the input on may have run ahead of l = 0.
@@ -234,6 +236,9 @@ class _Probe:
             shape = tuple(features.shape)
             with noting(f"in pool, on layer {name!r} with features {shape}; make it suit them"):
                 features = self.pool(features)
+            if not isinstance(features, torch.Tensor):
+                kind = type(features).__name__
+                raise TypeError(f"pool: returns {kind}; give a function that returns a tensor")
         self.measure(name, features)
 
     def measure(self, name: str, features: torch.Tensor) -> None:

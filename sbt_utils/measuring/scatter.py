@@ -19,7 +19,7 @@ from torch import Tensor
 
 from sbt_utils.measuring import device_passes
 from sbt_utils.measuring import scatter_passes as passes
-from sbt_utils.measuring.batches import Array, as_tensor
+from sbt_utils.measuring.batches import Array, as_tensor, dense
 
 _BLOCK = 2**21  # elements of a float64 working block: 16 MB, which allocators keep for reuse
 
@@ -83,7 +83,7 @@ class ScatterStatistics:
                 kept.append(squares)
             # Look at the samples only where the sum is spoilt; finite ones may also overflow it.
             elif not np.isfinite(within) and len(bad := (~x.isfinite()).any(1).nonzero()):
-                raise _not_finite(f"sample {done + int(bad[0])} of the batch")
+                raise _not_finite(f"sample {done + int(bad[0])} of batch {len(self._squares)}")
             done += len(x)
             self.within += within
         self._squares.append(kept)
@@ -284,7 +284,7 @@ def check_counts(classes: Iterable[int], counts: Sequence[float]) -> None:
 
 def checked(features: Array, labels: ArrayLike | Tensor) -> tuple[Tensor, list[int], np.ndarray]:
     """Return samples (n, d), the names of their classes, and the index (n,) of each in them."""
-    features = features if isinstance(features, Tensor) else np.asarray(features)
+    features = dense(features, "features")
     if not any(kind in _type(features) for kind in ("float", "int", "bool")):
         raise TypeError(f"features: {_type(features)} given; convert them to real numbers")
     shape = tuple(features.shape)
@@ -293,7 +293,8 @@ def checked(features: Array, labels: ArrayLike | Tensor) -> tuple[Tensor, list[i
     if isinstance(features, np.ndarray) and features.dtype not in (np.float32, np.float64):
         features = features.astype(np.float64)
     samples = as_tensor(features).detach().reshape(len(features), -1)
-    values = labels.detach().cpu() if isinstance(labels, Tensor) else np.asarray(labels)
+    values = dense(labels, "labels")
+    values = values.detach().cpu() if isinstance(values, Tensor) else values
     if "int" not in _type(values):
         raise TypeError(f"labels: {_type(values)} given; convert them to integers, one per sample")
     classes = np.asarray(values)

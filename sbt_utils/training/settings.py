@@ -83,6 +83,10 @@ def check_data(network: nn.Sequential, images: Tensor, labels: Tensor) -> int:
                              "your own")  # fmt: skip
     if not len(images):
         raise ValueError(f"images of shape {tuple(images.shape)}: give at least one")
+    dtype = next(network.parameters()).dtype
+    if images.dtype != dtype:
+        remedy = f"images.to({dtype})" if images.is_floating_point() else "images.float() / 255"
+        raise ValueError(f"images of {images.dtype}, but the network is {dtype}: give {remedy}")
     if not torch.isfinite(images).all():
         raise ValueError("images hold NaN or infinite values: remove or fix them")
     if labels.shape != images.shape[:1] or labels.is_floating_point() or labels.dtype == torch.bool:

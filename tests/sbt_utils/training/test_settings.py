@@ -134,7 +134,7 @@ IMAGES, LABELS = problem()
         (IMAGES, LABELS - 1, "labels from -1 to 2: the network has classes 0 to 3"),
         (IMAGES, LABELS + 1, "labels from 1 to 4: the network has classes 0 to 3"),
         (IMAGES[..., :3], LABELS, r"images of shape \(60, 1, 2, 3\) do not fit the network: "),
-        (IMAGES.double(), LABELS, r"images of shape \(60, 1, 2, 4\) do not fit the network: "),
+        (IMAGES.double(), LABELS, r"images of torch\.float64, but the network is torch\.float32"),
         (IMAGES[:0], LABELS[:0], "images"),
     ],
     ids=[
