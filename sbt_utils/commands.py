@@ -3,165 +3,76 @@
 Help must appear at once: PyTorch, xarray and matplotlib are imported by the commands that use them.
 """
 
-import argparse
+import io
 import json
+import os
 import sys
-from argparse import ArgumentDefaultsHelpFormatter, ArgumentParser, Namespace
+from argparse import Namespace
 from collections.abc import Callable, Sequence
-from contextlib import nullcontext
+from contextlib import nullcontext, suppress
 from dataclasses import fields
 from datetime import timedelta
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from sbt_utils.data.downloads import NAMES, DatasetError
-from sbt_utils.measuring.curves import MEASURES, LoadCurve
+from sbt_utils.data.downloads import DatasetError
+from sbt_utils.measuring.curves import LoadCurve
+from sbt_utils.options import parser
+from sbt_utils.outputs import check_outputs, whole_file
 from sbt_utils.sweeping import experiments
-from sbt_utils.sweeping.shards import SHARD_SIZE, SweepError
-from sbt_utils.training.ranges import OPTIMIZERS, RANGES
+from sbt_utils.sweeping.shards import SweepError
+from sbt_utils.text import printable, shown
+from sbt_utils.training.ranges import RANGES
 
 
 def main(arguments: Sequence[str] | None = None, program: str = "sbt-utils") -> int:
-    """Run a command and return the exit status: 0, or 2 for a fault in the input.
+    """Run a command and return the exit status: 0, 2 for a fault in the input, 130 for Ctrl-C.
 
     `arguments` replace those of the process; `program` is its name in messages.
 
     >>> main(["load-curve", "--epochs", "0"])
     2
     """
-    parser = _parser(program)
-    options = parser.parse_args(arguments)
-    if "run" not in options:
-        parser.print_help()
-        return 0
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")  # for terminals that lack α
+    commands = {"load-curve": run_load_curve, "sweep": run_sweep, "report": run_report}
     try:
-        options.run(options)
-    except (ValueError, TypeError, OSError, DatasetError, SweepError) as error:
-        print(f"{program}: error: {_with_notes(error)}", file=sys.stderr)
+        options = parser(program).parse_args(arguments)
+        if "run" in options:
+            commands[options.run](options)
+        else:
+            parser(program).print_help()
+        sys.stdout.flush()
+    except KeyboardInterrupt as stop:
+        kept = getattr(stop, "__notes__", ["nothing is kept"])
+        print(f"{program}: {'; '.join(['interrupted', *kept])}", file=sys.stderr)
+        return 130
+    except Exception as error:
+        if sys.flags.dev_mode:
+            raise
+        print(f"{program}: error: {_explained(error)}", file=sys.stderr)
+        if isinstance(error, BrokenPipeError):
+            _close_output()
         return 2
     return 0
 
 
-# Options --------------------------------------------------------------------------------------
+def _explained(error: Exception) -> str:
+    """Return what to tell about an error, in a line where it is not our own."""
+    if isinstance(error, ValueError | TypeError | OSError | DatasetError | SweepError):
+        return printable(_with_notes(error))
+    text = shown(str(error).strip().partition("\n")[0], 300)
+    if isinstance(error, MemoryError) or "alloc" in text or "out of memory" in text:
+        return f"out of memory ({text}); ask for less: smaller numbers, or a smaller --shard-size"
+    return f"{type(error).__name__}: {text}; `python -X dev -m sbt_utils ...` shows where"
 
 
-def _parser(program: str) -> ArgumentParser:
-    parser = ArgumentParser(program, description="Measure the load curves of neural networks.")
-    commands = parser.add_subparsers(title="commands", metavar="COMMAND")
-    for add in (_add_load_curve, _add_sweep, _add_report):
-        command = add(commands)
-        command.add_argument("--device", default="auto", help="auto, cpu or cuda")
-    return parser
-
-
-def _add(commands: Any, name: str, run: Any, text: str, more: str, **settings: Any) -> Any:
-    """Add a command: the list of commands shows `text`, its own help `text` and `more`."""
-    command = commands.add_parser(name, help=text, description=text.capitalize() + more, **settings)
-    command.set_defaults(run=run)
-    return command
-
-
-def _add_load_curve(commands: Any) -> ArgumentParser:
-    command: ArgumentParser = _add(
-        commands,
-        "load-curve",
-        run_load_curve,
-        "train networks and print, write or plot their load curves",
-        ". The defaults are the published protocol.",
-        formatter_class=ArgumentDefaultsHelpFormatter,
-    )
-    _add_settings(command)
-    output = command.add_argument_group("output")
-    output.add_argument("--measure", choices=MEASURES, default="trace", help="of data separation")
-    output.add_argument("--json", type=Path, metavar="FILE", help="write the curves to this file")
-    output.add_argument("--plot", type=Path, metavar="FILE", help="plot the curves to this file")
-    return command
-
-
-def _add_sweep(commands: Any) -> ArgumentParser:
-    command: ArgumentParser = _add(
-        commands,
-        "sweep",
-        run_sweep,
-        "train the networks of a phase diagram, or of a grid of your own",
-        ", and write their load curves to a netCDF file. A sweep that was stopped resumes when the "
-        "command is repeated. Settings that are not given are those of the experiment.",
-        epilog="A grid of your own: --axis width 50 100 200 --axis dropout 0 0.1 0.2",
-    )
-    noises = ", ".join(noise for noise, _ in experiments.PHASE_DIAGRAMS)
-    command.add_argument("experiment", nargs="?", help=noises)
-    command.add_argument("--profile", default="paper", help="smoke, quick or paper (the default)")
-    command.add_argument(
-        "--axis",
-        nargs="+",
-        action="append",
-        default=[],
-        metavar=("NAME", "LEVEL"),
-        help="twice, in place of an experiment; " + ", ".join(experiments.PARAMETERS),
-    )
-    for setting in _add_settings(command):
-        setting.default = argparse.SUPPRESS
-    running = command.add_argument_group("running")
-    running.add_argument("--out", type=Path, metavar="FILE.nc", help="write the results here")
-    running.add_argument("--workers", type=int, help="processes; default: threads of this one")
-    running.add_argument("--shard-size", type=int, default=SHARD_SIZE, help="networks per shard")
-    running.add_argument("--no-resume", action="store_true", help="start over, replacing FILE.nc")
-    running.add_argument("--dry-run", action="store_true", help="only say how long it would take")
-    return command
-
-
-def _add_report(commands: Any) -> ArgumentParser:
-    command: ArgumentParser = _add(
-        commands,
-        "report",
-        run_report,
-        "map the loads of a saved model, layer by layer",
-        ", with intervals, and say what stands out. The model's class is imported and called, so "
-        "use your own; the checkpoint may be anybody's.",
-        formatter_class=ArgumentDefaultsHelpFormatter,
-    )
-    command.add_argument("model", metavar="package.module:Name", help="class or function")
-    command.add_argument("checkpoint", type=Path, help="file with its state_dict")
-    command.add_argument("--arguments", metavar="JSON", help='for the call, such as {"width": 50}')
-    command.add_argument("--train", type=Path, metavar="FILE.npz", help="images and labels")
-    command.add_argument("--test", type=Path, metavar="FILE.npz", help="the same, unseen")
-    command.add_argument("--dataset", choices=NAMES, help="instead of files")
-    command.add_argument(
-        "--layers", nargs="+", metavar="NAME", help="default: blocks or activations"
-    )
-    command.add_argument("--resamples", type=int, default=200, help="of the bootstrap")
-    command.add_argument("--batch-size", type=int, default=512, help="images in a forward pass")
-    command.add_argument("--json", type=Path, metavar="FILE", help="write the map to this file")
-    command.add_argument("--plot", type=Path, metavar="FILE", help="draw the map to this file")
-    return command
-
-
-def _add_settings(command: ArgumentParser) -> list[argparse.Action]:
-    """Add the settings of an experiment, under the names of `Experiment`'s arguments."""
-    network = command.add_argument_group("network")
-    training = command.add_argument_group("training")
-    data = command.add_argument_group("data")
-    return [
-        network.add_argument("--hidden-layers", type=int, default=7),
-        network.add_argument("--width", type=int, default=100, help="units of a hidden layer"),
-        network.add_argument("--negative-slope", type=float, default=0.0, help="0 ReLU, 1 linear"),
-        network.add_argument("--dropout", type=float, default=0.0, help="probability"),
-        training.add_argument("--seeds", type=int, default=3, help="number of networks"),
-        training.add_argument("--learning-rate", type=float, default=1e-3),
-        training.add_argument("--batch-size", type=int, help="default: all training images"),
-        training.add_argument("--data-noise", type=float, default=0.0),
-        training.add_argument("--epochs", type=int, default=100),
-        training.add_argument("--optimizer", choices=OPTIMIZERS, default="adam"),
-        data.add_argument("--dataset", choices=NAMES, default="mnist"),
-        data.add_argument("--train", type=int, default=2560, help="training images"),
-        data.add_argument("--test", type=int, help="test images; default: all"),
-        data.add_argument("--size", type=int, default=10, help="height and width in pixels"),
-    ]
-
-
-# Commands -------------------------------------------------------------------------------------
+def _close_output() -> None:
+    """Send what is left to print nowhere: nobody reads it, and Python would complain at its end."""
+    with suppress(OSError, ValueError):
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def run_load_curve(options: Namespace) -> None:
@@ -172,8 +83,10 @@ def run_load_curve(options: Namespace) -> None:
     from sbt_utils.training.networks import MLP
     from sbt_utils.training.trainer import train
 
-    if options.seeds < 1:
-        raise ValueError(f"seeds={options.seeds}: give at least 1")
+    if not 1 <= options.seeds <= experiments.MOST_NETWORKS:
+        raise ValueError(
+            f"seeds={options.seeds}: give at least 1 and at most {experiments.MOST_NETWORKS}"
+        )
     _check_outputs(options)
     options.device = _device(options.device)
     data = load_data(options.dataset, options.train, options.test, options.size)
@@ -186,28 +99,41 @@ def run_load_curve(options: Namespace) -> None:
     trained = train(model, *images["train"], seeds=range(options.seeds), **settings)
     networks = list(trained.networks)
     measured = {part: evaluate(networks, *images[part], options.measure) for part in images}
+    separation = {part: measured[part].separation.values for part in images}
+    sound = np.isfinite(np.hstack(list(separation.values()))).all(1)
+    if not sound.any():
+        raise ValueError(
+            f"seeds {list(range(options.seeds))} have collapsed, D is undefined: train more gently"
+        )
     seeds = [
         {
             "seed": seed,
-            "separation_train": measured["train"].separation[seed].values.tolist(),
-            "separation_test": measured["test"].separation[seed].values.tolist(),
+            "separation_train": _numbers(separation["train"][seed]),
+            "separation_test": _numbers(separation["test"][seed]),
             "accuracy_test": measured["test"].accuracy[seed].item(),
         }
         for seed in range(options.seeds)
     ]
-    if collapsed := [s["seed"] for s in seeds if not np.isfinite(s["separation_test"]).all()]:
-        raise ValueError(f"seeds {collapsed} have collapsed, D is undefined: train more gently")
-    curves = {part: LoadCurve(measured[part].separation.values) for part in images}
+    curves = {part: LoadCurve(separation[part][sound]) for part in images}
     named = {"training images": curves["train"], "test images": curves["test"]}
-    shown = {k: v for k, v in vars(options).items() if k not in ("run", "json", "plot")}
-    text = json.dumps({"configuration": shown, "seeds": seeds}, indent=1)
+    left_out = ("run", "json", "plot")
+    configuration = {k: v for k, v in vars(options).items() if k not in left_out}
+    text = json.dumps({"configuration": configuration, "seeds": seeds}, indent=1)
     _write(options, text, lambda: load_curves(named))
     print("layer      " + "".join(f"{layer:8d}" for layer in range(len(curves["train"].mean))))
-    for seed in seeds:
-        values = "".join(f"{value:8.3f}" for value in seed["separation_train"])
+    for number, seed in enumerate(seeds):
+        values = "".join(f"{value:8.3f}" for value in separation["train"][number])
         print(f"D, seed {seed['seed']:<3d}{values}   test accuracy {seed['accuracy_test']:.2%}")
+    if not sound.all():
+        collapsed = np.flatnonzero(~sound).tolist()
+        print(f"seeds {collapsed} have collapsed and are left out of what follows")
     for part, curve in curves.items():
         print(f"{part}: {curve.verdict}; r = {curve.linearity:.4f}")
+
+
+def _numbers(curve: np.ndarray) -> list[float | None]:
+    """Return a curve for JSON, which knows no nan."""
+    return [float(value) if np.isfinite(value) else None for value in curve]
 
 
 def run_sweep(options: Namespace) -> None:
@@ -237,6 +163,8 @@ def run_sweep(options: Namespace) -> None:
         )
     sizes = " x ".join(f"{size} {name}" for name, size in diagram.epochs.sizes.items())
     print(f"{options.out}: {sizes}, test accuracy {diagram.accuracy_test.mean():.2%} on average")
+    if differing := diagram.attrs.get("shards_differ_in"):
+        print(f"its shards were not all made alike: {differing}")
 
 
 def run_report(options: Namespace) -> None:
@@ -261,6 +189,8 @@ def run_report(options: Namespace) -> None:
     device = _device(options.device)
     check_device(device)
     model = load_model(options.model, options.checkpoint, _arguments(options.arguments))
+    code = getattr(sys.modules.get(options.model.partition(":")[0]), "__file__", None)
+    _check_outputs(options, model=code)
     try:
         stress = report(
             model.to(device),
@@ -323,24 +253,31 @@ def _device(name: str) -> str:
     return name
 
 
-def _check_outputs(options: Namespace) -> None:
-    """Raise ValueError now, not after minutes of training, if a file cannot be written."""
-    from matplotlib.figure import Figure
+def _check_outputs(options: Namespace, **inputs: Any) -> None:
+    """Raise ValueError now, not after minutes of training, if a file must not be written."""
+    if options.run == "report":
+        inputs |= {name: getattr(options, name) for name in ("checkpoint", "train", "test")}
+    check_outputs({"json": options.json, "plot": options.plot}, inputs)
+    if options.plot:
+        from matplotlib.figure import Figure
 
-    suffixes = [f".{kind}" for kind in sorted(Figure().canvas.filetypes)]
-    if options.plot and options.plot.suffix not in suffixes:
-        raise ValueError(f"plot={options.plot}: end the name in one of {' '.join(suffixes)}")
-    for name, path in (("json", options.json), ("plot", options.plot)):
-        if path and path.is_dir():
-            raise ValueError(f"{name}={path}: this is a folder; give the name of a file")
-        if path and not path.parent.is_dir():
-            raise ValueError(f"{name}={path}: there is no folder {path.parent}; make it first")
+        figure, kind = Figure(), options.plot.suffix[1:]
+        figure.text(0, 0, "D")  # some kinds need other programs for text
+        if kind not in figure.canvas.filetypes:
+            kinds = " ".join(f".{kind}" for kind in sorted(figure.canvas.filetypes))
+            raise ValueError(f"plot={options.plot}: end the name in one of {kinds}")
+        try:
+            figure.savefig(io.BytesIO(), format=kind)
+        except Exception as error:
+            reason = shown(str(error), 100)
+            raise ValueError(
+                f"plot={options.plot}: cannot be drawn here ({reason}); end the name in .svg, .pdf "
+                "or .png"
+            ) from error
 
 
 def _write(options: Namespace, text: str, draw: Callable[[], Any]) -> None:
     """Write the text to ``--json`` and the figure to ``--plot``, if they are given."""
-    from sbt_utils.outputs import whole_file
-
     if options.json:
         with whole_file(options.json) as temporary:
             temporary.write_text(text + "\n", encoding="utf-8")

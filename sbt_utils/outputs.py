@@ -85,15 +85,13 @@ def check_writable(name: str, path: FilePath) -> None:
         ) from None
 
 
-def seal(path: Path) -> None:
-    """Append the SHA-256 digest of a file to it; HDF5 ignores what follows its own data."""
-    digest = _digest(path, path.stat().st_size)
-    with path.open("ab") as file:
-        file.write(_SEAL + digest + b"\n")
+def sealed(data: bytes) -> bytes:
+    """Return data with its SHA-256 digest after it; HDF5 ignores what follows its own data."""
+    return data + _SEAL + hashlib.sha256(data).hexdigest().encode() + b"\n"
 
 
 def is_intact(path: Path) -> bool | None:
-    """Say whether a file still has the digest that `seal` appended; None if it has none."""
+    """Say whether a file still has the digest of `sealed`; None if it has none."""
     size = path.stat().st_size - _SEAL_LENGTH
     if size < 0:
         return None

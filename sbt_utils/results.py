@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import os
 import platform
@@ -14,7 +15,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from sbt_utils.outputs import FilePath, is_intact, seal, whole_file
+from sbt_utils.outputs import FilePath, is_intact, sealed, whole_file
 from sbt_utils.work_folders import locked
 
 if TYPE_CHECKING:  # half a second to import, and only `load` needs it
@@ -109,8 +110,7 @@ def save(
         wall_time_seconds=round(wall_time, 1),
     )
     with whole_file(path) as temporary:
-        dataset.to_netcdf(temporary, engine="h5netcdf")
-        seal(temporary)
+        temporary.write_bytes(sealed(_as_netcdf(dataset)))
     return path
 
 
@@ -158,6 +158,17 @@ def load(path: FilePath) -> xr.Dataset:
 
 
 _JSON = ("configuration", "versions")
+
+
+def _as_netcdf(dataset: xr.Dataset) -> bytes:
+    """Return the content of a file: made in memory, because HDF5 may crash where a disk is full."""
+    import h5netcdf
+    from xarray.backends import H5NetCDFStore
+
+    buffer = io.BytesIO()
+    with h5netcdf.File(buffer, "w") as file:
+        dataset.dump_to_store(H5NetCDFStore(file))
+    return buffer.getvalue()
 
 
 def versions() -> dict[str, str]:

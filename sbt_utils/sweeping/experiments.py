@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import KW_ONLY, asdict, dataclass
 from typing import Any
@@ -18,6 +19,9 @@ COUNTS = ("hidden_layers", "width", "batch_size", "epochs")
 
 PARAMETERS = (*RANGES, *COUNTS, "optimizer")
 """The parameters of a network and of its training; any two can be the axes of an experiment."""
+
+MOST_NETWORKS = 1_000_000
+"""Networks in an experiment, at most: more is a slip of the keyboard, and fills the memory."""
 
 
 @dataclass(frozen=True)
@@ -95,6 +99,11 @@ class Experiment:
             if repeated := sorted({level for level in axes[name] if axes[name].count(level) > 1}):
                 raise ValueError(f"axis {name!r} repeats {repeated}: give each level once")
         object.__setattr__(self, "axes", axes)
+        if math.prod(self.shape) > MOST_NETWORKS:
+            raise ValueError(
+                f"seeds={self.seeds}: makes {math.prod(self.shape)} networks; ask for "
+                f"{MOST_NETWORKS} or fewer"
+            )
 
     def __len__(self) -> int:
         """Return the number of networks."""

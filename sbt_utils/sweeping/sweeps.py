@@ -130,6 +130,8 @@ def sweep(
         missing = [[n for n in numbers if n not in done] for numbers in shard_numbers]
         task = partial(measure, experiment, device=device, threads=1 if executor else None)
         kept = f"finished shards are kept in {folder}; call again with out={path} to resume"
+        if path.exists():  # it would be returned
+            kept = f"finished shards are kept in {folder}, and the earlier results in {path}"
         try:
             with _progress_bar(experiment, done, shown=progress) as bar:
                 for numbers, shard in _outcomes(task, list(filter(None, missing)), executor, kept):
@@ -184,11 +186,12 @@ def _outcomes(
             return
         if attempt == ATTEMPTS:
             named = "; ".join(
-                f"networks {numbers[0]} to {numbers[-1]}: {type(error).__name__}: {error}"
-                for numbers, error in failures
+                f"network {number}: {type(error).__name__}: {error}"
+                for (number, *_), error in failures[:3]
             )
+            more = "; ..." if len(failures) > 3 else ""
             raise SweepError(
-                f"{len(failures)} shards failed {ATTEMPTS} times ({named}); {kept}"
+                f"{len(failures)} networks failed {ATTEMPTS} times ({named}{more}); {kept}"
             ) from failures[0][1]
         waiting = [numbers for numbers, _ in failures]
         if attempt == ATTEMPTS - 1:  # singly, so that one network costs the others nothing

@@ -21,6 +21,7 @@ LIBRARY = (
     {"data", "measuring", "ensembles", "results"},
     {"training", "reporting", "mechanics"},
     {"sweeping", "drawing"},
+    {"options"},
     {"commands"},
     {"__main__"},
 )

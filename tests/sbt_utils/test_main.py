@@ -5,8 +5,10 @@ import io
 import json
 import os
 import re
+import signal
 import subprocess
 import sys
+import time
 from xml.etree import ElementTree
 
 import numpy as np
@@ -194,6 +196,8 @@ def test_in_a_process_of_its_own(tmp_path):
         ("--batch-size 101", r"batch_size=101: there are 100 images; give at most that"),
         ("--epochs 0", r"epochs=0: give an integer of at least 1"),
         ("--seeds 0", r"seeds=0: give at least 1"),
+        ("--seeds 1000000000000", r"seeds=1000000000000: give at least 1 and at most 1000000"),
+        ("--width 1000000000", r"out of memory \(.*\); ask for less"),
         ("--train 5001", r"train=5001: .* has 5000 images; ask for 5000 or fewer"),
         ("--test 5001", r"test=5001: .* has 5000 images; ask for 5000 or fewer"),
         ("--train 0", r"train=0: give an integer, 1 or more"),
@@ -265,6 +269,23 @@ def test_a_file_that_cannot_be_written_is_said_before_training(option, name, tmp
     assert "epoch" not in err, "trained first, for nothing"
 
 
+@pytest.mark.parametrize(
+    ("options", "fault"),
+    [
+        ("--json a.svg --plot a.svg", "plot=a.svg: this is the file of json; give another one"),
+        ("--json /proc/a.json", r"json=/proc/a.json: cannot be written \("),
+        ("--plot a.pgf", "plot=a.pgf: cannot be drawn here .*; end the name in .svg, .pdf or .png"),
+    ],
+)
+def test_outputs_are_checked_before_training(options, fault, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("PATH", str(tmp_path))  # without LaTeX
+    assert main([*TINY, *options.split()]) == 2
+    err = capsys.readouterr().err
+    assert re.fullmatch(rf"sbt-utils: error: {fault}.*\n", err)
+    assert os.listdir(tmp_path) == []
+
+
 def test_an_error_leaves_an_older_file(tmp_path):
     file = tmp_path / "curves.json"
     file.write_text("{}")
@@ -277,6 +298,58 @@ def test_errors_in_a_process_of_its_own(tmp_path):
     assert done.returncode == 2
     assert done.stdout == ""
     assert done.stderr == "python -m sbt_utils: error: dropout=1.2: give a number in [0, 1)\n"
+
+
+def test_what_nobody_foresaw_is_told_in_a_line(monkeypatch, capsys):
+    def fail(options):
+        raise KeyError("\x1b[31mlayer\nsecond line")
+
+    monkeypatch.setattr("sbt_utils.commands.run_sweep", fail)
+    assert main(["sweep", "dropout"]) == 2
+    err = capsys.readouterr().err
+    assert err.startswith("sbt-utils: error: KeyError: '")
+    assert err.endswith("`python -X dev -m sbt_utils ...` shows where\n")
+    assert err.count("\n") == 1
+    assert "\x1b" not in err
+
+
+def test_one_collapsed_network_does_not_cost_the_others(tmp_path, monkeypatch, capsys):
+    def with_a_collapsed_one(*args):
+        measured = evaluate(*args)
+        measured.separation[1, 1:] = np.nan
+        return measured
+
+    main([*TINY, "--seeds", "3", "--json", str(tmp_path / "all.json")])
+    monkeypatch.setattr("sbt_utils.measuring.evaluation.evaluate", with_a_collapsed_one)
+    capsys.readouterr()
+    assert main([*TINY, "--seeds", "3", "--json", str(tmp_path / "a.json")]) == 0
+    expected = strict((tmp_path / "all.json").read_text())["seeds"]
+    for part in ("separation_train", "separation_test"):
+        expected[1][part][1:] = [None, None]
+    assert strict((tmp_path / "a.json").read_text())["seeds"] == expected
+    out = capsys.readouterr().out
+    assert "seeds [1] have collapsed and are left out of what follows\ntrain: " in out
+
+
+def test_a_closed_pipe_is_told_in_a_line(tmp_path):
+    command = [sys.executable, "-m", "sbt_utils", *TINY, "--seeds", "1", "--json", "a.json"]
+    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
+    with subprocess.Popen(command, cwd=tmp_path, **pipes) as process:
+        process.stdout.close()
+        err = process.stderr.read()
+    assert err.splitlines()[-1] == "python -m sbt_utils: error: [Errno 32] Broken pipe"
+    assert "Traceback" not in err
+    assert "Exception ignored" not in err
+    assert len(strict((tmp_path / "a.json").read_text())["seeds"]) == 1
+
+
+@pytest.mark.parametrize("encoding", ["ascii", "cp1252"])
+def test_help_on_terminals_that_know_few_letters(tmp_path, monkeypatch, encoding):
+    monkeypatch.setenv("PYTHONIOENCODING", encoding)
+    for command in ([], ["sweep"], ["report"], ["load-curve"]):
+        done = run(*command, "--help", folder=tmp_path)
+        assert done.returncode == 0, done.stderr
+    assert run("sweep", "α", "--out", "a.nc", folder=tmp_path).returncode == 2
 
 
 # Sweeps --------------------------------------------------------------------------------------
@@ -323,6 +396,35 @@ def test_a_dry_run_says_what_there_is_to_do_and_does_nothing(tmp_path, monkeypat
     assert os.listdir(tmp_path) == []
 
 
+def test_ctrl_c_says_what_is_kept_and_the_sweep_resumes(tmp_path):
+    grid = ["sweep", "--axis", "width", *map(str, range(4, 40)), "--axis", "optimizer", "adam"]
+    command = [*grid, *SWEEP, "--seeds", "1", "--epochs", "30", "--out", "a.nc"]
+    arguments = [sys.executable, "-m", "sbt_utils", *command]
+    with subprocess.Popen(arguments, cwd=tmp_path, stderr=subprocess.PIPE, text=True) as process:
+        for _ in range(1000):
+            if list(tmp_path.glob("a.shards/0*.nc")):
+                break
+            time.sleep(0.05)
+        process.send_signal(signal.SIGINT)
+        err = process.stderr.read()
+    assert process.returncode == 130
+    last = err.splitlines()[-1]
+    assert last.startswith("python -m sbt_utils: interrupted; finished shards are kept in ")
+    assert last.endswith("a.nc to resume")
+    assert "Traceback" not in err
+    assert run(*command, folder=tmp_path).returncode == 0
+    assert os.listdir(tmp_path) == ["a.nc"]
+
+
+def test_ctrl_c_elsewhere(monkeypatch, capsys):
+    def stop(options):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("sbt_utils.commands.run_load_curve", stop)
+    assert main(["load-curve"]) == 130
+    assert capsys.readouterr().err == "sbt-utils: interrupted; nothing is kept\n"
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
@@ -335,6 +437,7 @@ def test_a_dry_run_says_what_there_is_to_do_and_does_nothing(tmp_path, monkeypat
         ("--axis width 4 --axis depth 3 --out a.nc", "give two different "),
         ("--axis width 4 4 --axis dropout 0 --out a.nc", r"repeats \[4\]"),
         ("--axis width x --axis dropout 0 --out a.nc", "width='x': give an"),
+        ("dropout --seeds 1000000000000 --out a.nc", "seeds=1000000000000: makes .* or fewer"),
         ("dropout --workers 0 --out a.nc", "workers=0: give at least 1"),
         ("dropout --device cuda:7 --out a.nc", "this machine has no such GPU"),
         ("dropout --out .", "out=.: this is a folder"),
@@ -426,6 +529,48 @@ def test_a_report_on_a_model_in_the_folder_it_is_called_from(model_folder):
     assert done.returncode == 0, done.stderr
     assert done.stdout.startswith("Stress map of 3 layers, 300 training images and 200 unseen")
     assert "Warning" not in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("outputs", "name"),
+    [
+        ("--json model.pt", "checkpoint"),
+        ("--json train.npz", "train"),
+        ("--json test.npz", "test"),
+        ("--json mine.py", "model"),
+    ],
+)
+def test_a_report_never_replaces_what_it_reads(model_folder, outputs, name):
+    (model_folder / "mine.py").write_text(
+        "from sbt_utils import MLP\n\ndef network():\n    return MLP(width=20, hidden_layers=3)\n"
+    )
+    before = {path.name: path.read_bytes() for path in model_folder.iterdir()}
+    command = ["report", "mine:network", "model.pt", *FILES, *outputs.split()]
+    done = run(*command, folder=model_folder, flags=["-B"])
+    assert done.returncode == 2
+    assert re.search(rf"error: json=\S+: this is the file of {name}; give another one", done.stderr)
+    assert {path.name: path.read_bytes() for path in model_folder.iterdir()} == before
+
+
+def test_a_report_on_a_terminal_that_knows_few_letters(model_folder, monkeypatch):
+    monkeypatch.setenv("PYTHONIOENCODING", "ascii")
+    (model_folder / "mine.py").write_text(
+        "from torch import nn\n\n"
+        "class Named(nn.Module):\n    def __init__(self):\n        super().__init__()\n"
+        "        self.flat = nn.Flatten()\n        self.first = nn.Linear(100, 20)\n"
+        "        self.α_act = nn.ReLU()\n        self.β_act = nn.ReLU()\n"
+        "        self.second = nn.Linear(20, 20)\n        self.last = nn.Linear(20, 10)\n"
+        "    def forward(self, x):\n        x = self.α_act(self.first(self.flat(x)))\n"
+        "        return self.last(self.β_act(self.second(x)))\n"
+    )
+    monkeypatch.syspath_prepend(str(model_folder))
+    torch.manual_seed(0)
+    named = __import__("mine").Named()
+    torch.save(named.state_dict(), "model.pt")
+    done = run("report", "mine:Named", "model.pt", *FILES, "--json", "a.json", folder=model_folder)
+    assert done.returncode == 0, done.stderr
+    assert r"\u03b1_act" in done.stdout
+    assert "α_act" in str(strict((model_folder / "a.json").read_text(encoding="utf-8")))
 
 
 @pytest.mark.parametrize(

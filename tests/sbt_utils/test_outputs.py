@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from sbt_utils.outputs import check_outputs, check_writable, is_intact, seal, whole_file
+from sbt_utils.outputs import check_outputs, check_writable, is_intact, sealed, whole_file
 
 
 def write(path, text="new"):
@@ -154,13 +154,12 @@ def test_a_digest_finds_every_changed_byte(tmp_path):
     path = tmp_path / "a"
     path.write_bytes(bytes(range(256)))
     assert is_intact(path) is None
-    seal(path)
-    sealed = path.read_bytes()
+    path.write_bytes(whole := sealed(path.read_bytes()))
     assert is_intact(path) is True
-    assert sealed.startswith(bytes(range(256)))
-    for position in range(len(sealed)):
-        path.write_bytes(sealed[:position] + bytes([sealed[position] ^ 4]) + sealed[position + 1 :])
+    assert whole.startswith(bytes(range(256)))
+    for position in range(len(whole)):
+        path.write_bytes(whole[:position] + bytes([whole[position] ^ 4]) + whole[position + 1 :])
         assert not is_intact(path)
-    for length in range(len(sealed)):
-        path.write_bytes(sealed[:length])
+    for length in range(len(whole)):
+        path.write_bytes(whole[:length])
         assert not is_intact(path)

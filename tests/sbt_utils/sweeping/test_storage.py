@@ -11,7 +11,7 @@ import pytest
 import xarray as xr
 
 from sbt_utils import results
-from sbt_utils.outputs import seal
+from sbt_utils.outputs import sealed
 from sbt_utils.sweeping import storage
 from sbt_utils.sweeping.experiments import Experiment
 from sbt_utils.sweeping.sweeps import sweep
@@ -90,6 +90,16 @@ def test_starting_over_replaces_no_file_of_another_program(tmp_path):
         run(out, resume=False)
     assert out.read_bytes() == before
     assert os.listdir(tmp_path) == ["climate.nc"]
+
+
+def test_starting_over_keeps_the_earlier_results_until_it_is_complete(out, monkeypatch):
+    run(out)
+    before = out.read_bytes()
+    with monkeypatch.context() as patched:
+        patched.setattr("sbt_utils.sweeping.sweeps.measure", lambda *args, **kwargs: 1 / 0)
+        with pytest.raises(RuntimeError, match=r"and the earlier results in .*grid\.nc$"):
+            run(out, resume=False)
+    assert out.read_bytes() == before
 
 
 def test_starting_over_replaces_a_damaged_file(tmp_path, expected):
@@ -201,7 +211,7 @@ def remade(shard, **attributes):
     dataset = results.load(shard)
     dataset.attrs |= attributes
     dataset.to_netcdf(shard, engine="h5netcdf")
-    seal(shard)
+    shard.write_bytes(sealed(shard.read_bytes()))
 
 
 def test_what_differed_between_shards_is_listed(out):

@@ -317,7 +317,7 @@ def test_a_failing_shard_is_tried_again(uninterrupted):
 def test_a_network_that_keeps_failing_is_named_and_all_others_are_kept(tmp_path):
     executor = Wayward({4: failing(MemoryError("too large"), 3)})
     message = (
-        r"1 shards failed 3 times \(networks 4 to 4: MemoryError: too large\); finished shards are "
+        r"1 networks failed 3 times \(network 4: MemoryError: too large\); finished shards are "
         r"kept in .*a\.shards; call again with out=.*a\.nc to resume"
     )
     with pytest.raises(SweepError, match=message):
@@ -371,7 +371,7 @@ def test_ctrl_c_is_not_taken_for_a_failing_shard(tmp_path):
 
 
 def test_a_full_disk(tmp_path, uninterrupted, monkeypatch):
-    out, write, written = tmp_path / "grid.nc", xr.Dataset.to_netcdf, []
+    out, write, written = tmp_path / "grid.nc", Path.write_bytes, []
 
     def full(*args, **kwargs):
         if len(written) == 2:
@@ -380,7 +380,7 @@ def test_a_full_disk(tmp_path, uninterrupted, monkeypatch):
         return write(*args, **kwargs)
 
     with monkeypatch.context() as patched:
-        patched.setattr(xr.Dataset, "to_netcdf", full)
+        patched.setattr(Path, "write_bytes", full)
         message = r"No space left on device.* before are kept in .*grid.shards: make room and call"
         with pytest.raises(SweepError, match=message):
             sweep(GRID, out=out, shard_size=4, progress=False)
