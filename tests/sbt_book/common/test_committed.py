@@ -8,6 +8,7 @@ import xarray as xr
 from sbt_book.common import committed
 from sbt_book.common.committed import RESULTS, committed_file, load_committed
 from sbt_book.phase_diagram.published import published_diagram
+from sbt_utils.outputs import is_intact
 from sbt_utils.results import load
 
 
@@ -16,6 +17,11 @@ def test_results_are_loaded_by_name():
     assert committed_file("law.nc") == RESULTS / "law.nc"
     with pytest.raises(FileNotFoundError, match=r"laws\.nc: there is no such results file"):
         load_committed("laws")
+
+
+@pytest.mark.parametrize("path", sorted(RESULTS.glob("*.nc")), ids=lambda path: path.name)
+def test_every_committed_file_ends_in_its_digest(path):
+    assert is_intact(path)
 
 
 def test_an_installed_package_says_that_results_come_with_a_checkout(tmp_path, monkeypatch):
