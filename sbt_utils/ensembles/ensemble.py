@@ -131,12 +131,17 @@ def initial_state(network: nn.Sequential, seeds: Iterable[int]) -> State:
     network : torch.nn.Sequential
         The architecture; left as it is.
     seeds : iterable of int
-        One for each member.
+        One for each member, from 0 to 2^64 - 1.
 
     Returns
     -------
     dict of str to Tensor
         Stacked ``state_dict``.
+
+    Raises
+    ------
+    ValueError
+        Another seed.
 
     Examples
     --------
@@ -144,6 +149,10 @@ def initial_state(network: nn.Sequential, seeds: Iterable[int]) -> State:
     >>> initial_state(MLP(), range(3))["linear1.weight"].shape
     torch.Size([3, 100, 100])
     """
+    seeds = list(seeds)
+    for seed in seeds:
+        if not isinstance(seed, int | np.integer) or not 0 <= seed < 2**64:
+            raise ValueError(f"seeds: {seed!r} given; give integers from 0 to 2^64 - 1")
     states = []
     network = copy.deepcopy(network)
     # Layers draw from PyTorch's global generator, whose state is put back: one thread at a time.
@@ -213,14 +222,32 @@ def stock_layers(network: nn.Sequential) -> list[tuple[str, nn.Module]]:
             raise TypeError(f"network: layer {name!r} is a {type(layer).__name__}{reason}")
     if len({layer for _, layer in layers}) < len(layers):
         raise TypeError("network: a layer stands in it twice; give each place a layer of its own")
-    tensors = network.state_dict(keep_vars=True).items()
-    for (name, tensor), (other, same) in combinations(tensors, 2):
-        if tensor is same:
+    tensors = dict(network.named_parameters(remove_duplicate=False))
+    buffers = dict(network.named_buffers(remove_duplicate=False))
+    known = {f"{name}.{own}" for name, _ in layers for own in _TENSORS}
+    if others := sorted({*tensors, *buffers} - known):
+        raise TypeError(
+            f"network: {others[0]!r} is no tensor of a stock layer; remove it, by "
+            "torch.nn.utils.remove_weight_norm or torch.nn.utils.prune.remove for instance"
+        )
+    for (name, tensor), (other, same) in combinations((tensors | buffers).items(), 2):
+        if _overlap(tensor, same):
             raise TypeError(f"network: {name!r} and {other!r} are one tensor; ensembles do not "
                             "share parameters between layers: give each layer its own")  # fmt: skip
-    if not list(network.parameters()):
+    if not tensors:
         raise TypeError("network: no layer has parameters; there is nothing to train")
     return layers
+
+
+_TENSORS = ("weight", "bias", "running_mean", "running_var", "num_batches_tracked")
+
+
+def _overlap(one: Tensor, other: Tensor) -> bool:
+    """Tell whether two tensors share memory, such as one and its transpose."""
+    (start, end), (low, high) = (
+        (t.data_ptr(), t.data_ptr() + t.numel() * t.element_size()) for t in (one, other)
+    )
+    return one is other or (start < high and low < end and min(start, low) > 0)
 
 
 def _fuser(rows: Tensor) -> Callable[[list[Layer]], list[Layer]]:

@@ -165,7 +165,7 @@ def report(
     resamples : int
         Draws of the bootstrap over the images, which gives the intervals.
     seed : int
-        Of the draws.
+        Of the draws; 0 or above.
     batch_size : int
         Images in one forward pass; a loader sets its own.
 
@@ -179,7 +179,7 @@ def report(
     ------
     TypeError, ValueError
         As `sbt_utils.measuring.probe.load_curve`, with a note on which data are at fault; too few
-        resamples.
+        resamples; a negative seed.
 
     Notes
     -----
@@ -197,6 +197,8 @@ def report(
     """
     if not isinstance(resamples, int | np.integer) or resamples < FEWEST_RESAMPLES:
         raise ValueError(f"resamples={resamples!r}: give an integer of {FEWEST_RESAMPLES} or more")
+    if not isinstance(seed, int | np.integer) or isinstance(seed, bool) or seed < 0:
+        raise ValueError(f"seed={seed!r}: give an integer of at least 0")
     check_model(model)
     choose(model, layers)
     parts: dict[str, Any] = {"train": train} | ({} if test is None else {"test": test})

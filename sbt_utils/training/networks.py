@@ -108,10 +108,10 @@ class CNN(nn.Sequential):
         dropout: float = 0.0,
     ) -> None:
         check_counts(inputs=inputs, channels=channels, hidden_layers=hidden_layers)
-        check_counts(2, classes=classes)
+        check_counts(2, classes=classes, size=size)
         check_range("negative_slope", negative_slope)
         check_range("dropout", dropout)
-        if size < 2 or size % 2:
+        if size % 2:
             raise ValueError(f"size={size!r}: give an even number, so that pooling halves it")
         layers: list[tuple[str, nn.Module]] = [("input_norm", nn.BatchNorm2d(inputs))]
         for number in range(1, hidden_layers + 1):

@@ -31,5 +31,5 @@ def check_range(name: str, values: Any) -> None:
 def check_counts(least: int = 1, **counts: Any) -> None:
     """Raise ValueError if a count, named by its keyword, is not an integer of at least `least`."""
     for name, value in counts.items():
-        if not isinstance(value, int | np.integer) or value < least:
+        if not isinstance(value, int | np.integer) or isinstance(value, bool) or value < least:
             raise ValueError(f"{name}={value!r}: give an integer of at least {least}")

@@ -15,6 +15,7 @@ Members = dict[str, np.ndarray]
 """The members' settings: under every name an array with an entry for each member."""
 
 
+_LARGEST = np.iinfo(np.int64).max
 _LAYERS = {"negative_slope": (nn.LeakyReLU, "negative_slope"), "dropout": (nn.Dropout, "p")}
 
 
@@ -28,8 +29,11 @@ def member_settings(network: nn.Sequential, **given: Any) -> Members:
     for name in ("learning_rate", "data_noise"):
         check_range(name, arrays[name])
     for name, least in (("seed", 0), ("batch_size", 1)):
-        if arrays[name].dtype.kind not in "iu" or (arrays[name] < least).any():
-            raise ValueError(f"{name}={given[name]!r}: give integers of at least {least}")
+        array = arrays[name]
+        if array.dtype.kind not in "iu" or (array < least).any() or (array > _LARGEST).any():
+            raise ValueError(
+                f"{name}={given[name]!r}: give integers of at least {least}, below 2^63"
+            )
     counts = {len(array) for array in arrays.values()} - {1}
     if len(counts) > 1 or 0 in counts or any(array.ndim > 1 for array in arrays.values()):
         shapes = ", ".join(f"{name} {array.shape}" for name, array in arrays.items())
@@ -58,13 +62,18 @@ def _of_layers(network: nn.Sequential, name: str, given: ArrayLike | None) -> np
     return np.array(values.pop() if values else np.nan)
 
 
-def check_device(device: str) -> None:
-    """Raise unless the machine has the device: ``"cpu"``, ``"cuda"`` or ``"cuda:1"``, ..."""
-    kind, _, number = device.partition(":")
-    if kind not in ("cpu", "cuda") or not (number or "0").isdecimal():
+def check_device(device: str | torch.device) -> str:
+    """Return the name of a device: ``"cpu"``, ``"cuda"``, ``"cuda:1"``, ...; raise if not here."""
+    kind, _, number = str(device).partition(":")
+    if (
+        not isinstance(device, str | torch.device)
+        or kind not in ("cpu", "cuda")
+        or not (number or "0").isdecimal()
+    ):
         raise ValueError(f"device={device!r}: choose 'cpu' or 'cuda' (of several, 'cuda:1')")
     if kind == "cuda" and int(number or 0) >= torch.cuda.device_count():
         raise ValueError(f"device={device!r}: this machine has no such GPU; choose 'cpu'")
+    return "cpu" if kind == "cpu" else str(device)
 
 
 def check_data(network: nn.Sequential, images: Tensor, labels: Tensor) -> int:

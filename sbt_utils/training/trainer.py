@@ -83,7 +83,7 @@ def train(
     separation_every: int | None = None,
     layers: Layers | None = None,
     readings: Readings | None = None,
-    device: str = "cpu",
+    device: str | torch.device = "cpu",
     resume: Mapping[str, Any] | None = None,
     progress: bool = True,
 ) -> Training:
@@ -104,7 +104,7 @@ def train(
     labels : Tensor or ndarray of int, shape (N,), optional
         Classes 0..C-1, where `data` holds the images alone.
     seeds : int or sequence of int
-        A member's seed decides its weights, its order of images, its dropout and its noise.
+        Below 2^63. It decides a member's weights, order of images, dropout and noise.
     negative_slope, dropout : float or sequence of float, optional
         α of the leaky ReLUs, in [0, 1], and p in [0, 1). Default: the network's own.
     learning_rate : float or sequence of float, positive
@@ -123,7 +123,7 @@ def train(
     readings : Readings, optional
         What else to read, which may change settings from the next epoch on, as
         `sbt_utils.training.steering.steer` does; instead of `separation_every`.
-    device : str
+    device : str or torch.device
         ``"cpu"`` (chunks of members on as many threads as PyTorch uses) or ``"cuda"``, where a
         chunk too large for the memory is divided, with a warning.
     resume : dict, optional
@@ -166,7 +166,7 @@ def train(
         check_counts(separation_every=separation_every)
     if separation_every and readings:
         raise ValueError("separation_every, readings: give one of the two")
-    check_device(device)
+    device = check_device(device)
     words = np.stack([seed_words(seed) for seed in members["seed"]])
     if resume is None:
         state = _fresh(network, members["seed"], words[:, 0])

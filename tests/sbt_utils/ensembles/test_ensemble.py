@@ -288,3 +288,9 @@ def test_draws_counts_the_dropout_layers():
     assert Ensemble(network, initial_state(network, [0])).draws == 3
     network = nn.Sequential(nn.Linear(6, CLASSES))
     assert Ensemble(network, initial_state(network, [0])).draws == 0
+
+
+@pytest.mark.parametrize("seed", [-1, 2**64, 1.5, None])
+def test_seeds_out_of_range(seed):
+    with pytest.raises(ValueError, match=rf"^seeds: {seed} given; give integers from 0 to 2\^64"):
+        initial_state(MLP(), [0, seed])

@@ -475,6 +475,8 @@ def test_bad_data(train, error, message, notes):
     [
         ({"layers": ["conv1"]}, ValueError, UNKNOWN, []),
         ({"layers": nn.Conv2d}, ValueError, "^layers: Sequential has no layer for", []),
+        ({"seed": -1}, ValueError, "^seed=-1: give an integer of at least 0$", []),
+        ({"seed": 1.5}, ValueError, "^seed=1.5: give an integer of at least 0$", []),
         ({"resamples": 39}, ValueError, "^resamples=39: give an integer of 40 or more$", []),
         ({"resamples": 1e3}, ValueError, "^resamples=1000.0: give an", []),
         ({"pool": lambda h: h[:, 0, 0]}, IndexError, TOO_MANY, [POOLED, IN_TRAIN]),

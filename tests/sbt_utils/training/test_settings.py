@@ -2,6 +2,7 @@
 
 import math
 
+import numpy as np
 import pytest
 import torch
 from small_training import assert_same_member, fit, network, problem
@@ -27,6 +28,9 @@ from sbt_utils.training.trainer import train
         ({"data_noise": 1.5}, r"data_noise=1\.5: give a number in \[0, 1\]"),
         ({"data_noise": -0.1}, r"data_noise=-0\.1: give a number in \[0, 1\]"),
         ({"seeds": -1}, "seed=-1: give integers of at least 0"),
+        ({"seeds": 2**63}, r"seed=9223372036854775808: give integers of at least 0, below 2\^63"),
+        ({"seeds": [0, 2**64]}, r"seed=.*: give integers of at least 0, below 2\^63"),
+        ({"seeds": np.uint64(2**64 - 1)}, r"seed=.*: give integers of at least 0, below 2\^63"),
         ({"seeds": 1.5}, r"seed=1\.5: give integers of at least 0"),
         ({"seeds": [0, -2]}, r"seed=\[0, -2\]: give integers of at least 0"),
         ({"batch_size": 0}, "batch_size=0: give integers of at least 1"),
@@ -43,7 +47,12 @@ from sbt_utils.training.trainer import train
         ({"optimizer": "newton"}, "optimizer='newton': choose one of adam, sgd, momentum"),
         ({"epochs": 0}, "epochs=0: give an integer"),
         ({"separation_every": 0}, "separation_every=0: give an integer"),
+        ({"epochs": True}, "epochs=True: give an integer"),
         ({"device": "abacus"}, "device='abacus'"),
+        ({"device": None}, "device=None: choose 'cpu' or 'cuda'"),
+        ({"device": 0}, "device=0: choose 'cpu' or 'cuda'"),
+        ({"device": torch.device("meta")}, r"device=device\(type='meta'\): choose 'cpu' or 'cuda'"),
+        ({"device": torch.device("cuda", 99)}, "this machine has no such GPU; choose 'cpu'"),
     ],
 )
 def test_settings_out_of_range(settings, message):
@@ -250,6 +259,45 @@ def test_buffers_that_layers_share_are_refused():
     message = "'norm1.running_mean' and 'norm2.running_mean' are one tensor"
     with pytest.raises(TypeError, match=message):
         fit(model, images, labels, epochs=1)
+
+
+def test_memory_that_layers_share_is_refused():
+    images, labels = problem(inputs=16)
+    for shared in (lambda weight: weight, lambda weight: weight.t(), lambda weight: weight[:, :]):
+        model = network(inputs=16)
+        model.linear2.weight = nn.Parameter(shared(model.linear1.weight.detach()))
+        with pytest.raises(TypeError, match=r"'linear1\.weight' and 'linear2\.weight' are one te"):
+            fit(model, images, labels, epochs=1)
+
+
+@pytest.mark.filterwarnings("ignore:`torch.nn.utils.weight_norm` is deprecated")
+@pytest.mark.filterwarnings("ignore:.*weight_norm.* is deprecated")
+@pytest.mark.parametrize(
+    ("change", "name"),
+    [
+        (lambda model: nn.utils.weight_norm(model.linear1), "linear1.weight_g"),
+        (lambda model: nn.utils.spectral_norm(model.linear1), "linear1.weight_orig"),
+        (lambda model: model.register_buffer("extra", torch.ones(3)), "extra"),
+        (lambda model: model.register_buffer("extra", torch.ones(3), persistent=False), "extra"),
+        (lambda model: model.linear1.register_parameter("x", nn.Parameter(torch.ones(3))), "x"),
+    ],
+)
+def test_tensors_that_ensembles_do_not_know_are_refused(change, name):
+    images, labels = problem()
+    model = network()
+    change(model)
+    with pytest.raises(TypeError, match=rf"^network: '.*{name}' is no tensor of a stock layer; re"):
+        fit(model, images, labels, epochs=1)
+
+
+def test_numbers_and_devices_of_other_libraries():
+    images, labels = problem()
+    expected = fit(network(), images, labels, seeds=[3], epochs=1).history
+    for settings in (
+        {"seeds": np.int64(3), "epochs": np.int32(1), "device": torch.device("cpu")},
+        {"seeds": torch.tensor([3]), "epochs": 1, "device": "cpu:0"},
+    ):
+        assert fit(network(), images, labels, **settings).history.equals(expected)
 
 
 @pytest.mark.parametrize("part", ["linear1", "norm1"])
