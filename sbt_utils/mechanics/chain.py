@@ -30,7 +30,7 @@ class SpringBlockChain(ChainParameters):
     Parameters
     ----------
     blocks : int
-        L, at least 1.
+        L, from 1 to 1,000,000.
     spring_constant : float
         k, positive.
     mass : float
@@ -54,8 +54,8 @@ class SpringBlockChain(ChainParameters):
     Raises
     ------
     TypeError, ValueError
-        Numbers out of range or not finite, a number of frictions other than L, a history that is
-        not ordered in time.
+        Numbers out of range, not finite or beyond 1e100, a number of frictions other than L, a
+        history that is not ordered in time.
 
     References
     ----------
@@ -156,8 +156,8 @@ class SpringBlockChain(ChainParameters):
         seed : int or sequence of int
             Of the noise, drawn by ``numpy.random.default_rng``.
         seeds : iterable, optional
-            One trajectory for each, instead of one for `seed`. A trajectory depends on its own
-            seed alone.
+            One trajectory for each, instead of one for `seed`; up to 1,000,000. A trajectory
+            depends on its own seed alone.
         every : int
             Keep every n-th state; the last is kept in any case.
         start : Trajectory, optional
@@ -168,7 +168,8 @@ class SpringBlockChain(ChainParameters):
         ------
         TypeError, ValueError
             If the mass is zero, the step is not positive or too large to be stable, the duration
-            is shorter than a step, or the noise drives the blocks out of all bounds.
+            is shorter than a step, a seed is no integer of at least 0, the states to keep do not
+            fit into memory, or the noise drives the blocks out of all bounds.
 
         Notes
         -----

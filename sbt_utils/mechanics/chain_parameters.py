@@ -2,12 +2,19 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
 from sbt_utils.mechanics.chain_steps import Forces
+
+LARGEST = 1e100
+"""Of any parameter: beyond, products of them overflow. Its inverse is the smallest divisor."""
+MOST_BLOCKS = 10**6
+"""So that no step takes longer than a moment, and all states fit into memory."""
 
 
 @dataclass(frozen=True)
@@ -29,35 +36,42 @@ class ChainParameters:
     def __post_init__(self) -> None:
         if isinstance(self.blocks, bool) or not isinstance(self.blocks, int | np.integer):
             raise TypeError(f"blocks={self.blocks!r}: give an integer of at least 1")
-        if self.blocks < 1:
-            raise ValueError(f"blocks={self.blocks}: give at least 1")
+        if not 1 <= self.blocks <= MOST_BLOCKS:
+            bound = "at least 1" if self.blocks < 1 else f"at most {MOST_BLOCKS:,}"
+            raise ValueError(f"blocks={as_number('blocks', self.blocks)}: give {bound}")
+        object.__setattr__(self, "blocks", int(self.blocks))
         for name in ("spring_constant", "mass", "damping", "noise", "noise_decay"):
-            _check_number(name, getattr(self, name), least=0.0)
+            value = _checked_number(name, getattr(self, name), least=0.0)
+            object.__setattr__(self, name, value)
         if self.spring_constant == 0:
             raise ValueError("spring_constant=0: without springs there is no chain; give more")
-        if self.noise > 1e300:
-            raise ValueError(f"noise={self.noise}: no chain withstands it; give less")
+        for name in ("spring_constant", "mass"):  # divisors
+            if 0 < getattr(self, name) < 1 / LARGEST:
+                raise ValueError(
+                    f"{name}={getattr(self, name)}: give at least {1 / LARGEST:g}, in other units"
+                )
         for name in ("friction_right", "friction_left"):
             value = getattr(self, name)
-            if np.ndim(value) == 0:
-                _check_number(name, value, least=0.0)
+            shape = _shape(value)
+            if shape == ():
+                object.__setattr__(self, name, _checked_number(name, value, least=0.0))
                 continue
-            if np.shape(value) != (self.blocks,):
+            if shape is None:
+                raise ValueError(f"{name}: rows of different lengths; give one number, or one each")
+            if shape != (self.blocks,):
                 raise ValueError(
-                    f"{name}: shape {np.shape(value)} for {self.blocks} blocks; give one number "
-                    "for all, or one for each"
+                    f"{name}: shape {shape} for {self.blocks} blocks; give one number for all, or "
+                    "one for each"
                 )
-            for friction in value:
-                _check_number(name, friction, least=0.0)
-            object.__setattr__(self, name, tuple(float(friction) for friction in value))
+            each = tuple(float(_checked_number(name, friction, least=0.0)) for friction in value)
+            object.__setattr__(self, name, each)
         if not isinstance(self.common_noise, bool | np.bool_):
             raise TypeError(f"common_noise={self.common_noise!r}: give True or False")
         if self.force is not None:
-            _check_number("force", self.force)
-        if np.ndim(self.end) == 0:
-            _check_number("end", self.end)
-        else:
-            object.__setattr__(self, "end", _checked_history(self.end))
+            object.__setattr__(self, "force", _checked_number("force", self.force))
+        one = _shape(self.end) == ()
+        end = _checked_number("end", self.end) if one else _checked_history(self.end)
+        object.__setattr__(self, "end", end)
 
     @property
     def frictions(self) -> tuple[np.ndarray, np.ndarray]:
@@ -68,8 +82,9 @@ class ChainParameters:
     @property
     def acting(self) -> Forces:
         """What acts on the blocks but for pull and noise, as compiled code takes it."""
-        last_spring = self.spring_constant if self.force is None else 0.0
-        return Forces(self.spring_constant, last_spring, self.mass, self.damping, *self.frictions)
+        right, left = self.frictions
+        spring, mass, damping = map(float, (self.spring_constant, self.mass, self.damping))
+        return Forces(spring, spring if self.force is None else 0.0, mass, damping, right, left)
 
     @property
     def pull(self) -> float:
@@ -95,27 +110,45 @@ class ChainParameters:
         return np.full(np.shape(times), self._held_end)
 
 
-def _check_number(name: str, value: object, least: float = -np.inf) -> None:
-    """Raise unless a value is a finite number of at least `least`."""
-    check_is_number(name, value)
-    if not np.isfinite(value) or value < least:  # type: ignore[call-overload, operator]
-        at_least = f" of at least {least:g}" if np.isfinite(least) else ""
-        raise ValueError(f"{name}={value}: give a finite number{at_least}")
-
-
-def check_is_number(name: str, value: object) -> None:
-    """Raise unless a value is a number, finite or not."""
-    if isinstance(value, bool) or not isinstance(value, int | float | np.number):
+def as_number(name: str, value: object) -> float:
+    """Return a number, finite or not; raise where it is none. NumPy's become Python's own."""
+    if isinstance(value, bool) or not isinstance(value, int | float | np.integer | np.floating):
         raise TypeError(f"{name}={value!r}: give a number")
+    try:
+        number = float(value)
+    except OverflowError:  # an integer of more than 308 digits
+        return math.inf if value > 0 else -math.inf
+    return value if isinstance(value, int) else number
+
+
+def _checked_number(name: str, value: object, least: float = -math.inf) -> float:
+    """Return a finite number of at least `least`, and of at most `LARGEST` either way."""
+    number = as_number(name, value)
+    if not math.isfinite(number) or number < least:
+        at_least = f" of at least {least:g}" if math.isfinite(least) else ""
+        raise ValueError(f"{name}={number}: give a finite number{at_least}")
+    if abs(number) > LARGEST:
+        raise ValueError(f"{name}={number}: give less, at most {LARGEST:g}, in other units")
+    return number
+
+
+def _shape(value: Any) -> tuple[int, ...] | None:
+    """Return the shape of numbers, () of a single one, None of rows that differ in length."""
+    try:
+        return np.shape(value)
+    except ValueError:
+        return None
 
 
 def _checked_history(end: object) -> tuple[tuple[float, float], ...]:
     try:
         history = np.array(end, dtype=np.float64)
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):
         history = np.empty(0)
     if history.ndim != 2 or history.shape[1] != 2 or not np.isfinite(history).all():
         raise ValueError("end: give a position, or a history of finite (time, position) pairs")
+    if np.abs(history).max() > LARGEST:
+        raise ValueError(f"end: a history beyond {LARGEST:g}; give less, in other units")
     if (np.diff(history[:, 0]) <= 0).any():
         raise ValueError("end: the times of the history do not increase; sort it by time")
     return tuple(map(tuple, history.tolist()))

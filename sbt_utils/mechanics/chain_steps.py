@@ -97,31 +97,31 @@ def _spring_forces(positions, spring, last_spring, pull, spring_force):
     spring_force[end] += pull - last_spring * positions[end]
 
 
-@njit(cache=True)
-def relax(times, longest_step, forces, pull, amplitude, decay, overdamped, positions):
-    """Write the mean field's positions at ascending times, shape (n, L): x'_l = V(F_l) from 0.
+@njit(cache=True, nogil=True)
+def relax(x, t, until, longest_step, forces, pull, amplitude, decay, overdamped, at_most):
+    """Lead positions (L,) of the mean field, x'_l = V(F_l), from t towards a later time.
 
-    Classical Runge-Kutta steps. `amplitude` and `decay` are the noise's.
+    In place, by classical Runge-Kutta steps, `at_most` of them; return the time that is reached.
+    `amplitude` and `decay` are the noise's.
     """
-    blocks = positions.shape[1]
-    x = np.zeros(blocks)
+    blocks = len(x)
     spring_force = np.empty(blocks)
     slopes = np.zeros((4, blocks))
-    t = 0.0
     # Short steps at first, while the front of the pull crosses the chain and the noise decays.
     shortest = longest_step / 50 if decay * longest_step < 5 else 0.1 / decay
-    for n in range(len(times)):
-        while t < times[n]:
-            h = min(longest_step, shortest + t / 20, times[n] - t)
-            for stage in range(4):
-                ahead = 0.0 if stage == 0 else (h if stage == 3 else h / 2)
-                reached = x + ahead * slopes[stage - 1]
-                _spring_forces(reached, forces.spring, forces.last_spring, pull, spring_force)
-                noise = amplitude * math.exp(-decay * (t + ahead))
-                drifts(spring_force, forces, noise, overdamped, slopes[stage])
-            x += h / 6 * (slopes[0] + 2 * slopes[1] + 2 * slopes[2] + slopes[3])
-            t = times[n] if h == times[n] - t else t + h  # free of rounding
-        positions[n] = x
+    for _ in range(at_most):
+        if not t < until:
+            break
+        h = min(longest_step, shortest + t / 20, until - t)
+        for stage in range(4):
+            ahead = 0.0 if stage == 0 else (h if stage == 3 else h / 2)
+            reached = x + ahead * slopes[stage - 1]
+            _spring_forces(reached, forces.spring, forces.last_spring, pull, spring_force)
+            noise = amplitude * math.exp(-decay * (t + ahead))
+            drifts(spring_force, forces, noise, overdamped, slopes[stage])
+        x += h / 6 * (slopes[0] + 2 * slopes[1] + 2 * slopes[2] + slopes[3])
+        t = until if h == until - t else t + h  # free of rounding
+    return t
 
 
 @njit(cache=True)

@@ -5,10 +5,20 @@ of noise and friction the chain obeys a deterministic equation, x'_l = V(F_l), w
 static loads to the mean-field loads: the mean field.
 """
 
+from threading import Event
+
 import numpy as np
 
 from sbt_utils.mechanics.chain import SpringBlockChain
+from sbt_utils.mechanics.chain_parameters import LARGEST, as_number
 from sbt_utils.mechanics.chain_steps import drifts, relax
+from sbt_utils.mechanics.trajectories import in_threads
+
+MOST_STEPS = 10**6
+"""Of `relaxation`: seconds for a short chain. Who needs more has a chain that long came to rest."""
+# Steps times blocks that are taken between two questions whether to stop: some milliseconds.
+_MOVED_AT_ONCE = 2**15
+_MOST_MODES = 2000
 
 
 def drift(chain: SpringBlockChain, force: float, overdamped: bool = False) -> float:
@@ -53,7 +63,7 @@ def drift(chain: SpringBlockChain, force: float, overdamped: bool = False) -> fl
     (0.0, True)
     """
     _check_drift(chain, overdamped)
-    if not np.isfinite(force):
+    if not np.isfinite(as_number("force", force)):
         raise ValueError(f"force={force}: give a finite number")
     velocities = np.empty(chain.blocks)
     spring_force = np.full(chain.blocks, float(force))
@@ -86,7 +96,8 @@ def relaxation(chain: SpringBlockChain, times: np.ndarray, overdamped: bool = Fa
     Raises
     ------
     ValueError
-        Times that do not ascend from 0 on; an end with a history; no damping in second order.
+        Times that do not ascend from 0 on, or would take more than a million steps; an end with a
+        history; no damping in second order.
 
     Notes
     -----
@@ -102,13 +113,33 @@ def relaxation(chain: SpringBlockChain, times: np.ndarray, overdamped: bool = Fa
     True
     """
     _check_drift(chain, overdamped)
-    times = np.asarray(times, dtype=np.float64)
+    try:
+        times = np.asarray(times, dtype=np.float64)
+    except (TypeError, ValueError):
+        times = np.array(np.nan)
     if times.ndim != 1 or not np.isfinite(times).all() or (np.diff(times, prepend=0.0) < 0).any():
         raise ValueError("times: give finite numbers in ascending order, from 0 on")
     longest_step = 0.4 / chain.spring_constant * (1.0 if overdamped else chain.damping)
+    if len(times) and times[-1] > MOST_STEPS * longest_step:
+        step = "0.4 / k" if overdamped else f"0.4 γ / k with damping γ={chain.damping}"
+        raise ValueError(
+            f"times: {times[-1]:g} is more than {MOST_STEPS:,} steps of {longest_step:g}, which is "
+            f"{step} and spring_constant k={chain.spring_constant}; give shorter times, softer "
+            "springs" + ("" if overdamped else " or more damping")
+        )
     positions = np.empty((len(times), chain.blocks))
-    noise = chain.amplitude, chain.noise_decay
-    relax(times, longest_step, chain.acting, chain.pull, *noise, overdamped, positions)
+    at_most = max(1, _MOVED_AT_ONCE // chain.blocks)
+    fixed = longest_step, chain.acting, float(chain.pull)
+    noise = chain.amplitude, float(chain.noise_decay)
+
+    def lead(x: np.ndarray, stopped: Event) -> None:
+        t = 0.0
+        for n, until in enumerate(times.tolist()):
+            while t < until and not stopped.is_set():
+                t = relax(x, t, until, *fixed, *noise, bool(overdamped), at_most)
+            positions[n] = x
+
+    in_threads(lead, [np.zeros(chain.blocks)])
     if chain.force is None:
         end = np.full((len(times), 1), chain.pull / chain.spring_constant)
     else:
@@ -147,7 +178,8 @@ def stationary_covariance(chain: SpringBlockChain) -> tuple[np.ndarray, np.ndarr
     Raises
     ------
     ValueError
-        If there is friction, the noise decays, or mass or damping is zero.
+        If there is friction, the noise decays, mass or damping is zero, or there are more than
+        2,000 blocks: time and memory grow as powers of them.
 
     Examples
     --------
@@ -163,6 +195,10 @@ def stationary_covariance(chain: SpringBlockChain) -> tuple[np.ndarray, np.ndarr
             "friction_right, friction_left, noise_decay: the closed form is of a chain without; "
             "give 0 for all"
         )
+    if chain.blocks > _MOST_MODES:
+        raise ValueError(
+            f"blocks={chain.blocks}: give at most {_MOST_MODES:,}, whose squares fit into memory"
+        )
     squares, modes = np.linalg.eigh(stiffness(chain) / chain.mass)
     shape = np.ones((chain.blocks,) * 2) if chain.common_noise else np.eye(chain.blocks)
     noise = (chain.amplitude / chain.mass) ** 2 * (modes.T @ shape @ modes)
@@ -174,5 +210,12 @@ def stationary_covariance(chain: SpringBlockChain) -> tuple[np.ndarray, np.ndarr
 
 def _check_drift(chain: SpringBlockChain, overdamped: bool) -> None:
     for name in ("mass", "damping"):
-        if not overdamped and getattr(chain, name) == 0:
-            raise ValueError(f"{name}=0: the second order needs it to have a mean velocity")
+        value = getattr(chain, name)
+        if not overdamped and value < 1 / LARGEST:
+            raise ValueError(f"{name}={value:g}: the second order needs it to have a mean velocity")
+    # Noise below 1e-100 counts as none, which is right beside larger forces only.
+    held = chain.force is None and isinstance(chain.end, tuple)
+    pull = 0.0 if held else abs(chain.pull)
+    largest = max(pull, chain.amplitude, *(float(sides.max()) for sides in chain.frictions))
+    if 0 < largest < 1e-80:
+        raise ValueError(f"chain: forces of at most {largest:g}; give larger ones, in other units")

@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from concurrent.futures import ThreadPoolExecutor
+import math
+import os
+from collections.abc import Callable, Iterable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
+from itertools import islice
+from queue import Empty, SimpleQueue
+from threading import Event, Thread
+from typing import Any, TypeVar
 
 import numpy as np
 
 from sbt_utils.measuring.curves import LoadCurve
-from sbt_utils.mechanics.chain_parameters import ChainParameters, check_is_number
+from sbt_utils.mechanics.chain_parameters import LARGEST, ChainParameters, as_number
 from sbt_utils.mechanics.chain_steps import langevin_steps, overdamped_steps
 
 Seed = int | Sequence[int]
@@ -17,6 +23,53 @@ Seed = int | Sequence[int]
 
 # Random numbers drawn at a time: memory grows with the states kept, not with the steps.
 _DRAWN_AT_ONCE = 2**16
+# Steps times blocks that are taken between two questions whether to stop: some milliseconds.
+_MOVED_AT_ONCE = 2**20
+_MOST_SEEDS = 10**6
+
+_Item = TypeVar("_Item")
+_Result = TypeVar("_Result")
+
+
+def in_threads(work: Callable[[_Item, Event], _Result], items: Iterable[_Item]) -> list[_Result]:
+    """Return ``[work(item, stopped) for item in items]``, computed in threads that Ctrl-C stops.
+
+    Ctrl-C and failures reach the calling thread alone: work that lasts asks ``stopped.is_set()``
+    now and then, and may then return anything.
+    """
+    items = list(items)
+    results: list[Any] = [None] * len(items)
+    # Not by a ThreadPoolExecutor: its locks stay locked where Ctrl-C comes while it takes work.
+    stopped, ended, numbers = Event(), SimpleQueue[BaseException | None](), iter(range(len(items)))
+
+    def run() -> None:
+        try:
+            for number in numbers:  # the next that no thread has begun
+                if stopped.is_set():
+                    break
+                results[number] = work(items[number], stopped)
+        except BaseException as failure:
+            ended.put(failure)
+        else:
+            ended.put(None)
+
+    running = 0
+    try:
+        for _ in range(min(len(items), os.cpu_count() or 1)):
+            Thread(target=run, daemon=True).start()
+            running += 1
+        while running:
+            failure = ended.get()
+            running -= 1
+            if failure:
+                raise failure
+    except BaseException:
+        stopped.set()
+        with suppress(Empty):  # raised for what compiles just now: it stops afterwards
+            for _ in range(running):
+                ended.get(timeout=1.0)
+        raise
+    return results
 
 
 def curve_of(loads: np.ndarray) -> LoadCurve:
@@ -32,6 +85,11 @@ def curve_of(loads: np.ndarray) -> LoadCurve:
     LoadCurve
         D_l = d_{l+1} + ... + d_{L+1} for l = 0..L: the last load is the height that is left.
 
+    Raises
+    ------
+    ValueError
+        Another shape, or what is no finite number.
+
     Examples
     --------
     >>> from sbt_utils.mechanics.chain import SpringBlockChain
@@ -39,6 +97,12 @@ def curve_of(loads: np.ndarray) -> LoadCurve:
     >>> curve_of(chain.static_loads()).regime, curve_of(chain.mean_field_loads()).regime
     ('lazy', 'equiseparated')
     """
+    try:
+        loads = np.asarray(loads)
+        if not loads.size or loads.ndim not in (1, 2) or loads.dtype.kind not in "fiu":
+            raise TypeError
+    except (TypeError, ValueError):
+        raise ValueError("loads: give numbers, shape (L + 1,) or (repeats, L + 1)") from None
     return LoadCurve(np.cumsum(loads[..., ::-1], axis=-1)[..., ::-1], measure="distance")
 
 
@@ -86,7 +150,8 @@ class Trajectory:
         """
         late = self.times >= after
         if not late.any():
-            raise ValueError(f"after={after}: the last kept time is {self.times[-1]:g}; give less")
+            last = f"{self.times[-1]:g}, the last kept time"
+            raise ValueError(f"after={after}: give a number up to {last}")
         return LoadCurve(self.separation[..., late, :].mean(axis=-2), measure="distance")
 
 
@@ -114,45 +179,75 @@ def simulate(
     overdamped: bool,
 ) -> Trajectory:
     """Integrate a chain, as `SpringBlockChain.simulate` and `simulate_overdamped` say."""
-    check_is_number("duration", duration)
-    check_is_number("dt", dt)
+    duration, dt = float(as_number("duration", duration)), float(as_number("dt", dt))
     largest = largest_step(chain, overdamped)
     if not 0 < dt < largest:
         raise ValueError(f"dt={dt}: give a step above 0 and below {largest:.6g}, the stable ones")
     if not overdamped and chain.mass == 0:
         raise ValueError("mass=0: the second order needs a mass; take simulate_overdamped instead")
+    if not overdamped and math.isinf(chain.damping * dt / chain.mass):
+        raise ValueError(f"mass={chain.mass}: too light to matter; take simulate_overdamped")
     if not 0.5 < duration / dt < 1e15:
         raise ValueError(f"duration={duration}: give at least one step, dt={dt}, and up to 1e15")
     if isinstance(every, bool) or not isinstance(every, int | np.integer) or every < 1:
         raise ValueError(f"every={every!r}: give an integer of at least 1")
-    members = [seed] if seeds is None else list(seeds)
-    if not members:
-        raise ValueError("seeds: there are none; give at least one")
-    states, before = _initial(chain, start, len(members), overdamped)
-    steps, first = round(duration / dt), round(before / dt)
+    members = [check_seed(seed)] if seeds is None else _checked_seeds(seeds)
+    steps = round(duration / dt)
+    every = min(int(every), steps)
+    count = len(members) * (-(-steps // every) + 1)
+    try:
+        if count * chain.blocks > 2**58:  # more than any machine can name
+            raise MemoryError
+        states, before = _initial(chain, start, len(members), overdamped)
+        times = before + dt * np.append(np.arange(0, steps, every), steps)
+        kept = np.empty((*states.shape[:2], len(times), chain.blocks))
+    except MemoryError:
+        raise ValueError(
+            f"every={every}: {count:,} states of {chain.blocks:,} blocks do not fit into memory; "
+            "keep fewer of them, or give fewer seeds at a time"
+        ) from None
     if start is not None:  # not the noise of the first steps again
+        first = round(min(before / dt, LARGEST))
         members = [[*np.atleast_1d(member).tolist(), first] for member in members]
 
-    def kept_states(member: Seed, state: np.ndarray) -> np.ndarray:
-        return _integrate(chain, state, np.random.default_rng(member), steps, dt, every, before)
+    def integrate(member: int, stopped: Event) -> bool:
+        rng = np.random.default_rng(members[member])
+        _integrate(chain, states[member], rng, steps, dt, every, before, kept[member], stopped)
+        return bool(np.isfinite(kept[member]).all())
 
-    with ThreadPoolExecutor() as pool:
-        kept = np.stack(list(pool.map(kept_states, members, states)))
-    if not np.isfinite(kept).all():
+    if not all(in_threads(integrate, range(len(members)))):
         raise ValueError(
             f"noise={chain.noise}: the blocks were driven out of all bounds; give less noise"
         )
     if seeds is None:
         kept = kept[0]
-    times, positions = (
-        before + dt * np.append(np.arange(0, steps, every), steps),
-        kept[..., 0, :, :],
-    )
+    positions = kept[..., 0, :, :]
     if chain.force is None:
         ends = chain.end_at(times)
     else:
         ends = positions[..., -1] + chain.force / chain.spring_constant
     return Trajectory(times, positions, ends, None if overdamped else kept[..., 1, :, :])
+
+
+def check_seed(seed: Seed, name: str = "seed") -> Seed:
+    """Return what `numpy.random.default_rng` takes as a seed, if it is one that can be repeated."""
+    words = seed if isinstance(seed, Sequence | np.ndarray) else [seed]
+    for word in words:
+        whole = isinstance(word, int | np.integer) and not isinstance(word, bool)
+        if not whole or word < 0:
+            raise ValueError(f"{name}={seed!r}: give an integer of at least 0, or several of them")
+    return seed
+
+
+def _checked_seeds(seeds: Iterable[Seed]) -> list[Seed]:
+    if isinstance(seeds, str) or not isinstance(seeds, Iterable):
+        raise ValueError(f"seeds={seeds!r}: give several, one for each trajectory")
+    members = list(islice(seeds, _MOST_SEEDS + 1))
+    if not members:
+        raise ValueError("seeds: there are none; give at least one")
+    if len(members) > _MOST_SEEDS:
+        raise ValueError(f"seeds: more than {_MOST_SEEDS:,}; give fewer at a time")
+    return [check_seed(member, "seeds") for member in members]
 
 
 def _initial(
@@ -170,6 +265,10 @@ def _initial(
     states[:, 0] = last
     if not overdamped and start.velocities is not None:
         states[:, 1] = start.velocities[..., -1, :]
+    if not (np.abs(states) <= LARGEST).all() or not 0 <= start.times[-1] <= LARGEST:
+        raise ValueError(
+            f"start: its last state or time is NaN, or beyond {LARGEST:g}; give one within bounds"
+        )
     return states, float(start.times[-1])
 
 
@@ -181,9 +280,10 @@ def _integrate(
     dt: float,
     every: int,
     before: float,
-) -> np.ndarray:
-    """Return the kept states of one trajectory, shape (1 or 2, kept, L)."""
-    kept = np.empty((len(state), -(-steps // every) + 1, chain.blocks))
+    kept: np.ndarray,
+    stopped: Event,
+) -> None:
+    """Write the kept states of one trajectory, shape (1 or 2, kept, L)."""
     kept[:, 0] = state
     forces = chain.acting
     advance = langevin_steps if len(state) == 2 else overdamped_steps
@@ -191,6 +291,7 @@ def _integrate(
     scale = chain.amplitude * (np.sqrt(dt) if len(state) == 2 else 1.0)
     columns = 1 if chain.common_noise else chain.blocks
     at_once = max(1, _DRAWN_AT_ONCE // columns)
+    in_sight = max(1, _MOVED_AT_ONCE // chain.blocks)
     for done in range(0, steps, at_once):
         count = min(at_once, steps - done)
         times = before + dt * np.arange(done, done + count)
@@ -201,6 +302,9 @@ def _integrate(
             pulls = chain.spring_constant * chain.end_at(times)
         else:
             pulls = np.full(count, chain.force)
-        advance(state, forces, pulls, kicks, dt, done, every, kept)
+        for n in range(0, count, in_sight):
+            if stopped.is_set():
+                return
+            part = slice(n, n + in_sight)
+            advance(state, forces, pulls[part], kicks[part], dt, done + n, every, kept)
     kept[:, -1] = state
-    return kept

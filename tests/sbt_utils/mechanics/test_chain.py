@@ -411,6 +411,32 @@ def test_numbers_out_of_range_are_named(name, value):
 
 
 @pytest.mark.parametrize("name", [*NUMBERS, *SIDES, "end", "force"])
+@pytest.mark.parametrize("value", [1e101, 1e308, np.float32(1e38) ** np.float64(3)])
+def test_what_would_overflow_is_named_itself(name, value):
+    with pytest.raises(ValueError, match=rf"{name}={re.escape(str(value))}: give less, at most 1e"):
+        SpringBlockChain(**{name: value})
+
+
+def test_numbers_of_numpy_are_numbers():
+    plain = SpringBlockChain(4, 0.5, 2.0, 1, 0.25, 0.5, 0.125, 0, True, 1, None)
+    single = [np.float32(x) for x in (0.5, 2, 1, 0.25, 0.5, 0.125, 0)]
+    same = SpringBlockChain(np.int64(4), *single, np.True_, np.int8(1), None)
+    assert same == plain
+    ends = [chain.simulate(5.0, 0.05).positions for chain in (plain, same)]
+    np.testing.assert_array_equal(*ends)
+    # Single precision ends with the parameters.
+    third = np.float32(1 / 3)
+    ends = [
+        SpringBlockChain(spring_constant=k, end=3.7).mean_field_loads()
+        for k in (third, float(third))
+    ]
+    np.testing.assert_array_equal(*ends)
+    assert SpringBlockChain(spring_constant=third, end=np.float32(0.1)).pull == float(
+        third
+    ) * float(np.float32(0.1))
+
+
+@pytest.mark.parametrize("name", [*NUMBERS, *SIDES, "end", "force"])
 @pytest.mark.parametrize("value", [True, "0.1", np.True_, 1j])
 def test_what_is_no_number_is_named(name, value):
     with pytest.raises(TypeError, match=rf"{name}={re.escape(repr(value))}: give a number"):
@@ -440,6 +466,15 @@ def test_what_is_no_number_is_named(name, value):
         ({"end": [(math.inf, 1)]}, ValueError, "end: .* history of finite"),
         ({"end": [(1, 0), (0, 1)]}, ValueError, "end: the times .* do not increase; sort it"),
         ({"end": [(0, 0), (0, 1)]}, ValueError, "end: the times .* do not increase; sort it"),
+        ({"end": [(0, 0), (1, 1e200)]}, ValueError, r"end: a history beyond 1e\+100; give less"),
+        ({"end": [(0, 0), (1,)]}, ValueError, "end: .* history of finite"),
+        ({"end": None}, TypeError, "end=None: give a number"),
+        ({"end": 10**400}, ValueError, "end=inf: give a finite number$"),
+        ({"friction_left": [[0.1], []]}, ValueError, "friction_left: rows of different lengths"),
+        ({"friction_left": np.array(0.1j)}, TypeError, "friction_left=.*: give a number"),
+        ({"spring_constant": 1e-310}, ValueError, "spring_constant=1e-310: give at least 1e-100"),
+        ({"mass": 1e-310}, ValueError, "mass=1e-310: give at least 1e-100"),
+        ({"blocks": 10**12}, ValueError, "blocks=1000000000000: give at most 1,000,000"),
     ],
 )
 def test_bad_parameters_name_argument_value_and_remedy(settings, error, message):

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from scipy.integrate import quad, solve_ivp
 from scipy.linalg import solve_continuous_lyapunov, solve_discrete_lyapunov
 
+from sbt_utils.mechanics import chain_theory
 from sbt_utils.mechanics.chain import SpringBlockChain
 from sbt_utils.mechanics.chain_theory import drift, relaxation, stationary_covariance, stiffness
 
@@ -297,6 +298,86 @@ def test_the_mean_field_outlives_its_noise(overdamped):
 def test_times_that_do_not_ascend_from_zero_are_refused(times):
     with pytest.raises(ValueError, match="times: give finite numbers in ascending order, from 0"):
         relaxation(SpringBlockChain(), np.array(times))
+
+
+@pytest.mark.parametrize("times", [None, "a", [[1.0], [1.0, 2.0]], [1j]])
+def test_times_that_are_no_row_of_numbers_are_refused(times):
+    with pytest.raises(ValueError, match="times: give finite numbers in ascending order, from 0"):
+        relaxation(SpringBlockChain(), times)
+
+
+def test_steps_taken_a_few_at_a_time_are_the_same(overdamped, monkeypatch):
+    chain, times = MEAN_FIELDS["strong noise that decays"], np.array([0.0, 1.0, 1.0, 7.0, 400.0])
+    whole = relaxation(chain, times, overdamped)
+    monkeypatch.setattr(chain_theory, "_MOVED_AT_ONCE", 1)
+    np.testing.assert_array_equal(relaxation(chain, times, overdamped), whole)
+
+
+@pytest.mark.parametrize(
+    ("settings", "order", "message"),
+    [
+        (
+            {"damping": 1e-9},
+            False,
+            "γ=1e-09 .*; give shorter times, softer springs or more damping",
+        ),
+        ({"damping": 1e-80}, False, "γ=1e-80 and"),
+        (
+            {"spring_constant": 1e100},
+            False,
+            r"spring_constant k=1e\+100; give shorter times, softer",
+        ),
+        ({"spring_constant": 1e100}, True, "0.4 / k and .* softer springs$"),
+        (
+            {"spring_constant": 1e100, "damping": 1e-100},
+            False,
+            "γ=1e-100 and",
+        ),
+    ],
+)
+def test_a_relaxation_of_too_many_steps_is_refused_with_a_remedy(settings, order, message):
+    with pytest.raises(ValueError, match=f"times: 700 is more than 1,000,000 steps of .*{message}"):
+        relaxation(SpringBlockChain(**settings), np.array([700.0]), order)
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {"damping": 1e100, "spring_constant": 1e-100},
+        {"noise": 1e100, "noise_decay": 1e100},
+        {"noise_decay": 1e-300},
+        {"friction_right": 1e100, "noise": 1e-100},
+        {"mass": 1e100},
+        {"end": -1e100},
+    ],
+)
+def test_parameters_at_their_bounds_take_few_steps_and_stay_finite(settings, overdamped):
+    loads = relaxation(SpringBlockChain(**settings), np.array([0.0, 700.0]), overdamped)
+    assert np.isfinite(loads).all()
+
+
+def test_forces_too_small_for_the_theory_are_named(overdamped):
+    tiny = {"friction_right": 1e-121, "friction_left": 1e-121, "noise": 1e-120, "end": 1e-120}
+    with pytest.raises(
+        ValueError, match=r"chain: forces of at most .*e-120; give larger ones, in ot"
+    ):
+        relaxation(SpringBlockChain(**tiny), np.ones(1), overdamped)
+
+
+def test_a_damping_too_small_for_the_second_order_is_named():
+    with pytest.raises(ValueError, match=r"damping=.*e-324: the second order needs it"):
+        drift(SpringBlockChain(damping=5e-324), 1.0)
+
+
+def test_a_force_that_is_no_number_is_named():
+    with pytest.raises(TypeError, match="force='1': give a number"):
+        drift(SpringBlockChain(), "1")
+
+
+def test_the_covariance_of_too_many_blocks_is_refused():
+    chain = SpringBlockChain(5000, 1.0, noise=0.3, **FREE)
+    with pytest.raises(ValueError, match="blocks=5000: give at most 2,000"):
+        stationary_covariance(chain)
 
 
 def test_relaxation_needs_a_constant_pull():

@@ -1,5 +1,6 @@
 """The compiled steps against a plain loop over the formulas; seeds, kept states, orders in dt."""
 
+import itertools
 import math
 import tracemalloc
 from dataclasses import replace
@@ -12,7 +13,7 @@ from scipy.linalg import expm
 from sbt_utils.mechanics import trajectories
 from sbt_utils.mechanics.chain import SpringBlockChain
 from sbt_utils.mechanics.chain_steps import langevin_steps
-from sbt_utils.mechanics.trajectories import Trajectory, curve_of
+from sbt_utils.mechanics.trajectories import Trajectory, curve_of, in_threads
 
 STIFF = SpringBlockChain(
     5, 1.0, friction_right=0.05, friction_left=0.08, noise=0.1, noise_decay=0.02
@@ -318,8 +319,9 @@ def test_average_load_curve_is_the_mean_over_the_kept_times_from_then_on(seeds):
         curve = trajectory.average_load_curve(after)
         np.testing.assert_allclose(curve.separation[..., 1:], distances, rtol=0, atol=1e-14)
         np.testing.assert_allclose(curve.separation[..., 0], 1.0, rtol=0, atol=1e-14)
-    with pytest.raises(ValueError, match=r"after=20\.1: the last kept time is 20; give less"):
-        trajectory.average_load_curve(20.1)
+    for after in (20.1, math.nan):
+        with pytest.raises(ValueError, match=rf"after={after}: give a number up to 20, the last k"):
+            trajectory.average_load_curve(after)
 
 
 # Errors --------------------------------------------------------------------------------------
@@ -343,12 +345,79 @@ def test_average_load_curve_is_the_mean_over_the_kept_times_from_then_on(seeds):
         ({"every": 2.0}, r"every=2\.0: give an integer"),
         ({"every": True}, "every=True: give an integer"),
         ({"seeds": []}, "seeds: there are none; give at least one"),
+        ({"seeds": itertools.count()}, "seeds: more than 1,000,000; give fewer at a time"),
+        ({"seeds": 5}, "seeds=5: give several, one for each trajectory"),
+        ({"seeds": [0, -1]}, "seeds=-1: give an integer of at least 0, or several of them"),
+        ({"seeds": [0, [1, -2]]}, r"seeds=\[1, -2\]: give an integer of at least 0, or several"),
+        ({"seed": -1}, "seed=-1: give an integer of at least 0, or several of them"),
+        ({"seed": np.int64(-1)}, r"seed=.*-1.*: give an integer of at least 0"),
+        ({"seed": None}, "seed=None: give an integer of at least 0"),
+        ({"seed": 1.5}, r"seed=1\.5: give an integer"),
+        ({"seed": "7"}, "seed='7': give an integer"),
+        ({"duration": 10**400}, "duration=inf: give at least one step"),
+        ({"duration": 4e13}, "every=1: 800,000,000,000,001 states of 5 blocks do not fit"),
     ],
 )
 def test_bad_arguments_name_argument_value_and_remedy(settings, message, overdamped):
     settings = {"duration": 1.0, "dt": 0.05} | settings
     with pytest.raises(ValueError, match=message):
         run(STIFF, overdamped, **settings)
+
+
+def test_seeds_of_numpy_are_seeds(overdamped):
+    plain = run(STIFF, overdamped, 1.0, 0.05, seeds=[3, [1, 2], 2**64 - 1])
+    words = [np.uint8(3), np.array([1, 2]), np.uint64(2**64 - 1)]
+    same = run(STIFF, overdamped, 1.0, 0.05, seeds=words)
+    np.testing.assert_array_equal(plain.positions, same.positions)
+    on = [run(STIFF, overdamped, 1.0, 0.05, seed=7, start=run(STIFF, overdamped, 1.0, 0.05))]
+    on.append(
+        run(STIFF, overdamped, 1.0, 0.05, seed=np.int64(7), start=run(STIFF, overdamped, 1.0, 0.05))
+    )
+    np.testing.assert_array_equal(on[0].positions, on[1].positions)
+
+
+def test_compiled_steps_taken_a_few_at_a_time_are_the_same(overdamped, common, monkeypatch):
+    chain = replace(STIFF, common_noise=common, end=RAMP)
+    whole = run(chain, overdamped, 50.0, 0.05, every=7)
+    monkeypatch.setattr(trajectories, "_MOVED_AT_ONCE", 64)
+    parts = run(chain, overdamped, 50.0, 0.05, every=7)
+    np.testing.assert_array_equal(whole.positions, parts.positions)
+
+
+def test_more_steps_than_an_integer_of_numpy_counts_between_kept_states(overdamped):
+    thin = run(STIFF, overdamped, 20.0, 0.05, every=10**30)
+    np.testing.assert_array_equal(thin.loads, run(STIFF, overdamped, 20.0, 0.05).loads)
+
+
+def test_a_failure_in_one_thread_is_raised_and_ends_the_others():
+    begun = []
+
+    def work(item, stopped):
+        begun.append(item)
+        if item == 3:
+            raise KeyError("three")
+        stopped.wait(0.01)
+
+    with pytest.raises(KeyError, match="three"):
+        in_threads(work, range(10_000))
+    assert len(begun) < 10_000
+    assert in_threads(lambda item, _: item**2, range(100)) == [n**2 for n in range(100)]
+
+
+@pytest.mark.parametrize("value", [math.nan, math.inf, 1e200])
+def test_a_start_out_of_bounds_is_named_not_the_noise(value, overdamped):
+    start = STIFF.simulate(1.0, 0.05)
+    broken = Trajectory(start.times, start.positions + value, start.ends, start.velocities)
+    with pytest.raises(ValueError, match="start: its last state or time is NaN, or beyond 1e"):
+        run(STIFF, overdamped, 1.0, 0.05, start=broken)
+    broken = Trajectory(start.times + value, start.positions, start.ends, start.velocities)
+    with pytest.raises(ValueError, match="start: its last state or time is NaN, or beyond 1e"):
+        run(STIFF, overdamped, 1.0, 0.05, start=broken)
+
+
+def test_a_mass_lost_beside_the_damping_is_named():
+    with pytest.raises(ValueError, match=r"mass=1e-100: too light .*; take simulate_overdamped"):
+        SpringBlockChain(spring_constant=1e-100, mass=1e-100, damping=1e100).simulate(1e200, 1e199)
 
 
 def test_starts_that_do_not_fit_are_refused(overdamped):
@@ -382,3 +451,10 @@ def test_a_curve_of_loads_is_that_of_the_positions(force):
     np.testing.assert_allclose(
         curve_of(trajectory.loads).separation, trajectory.load_curve.separation, atol=1e-15
     )
+
+
+@pytest.mark.parametrize("loads", [[], 3.0, "loads", [[1.0], [1.0, 2.0]], None, [1j, 2.0]])
+def test_what_is_no_row_of_loads_is_named(loads):
+    with pytest.raises(ValueError, match=r"loads: give numbers, shape \(L \+ 1,\) or \(repeats, L"):
+        curve_of(loads)
+    assert curve_of([1, 2]).separation.tolist() == [3.0, 2.0]
