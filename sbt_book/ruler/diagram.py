@@ -1,15 +1,16 @@
 """Convexity of the folding ruler's load curve over the speed and the jerks of the hand."""
 
 from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict
+from threading import Event
 
 import numpy as np
 import xarray as xr
 
 from sbt_utils.measuring.curves import curve_statistics
 from sbt_utils.mechanics.pulls import quick_and_jerky
-from sbt_utils.mechanics.ruler import FoldingRuler, ImpossiblePull
+from sbt_utils.mechanics.ruler import FoldingRuler, ImpossiblePull, follow
+from sbt_utils.mechanics.trajectories import in_threads
 
 _REACH, _DT = 0.55, 1e-3
 _DESCRIPTIONS = {
@@ -49,15 +50,16 @@ def ruler_diagram(
     """
     grid = [(speed, size, seed) for speed in speeds for size in amplitudes for seed in seeds]
 
-    def final_state(cell: tuple[float, float, int]) -> tuple[np.ndarray, np.ndarray]:
+    def final_state(
+        cell: tuple[float, float, int], stopped: Event
+    ) -> tuple[np.ndarray, np.ndarray]:
         try:
-            motion = ruler.pull(quick_and_jerky(ruler, _REACH, *cell), _DT, every=100)
+            motion = follow(ruler, quick_and_jerky(ruler, _REACH, *cell), stopped, _DT, every=100)
         except ImpossiblePull:
             return (np.full(ruler.sections, np.nan),) * 2
         return motion.distances[-1], motion.extensions[-1]
 
-    with ThreadPoolExecutor() as pool:
-        states = list(pool.map(final_state, grid))
+    states = in_threads(final_state, grid)
     curves, extensions = (np.stack(values) for values in zip(*states, strict=True))
     shape = (len(speeds), len(amplitudes), len(seeds))
     axes = ("speed", "amplitude", "seed")

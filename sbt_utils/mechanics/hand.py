@@ -4,6 +4,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
+LARGEST = 1e60
+"""Of any number that a ruler or its hand is made of: beyond, products of them overflow."""
+
 
 @dataclass(frozen=True, eq=False)
 class Hand:
@@ -20,7 +23,7 @@ class Hand:
     Raises
     ------
     ValueError
-        Other shapes, non-finite values, times that do not increase.
+        Other shapes, values that are no finite numbers, times that do not increase.
 
     Examples
     --------
@@ -33,8 +36,8 @@ class Hand:
     positions: np.ndarray
 
     def __post_init__(self) -> None:
-        times = np.array(self.times, np.float64)
-        positions = np.array(self.positions, np.float64)
+        times = _numbers("times", self.times, "(n,)")
+        positions = _numbers("positions", self.positions, "(n, 2)")
         if times.ndim != 1 or len(times) < 2:
             raise ValueError(f"times: shape {times.shape}; give (n,) with n >= 2")
         if positions.shape != (len(times), 2):
@@ -44,6 +47,10 @@ class Hand:
         for name, values in (("times", times), ("positions", positions)):
             if not np.isfinite(values).all():
                 raise ValueError(f"{name}: NaN or infinite values; leave such samples out")
+            if np.abs(values).max() > LARGEST:
+                raise ValueError(
+                    f"{name}: {np.abs(values).max():g} is out of bounds; give at most {LARGEST:g}"
+                )
             values.setflags(write=False)
             object.__setattr__(self, name, values)
         late = np.diff(times) <= 0
@@ -58,3 +65,14 @@ class Hand:
     def speeds(self) -> np.ndarray:
         """Speed at each time, from differences to its neighbours, shape (n,), in m/s."""
         return np.hypot(*np.gradient(self.positions, self.times, axis=0).T)
+
+
+def _numbers(name: str, values: object, shape: str) -> np.ndarray:
+    """Return a float64 copy of values that are real numbers and no ragged rows."""
+    try:
+        array = np.array(values)
+        if array.dtype.kind not in "fiu":
+            raise TypeError
+    except (TypeError, ValueError):
+        raise ValueError(f"{name}: give numbers, shape {shape}") from None
+    return array.astype(np.float64)

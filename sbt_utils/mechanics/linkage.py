@@ -43,31 +43,24 @@ PATIENCE = 60
 
 
 @njit(nogil=True, cache=True, error_model="numpy")
-def advance(angles, hand, section, mass, table, hinge, dt, every):
-    """Lead a ruler at rest along the positions of the hand, shape (steps + 1, 2), one per step.
+def advance(state, impulses, hand, section, mass, table, hinge, dt, done, every, kept):
+    """Lead a ruler along the positions of the hand, shape (steps, 2), one per step.
 
-    `angles` (N,) start as a zigzag, the first one positive; `section` and `mass` are those of one
-    rod and one point, `table` and `hinge` the friction force of a point and the friction torque.
-    Return every n-th state, with the first: angles and angular velocities (kept, N), velocities
-    (kept, N + 1, 2), and (kept, 4) of kinetic energy, work of the hand, heat of the table and of
-    the hinges; and the step for which no solution was found, 0 if there was none.
+    In place: `state` and its `impulses`, those of `step`. `section` and `mass` are those of one rod
+    and one point, `table` and `hinge` the friction force of a point and the friction torque. Row n
+    of `kept` takes the state after ``n * every`` steps, counted from `done` steps before these.
+    Return the step for which no solution was found, 0 if there was none.
     """
-    size, last, steps = len(angles), len(angles) - 1, len(hand) - 1
-    angles = angles.copy()
-    omega, v = np.zeros(size), np.zeros((size, 2))
-    p, q, s = np.zeros((size, 2)), np.zeros(last), np.zeros(last)
-    low, high, target, energies = np.empty(last), np.empty(last), np.empty(2), np.zeros(4)
-    kept = 1 + steps // every
-    all_angles, all_omega = np.empty((kept, size)), np.zeros((kept, size))
-    all_v, all_energies = np.zeros((kept, size + 1, 2)), np.zeros((kept, 4))
-    all_angles[0] = angles
-    for n in range(1, steps + 1):
+    (angles, omega, v, energies), (p, q, s) = state, impulses
+    size, last = len(angles), len(angles) - 1
+    low, high, target = np.empty(last), np.empty(last), np.empty(2)
+    for n in range(done + 1, done + len(hand) + 1):
         # Aim from where the end is, not from where it was sent: errors of a step do not add up.
         x = y = 0.0
         for k in range(size):
             x += section * math.cos(angles[k])
             y += section * math.sin(angles[k])
-        x, y = hand[n, 0] - x, hand[n, 1] - y
+        x, y = hand[n - done - 1, 0] - x, hand[n - done - 1, 1] - y
         if abs(x) + abs(y) < 1e-12 * section:  # the hand rests, but for rounding
             x = y = 0.0
         target[0], target[1] = x / dt, y / dt
@@ -80,7 +73,7 @@ def advance(angles, hand, section, mass, table, hinge, dt, every):
             high[j] = 0.0 if high[j] < CLOSED else high[j] / dt
         bounds = dt * table, dt * hinge
         if step(angles, v, target, low, high, section, mass, *bounds, omega, p, q, s) < 0:
-            return (all_angles, all_omega, all_v, all_energies), n
+            return n
         _settle(angles, target, low, high, section, *bounds, omega, v, p, q, s)
         energies[0] = 0.0
         for i in range(last):
@@ -93,9 +86,10 @@ def advance(angles, hand, section, mass, table, hinge, dt, every):
         for k in range(size):
             angles[k] += dt * omega[k]
         if n % every == 0:
-            all_angles[n // every], all_omega[n // every] = angles, omega
-            all_v[n // every, 1:], all_energies[n // every] = v, energies
-    return (all_angles, all_omega, all_v, all_energies), 0
+            row = n // every
+            kept.angles[row], kept.omega[row] = angles, omega
+            kept.v[row], kept.energies[row] = v, energies
+    return 0
 
 
 @njit(nogil=True, cache=True, error_model="numpy")

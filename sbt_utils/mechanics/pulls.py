@@ -2,15 +2,20 @@
 
 import numpy as np
 
-from sbt_utils.mechanics.hand import Hand
+from sbt_utils.mechanics.chain_parameters import as_number
+from sbt_utils.mechanics.hand import LARGEST, Hand
 from sbt_utils.mechanics.ruler import FoldingRuler
+from sbt_utils.mechanics.trajectories import check_seed
 
 JERKS = np.arange(2.0, 10.0)
 """Frequencies of the sinusoids of a jerky hand, in Hz."""
 SAMPLING = 1e-3
 """Interval between positions of the hand, in s."""
+LONGEST_PULL = 5000.0
+"""How long the hand may move, in s: its positions take memory."""
 REST = 1.0
 """How long the hand stays at its end, in s, so that the ruler comes to rest."""
+_AT_ONCE = 2**14
 
 
 def slow_and_steady(ruler: FoldingRuler, reach: float = 0.55, speed: float = 0.05) -> Hand:
@@ -28,7 +33,8 @@ def slow_and_steady(ruler: FoldingRuler, reach: float = 0.55, speed: float = 0.0
     Raises
     ------
     ValueError
-        A reach no longer than the folded ruler, a speed that is not positive.
+        A reach no longer than the folded ruler, a speed that is not positive or with which the pull
+        would last for more than `LONGEST_PULL`.
 
     Examples
     --------
@@ -62,7 +68,7 @@ def quick_and_jerky(
     Raises
     ------
     ValueError
-        As in `slow_and_steady`; a negative amplitude.
+        As in `slow_and_steady`; a negative amplitude or seed.
 
     Examples
     --------
@@ -71,8 +77,13 @@ def quick_and_jerky(
     >>> bool(jerky.speeds.max() > steady.speeds.max())
     True
     """
+    reach, speed = float(as_number("reach", reach)), float(as_number("speed", speed))
+    amplitude = float(as_number("amplitude", amplitude))
+    for name, value in (("reach", reach), ("amplitude", amplitude)):
+        if value > LARGEST / max(1.0, ruler.section_length):
+            raise ValueError(f"{name}: {value}; no ruler is so long, give less")
     start = ruler.end
-    distance = reach * ruler.sections * ruler.section_length - start[0]
+    distance = float(reach * ruler.sections * ruler.section_length - start[0])
     if not distance > 0 or not np.isfinite(distance):
         shortest = start[0] / (ruler.sections * ruler.section_length)
         raise ValueError(f"reach: {reach}; give more than {shortest:.3f}, the folded ruler's")
@@ -80,6 +91,11 @@ def quick_and_jerky(
         raise ValueError(f"speed: {speed}; give a positive number of m/s")
     if not 0 <= amplitude < np.inf:
         raise ValueError(f"amplitude: {amplitude}; give metres, 0 for a steady hand")
+    if not distance / speed < LONGEST_PULL:
+        raise ValueError(
+            f"speed: {speed}; that takes {distance / speed:.3g} s, give enough m/s for less than "
+            f"{LONGEST_PULL:,.0f} s"
+        )
     soft = min(0.1, 0.25 * distance / speed)
     duration = distance / speed + soft
     times = np.linspace(0.0, duration, max(2, round(duration / SAMPLING)) + 1)
@@ -89,12 +105,14 @@ def quick_and_jerky(
     positions = np.tile(start, (len(times), 1))
     positions[:, 0] += distance * path / path[-1]
     phases = tremble_phases(seed)[:, :, None]
-    waves = np.sin(2.0 * np.pi * JERKS[:, None] * times + phases).sum(axis=1)
-    positions += amplitude * (ramp * waves).T
+    for first in range(0, len(times), _AT_ONCE):
+        part = slice(first, first + _AT_ONCE)
+        waves = np.sin(2.0 * np.pi * JERKS[:, None] * times[part] + phases).sum(axis=1)
+        positions[part] += amplitude * (ramp[part] * waves).T
     rest = times[-1] + REST * np.array([0.5, 1.0])
     return Hand(np.append(times, rest), np.append(positions, positions[[-1, -1]], axis=0))
 
 
 def tremble_phases(seed: int) -> np.ndarray:
     """Draw phases in radians, shape (2, 8): along and across the pull, for each of `JERKS`."""
-    return np.random.default_rng(seed).uniform(0.0, 2.0 * np.pi, (2, len(JERKS)))
+    return np.random.default_rng(check_seed(seed)).uniform(0.0, 2.0 * np.pi, (2, len(JERKS)))

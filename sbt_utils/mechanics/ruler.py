@@ -10,17 +10,27 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from functools import partial
+from threading import Event
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from sbt_utils.measuring.curves import LoadCurve
-from sbt_utils.mechanics.hand import Hand
+from sbt_utils.mechanics.chain_parameters import as_number
+from sbt_utils.mechanics.hand import LARGEST, Hand
 from sbt_utils.mechanics.linkage import advance
+from sbt_utils.mechanics.trajectories import in_threads
 
 GRAVITY = 9.81
 """In m/s^2."""
 LONGEST = 0.995
 """How far the hand may go, as a fraction of the full length: a straight ruler holds the hand."""
+MOST_SECTIONS = 200
+"""The work of a step grows as the cube of their number: so many take up to a tenth of a second."""
+# Steps times cubes of sections that are taken between two questions whether to stop.
+_MOVED_AT_ONCE = 10**5
+_MOST_KEPT = 2**27  # states times sections: some gigabytes
 
 
 class ImpossiblePull(ValueError):
@@ -40,7 +50,7 @@ class FoldingRuler:
     Parameters
     ----------
     sections : int
-        N, at least 2.
+        N, from 2 to 200.
     section_length : float
         a, in m.
     mass : float
@@ -78,14 +88,27 @@ class FoldingRuler:
     opening: float = 0.16
 
     def __post_init__(self) -> None:
-        if not isinstance(self.sections, int | np.integer) or self.sections < 2:
-            raise ValueError(f"sections: {self.sections}; give a whole number of at least 2")
+        whole = isinstance(self.sections, int | np.integer) and not isinstance(self.sections, bool)
+        if not whole or not 2 <= self.sections <= MOST_SECTIONS:
+            raise ValueError(
+                f"sections: {self.sections}; give a whole number of at least 2, at most "
+                f"{MOST_SECTIONS}"
+            )
+        object.__setattr__(self, "sections", int(self.sections))
+        for name in ("section_length", "mass", "table_friction", "hinge_friction", "opening"):
+            object.__setattr__(self, name, as_number(name, getattr(self, name)))
         for name in ("section_length", "mass"):
-            if not 0 < getattr(self, name) < math.inf:
-                raise ValueError(f"{name}: {getattr(self, name)}; give a positive finite number")
+            value = getattr(self, name)
+            if not 0 < value < math.inf:
+                raise ValueError(f"{name}: {value}; give a positive finite number")
+            if not 1 / LARGEST <= value <= LARGEST:
+                raise ValueError(f"{name}: {value}; give {1 / LARGEST:g} to {LARGEST:g}")
         for name in ("table_friction", "hinge_friction"):
-            if not 0 <= getattr(self, name) < math.inf:
-                raise ValueError(f"{name}: {getattr(self, name)}; give a finite number, 0 or more")
+            value = getattr(self, name)
+            if not 0 <= value < math.inf:
+                raise ValueError(f"{name}: {value}; give a finite number, 0 or more")
+            if value > LARGEST:
+                raise ValueError(f"{name}: {value}; give at most {LARGEST:g}")
         if not 1e-3 <= self.opening <= 3.0:
             raise ValueError(
                 f"opening: {self.opening}; give 0.001 to 3 rad, pi would be a straight ruler"
@@ -124,7 +147,8 @@ class FoldingRuler:
         Raises
         ------
         ValueError
-            A hand that starts elsewhere, a time step or a number of steps that is not positive.
+            A hand that starts elsewhere, a time step or a number of steps that is not positive, or
+            so small that the states to keep do not fit into memory.
         ImpossiblePull
             A hand that goes beyond `LONGEST` of the full length, or where the ruler cannot follow.
 
@@ -137,44 +161,80 @@ class FoldingRuler:
                [0.06, 0.08],
                [0.12, 0.  ]])
         """
-        steps = self._checked_steps(hand, dt, every)
-        steps = every * -(-steps // every)  # the last is kept too: the hand rests until then
-        times = hand.times[0] + dt * np.arange(steps + 1)
-        targets = np.stack([np.interp(times, hand.times, along) for along in hand.positions.T], 1)
-        weight = self.table_friction * self.mass * GRAVITY
-        forces = self.section_length, self.mass, weight, self.hinge_friction
-        (angles, rates, velocities, energies), failed = advance(
-            self.angles, targets, *forces, dt, every
-        )
+        work = partial(follow, self, dt=dt, every=every)
+        return in_threads(work, [hand])[0]
+
+
+class State(NamedTuple):
+    """What a ruler is between two steps; with one more axis in front, many of its states."""
+
+    angles: np.ndarray  # (N,), at first a zigzag, the first one positive
+    omega: np.ndarray  # (N,), angular velocities
+    v: np.ndarray  # (N, 2), velocities of the points
+    energies: np.ndarray  # (4,): kinetic energy, work of the hand, heat of table and hinges
+
+
+def follow(ruler: FoldingRuler, hand: Hand, stopped: Event, dt: float, every: int) -> Motion:
+    """Return the motion of `FoldingRuler.pull`, or, once `stopped` is set, anything."""
+    steps = _checked_steps(ruler, hand, dt, every)
+    dt, every, size = float(dt), min(int(every), steps), ruler.sections
+    numbers = np.append(np.arange(0, steps, every), steps)
+    state = State(ruler.angles, np.zeros(size), np.zeros((size, 2)), np.zeros(4))
+    kept = State(*(np.zeros((len(numbers), *part.shape)) for part in state))
+    impulses = np.zeros((size, 2)), np.zeros(size - 1), np.zeros(size - 1)
+    weight = ruler.table_friction * ruler.mass * GRAVITY
+    given = ruler.section_length, ruler.mass, weight, ruler.hinge_friction, dt
+    forces: Any = [float(number) for number in given]
+    kept.angles[0] = state.angles
+    path = np.ascontiguousarray(hand.positions.T)
+    at_once = max(1, _MOVED_AT_ONCE // size**3)
+    for done in range(0, steps, at_once):
+        if stopped.is_set():
+            break
+        times = hand.times[0] + dt * np.arange(done + 1, min(done + at_once, steps) + 1)
+        targets = np.stack([np.interp(times, hand.times, along) for along in path], axis=1)
+        failed = advance(state, impulses, targets, *forces, done, every, kept)  # type: ignore[call-arg]
         if failed:
             raise ImpossiblePull(
-                f"hand: the ruler cannot follow to {targets[failed].round(4).tolist()} at "
-                f"{times[failed]:.4g} s (its hinges stop where they are shut or straight); "
-                "move less towards the pin and across the pull"
+                f"hand: the ruler cannot follow to {targets[failed - done - 1].round(4).tolist()} "
+                f"at {times[failed - done - 1]:.4g} s (its hinges stop where they are shut or "
+                "straight); move less towards the pin and across the pull"
             )
-        return Motion(self, hand, times[::every], angles, rates, velocities, *energies.T)
+    for rows, part in zip(kept, state, strict=True):
+        rows[-1] = part
+    velocities = np.insert(kept.v, 0, 0.0, axis=1)  # with the pin's
+    times = hand.times[0] + dt * numbers
+    return Motion(ruler, hand, times, kept.angles, kept.omega, velocities, *kept.energies.T)
 
-    def _checked_steps(self, hand: Hand, dt: float, every: int) -> int:
-        """Return the number of steps; raise where the arguments of `pull` are impossible."""
-        duration = hand.times[-1] - hand.times[0]
-        if not 0 < dt <= duration:
-            raise ValueError(
-                f"dt: {dt}; give a positive number of s, at most the hand's {duration}"
-            )
-        if not isinstance(every, int | np.integer) or every < 1:
-            raise ValueError(f"every: {every}; give a whole number of at least 1")
-        if np.abs(hand.positions[0] - self.end).max() > 1e-9 * self.section_length:
-            raise ValueError(
-                f"hand: starts at {hand.positions[0].tolist()}, the folded ruler ends at "
-                f"{self.end.tolist()}; start at ruler.end"
-            )
-        farthest, full = np.hypot(*hand.positions.T).max(), self.sections * self.section_length
-        if farthest > LONGEST * full:
-            raise ImpossiblePull(
-                f"hand: goes {farthest:.4g} m from the pin; stay within {LONGEST} of the ruler's "
-                f"{full:.4g} m"
-            )
-        return math.ceil(duration / dt - 1e-9)
+
+def _checked_steps(ruler: FoldingRuler, hand: Hand, dt: float, every: int) -> int:
+    """Return the number of steps; raise where the arguments of a pull are impossible."""
+    if not isinstance(hand, Hand):
+        raise TypeError(f"hand: a {type(hand).__name__}; give a Hand")
+    duration = float(hand.times[-1] - hand.times[0])
+    if not 0 < as_number("dt", dt) <= duration:
+        raise ValueError(f"dt: {dt}; give a positive number of s, at most the hand's {duration}")
+    if isinstance(every, bool) or not isinstance(every, int | np.integer) or every < 1:
+        raise ValueError(f"every: {every}; give a whole number of at least 1")
+    if np.abs(hand.positions[0] - ruler.end).max() > 1e-9 * ruler.section_length:
+        raise ValueError(
+            f"hand: starts at {hand.positions[0].tolist()}, the folded ruler ends at "
+            f"{ruler.end.tolist()}; start at ruler.end"
+        )
+    farthest, full = np.hypot(*hand.positions.T).max(), ruler.sections * ruler.section_length
+    if farthest > LONGEST * full:
+        raise ImpossiblePull(
+            f"hand: goes {farthest:.4g} m from the pin; stay within {LONGEST} of the ruler's "
+            f"{full:.4g} m"
+        )
+    if not duration / dt < 1e15:
+        raise ValueError(f"dt: {dt}; more than 1e15 steps in the hand's {duration} s, give more")
+    steps = math.ceil(duration / dt - 1e-9)
+    if (1 + steps // every) * ruler.sections > _MOST_KEPT:
+        raise ValueError(
+            f"every: {every}; of {steps:,} steps that keeps more than fits into memory, give more"
+        )
+    return steps
 
 
 @dataclass(frozen=True, eq=False)

@@ -6,6 +6,7 @@ import math
 import numpy as np
 import pytest
 
+from sbt_utils.mechanics import pulls, ruler
 from sbt_utils.mechanics.hand import Hand
 from sbt_utils.mechanics.linkage import step
 from sbt_utils.mechanics.pulls import quick_and_jerky, slow_and_steady
@@ -372,9 +373,9 @@ def test_jerks_go_both_ways_and_differ_by_seed():
 
 
 def test_a_motion_keeps_what_was_asked_for():
-    hand = along(RULER, [0.0, 0.01], [3.0, 3.1])
+    hand = along(RULER, [0.0, 0.01, 0.01], [3.0, 3.05, 3.1])
     motion = RULER.pull(hand, dt=1e-3, every=30)
-    np.testing.assert_allclose(motion.times, 3.0 + 0.03 * np.arange(5))
+    np.testing.assert_allclose(motion.times, [3.0, 3.03, 3.06, 3.09, 3.1])
     assert motion.points.shape == (5, 11, 2)
     assert motion.extensions.shape == motion.rates.shape == (5, 10)
     np.testing.assert_allclose(motion.points[-1, -1], hand.positions[-1], atol=1e-12)
@@ -383,6 +384,30 @@ def test_a_motion_keeps_what_was_asked_for():
     )
     assert motion.load_curve.measure == "distance"
     np.testing.assert_array_equal(motion.points[:, 0], 0.0)
+
+
+@pytest.mark.parametrize("every", [2, 7, 100, 101, 10**6, 10**30, np.int64(7)])
+def test_every_only_thins_out(every):
+    hand = along(RULER, [0.0, 0.02, 0.02], [0.0, 0.05, 0.1])
+    full, thin = RULER.pull(hand, every=1), RULER.pull(hand, every=every)
+    indices = [*range(0, 100, every), 100]
+    for name in ("times", "angles", "rates", "velocities", "energy", "work", "table_heat"):
+        np.testing.assert_array_equal(getattr(thin, name), getattr(full, name)[indices])
+
+
+def test_steps_taken_a_few_at_a_time_are_the_same(monkeypatch):
+    hand = quick_and_jerky(RULER)
+    whole = RULER.pull(hand, every=7)
+    monkeypatch.setattr(ruler, "_MOVED_AT_ONCE", 10**9)
+    np.testing.assert_array_equal(RULER.pull(hand, every=7).angles, whole.angles)
+    monkeypatch.setattr(ruler, "_MOVED_AT_ONCE", 1)
+    np.testing.assert_array_equal(RULER.pull(hand, every=7).work, whole.work)
+
+
+def test_a_tremble_made_a_few_positions_at_a_time_is_the_same(monkeypatch):
+    whole = quick_and_jerky(RULER, seed=3).positions
+    monkeypatch.setattr(pulls, "_AT_ONCE", 17)
+    np.testing.assert_allclose(quick_and_jerky(RULER, seed=3).positions, whole, rtol=1e-14)
 
 
 # Bad input
@@ -400,11 +425,25 @@ def test_a_motion_keeps_what_was_asked_for():
         ({"hinge_friction": math.inf}, r"hinge_friction: inf; give a finite number"),
         ({"opening": 0.0}, r"opening: 0.0; give 0.001 to 3 rad"),
         ({"opening": math.nan}, r"opening: nan; give 0.001 to 3 rad"),
+        ({"sections": True}, r"sections: True; give a whole number"),
+        ({"sections": 10**6}, r"sections: 1000000; give a whole .* at least 2, at most 200"),
+        ({"mass": 1e301}, r"mass: 1e\+301; give 1e-60 to 1e\+60"),
+        ({"section_length": 1e-310}, r"section_length: 1e-310; give 1e-60 to 1e\+60"),
+        ({"hinge_friction": 1e300}, r"hinge_friction: 1e\+300; give at most 1e\+60"),
+        ({"mass": "heavy"}, r"mass='heavy': give a number"),
     ],
 )
 def test_bad_rulers(arguments, message):
-    with pytest.raises(ValueError, match=message):
+    with pytest.raises((ValueError, TypeError), match=message):
         FoldingRuler(**arguments)
+
+
+def test_numbers_of_numpy_are_numbers():
+    same = FoldingRuler(np.int64(4), *np.float64([0.1, 0.005, 0.3, 3e-4, 0.16]))
+    assert repr(same) == repr(FoldingRuler(4))
+    assert np.array_equal(
+        quick_and_jerky(RULER, seed=np.int64(2)).positions, quick_and_jerky(RULER, seed=2).positions
+    )
 
 
 @pytest.mark.parametrize(
@@ -416,6 +455,11 @@ def test_bad_rulers(arguments, message):
         ([0.0, 0.0], np.zeros((2, 2)), r"times: 0 s after 0 s; .* keep one of equal ones"),
         ([0.0, np.nan], np.zeros((2, 2)), r"times: NaN or infinite values"),
         ([0.0, 1.0], [[0, 0], [np.inf, 0]], r"positions: NaN or infinite values; leave such"),
+        (None, np.zeros((2, 2)), r"times: give numbers, shape \(n,\)"),
+        ([0.0, 1.0], [[0, 0], [1]], r"positions: give numbers, shape \(n, 2\)"),
+        ([0.0, 1.0], [["a", "b"]] * 2, r"positions: give numbers, shape \(n, 2\)"),
+        ([0.0, 1j], np.zeros((2, 2)), r"times: give numbers, shape \(n,\)"),
+        ([-1e308, 1e308], np.zeros((2, 2)), r"times: 1e\+308 is out of bounds; .* 1e\+60"),
     ],
 )
 def test_bad_hands(times, positions, message):
@@ -439,6 +483,13 @@ def test_hands_are_their_own_and_read_only():
         ({"reach": math.nan}, r"reach: nan; give more than"),
         ({"speed": 0.0}, r"speed: 0.0; give a positive number of m/s"),
         ({"amplitude": -1.0}, r"amplitude: -1.0; give metres, 0 for a steady hand"),
+        ({"amplitude": 1e308}, r"amplitude: 1e\+308; .*give less"),
+        ({"speed": 1e-9}, r"speed: 1e-09; that takes 4.7e\+08 s, give enough .* less than 5,000 s"),
+        ({"speed": 5e-324}, r"speed: 5e-324; that takes inf s"),
+        ({"reach": 1e308}, r"reach: 1e\+308; .*give less"),
+        ({"seed": -1}, r"seed=-1: give an integer of at least 0, or several of them"),
+        ({"seed": None}, r"seed=None: give an integer"),
+        ({"seed": 1.5}, r"seed=1.5: give an integer"),
     ],
 )
 def test_bad_pulls(arguments, message):
@@ -453,6 +504,9 @@ def test_bad_pulls(arguments, message):
         ({"dt": math.nan}, r"dt: nan; give a positive"),
         ({"dt": 2.0}, r"dt: 2.0; .* at most the hand's 1.0"),
         ({"every": 0}, r"every: 0; give a whole number of at least 1"),
+        ({"every": True}, r"every: True; give a whole number of at least 1"),
+        ({"dt": 1e-300}, r"dt: 1e-300; more than 1e15 steps in the hand's 1.0 s, give more"),
+        ({"dt": 1e-12}, r"every: 10; of 1,000,000,000,000 steps that keeps more than fits"),
     ],
 )
 def test_bad_steps(arguments, message):
