@@ -1,15 +1,17 @@
 """Matching whole phase diagrams: networks over one pair of axes, chains over another."""
 
+import warnings
+
 import numpy as np
 import xarray as xr
 from tqdm.auto import tqdm
 
 from sbt_book.common.selections import scaled_curves, whole_curves
 from sbt_utils.measuring.curves import LoadCurve, scaled
-from sbt_utils.mechanics.matching import fit_chain
+from sbt_utils.mechanics.matching import GOOD_MATCH as GOOD_MATCH
+from sbt_utils.mechanics.matching import PoorMatch, fit_chain
 
-GOOD_MATCH = 0.03
-"""Residual above which a chain's load curve no longer counts as the networks'."""
+_ROUNDS = 100  # two or three are common
 
 
 def fit_cells(networks: xr.Dataset, frictions: xr.DataArray, progress: bool = True) -> xr.Dataset:
@@ -44,7 +46,9 @@ def fit_cells(networks: xr.Dataset, frictions: xr.DataArray, progress: bool = Tr
     for cell in tqdm(list(np.ndindex(shape)), unit="cell", disable=not progress):
         seeds = curves.values[cell]
         defined = LoadCurve(seeds[np.isfinite(seeds).all(-1)])
-        match = fit_chain(defined, frictions.values[cell[0]].item())
+        with warnings.catch_warnings():  # the residual says so
+            warnings.simplefilter("ignore", PoorMatch)
+            match = fit_chain(defined, frictions.values[cell[0]].item())
         noise[:, *cell] = match.noise, *match.noise_interval
         curve.values[cell] = match.curve.scaled
     names = ("chain_noise", "chain_noise_low", "chain_noise_high")
@@ -98,7 +102,8 @@ def fit_diagram(
     # With a noise for each cell: for each friction the best of them, then the best friction.
     friction = squares.min(-1).mean(1).argmin(-1)
     noise = squares[slopes, levels, friction[:, None]].argmin(-1)
-    while one_noise:  # the best noises for the frictions and the reverse, until neither changes
+    # With one noise: the best noises for the frictions and the reverse, until neither changes.
+    for _ in range(_ROUNDS if one_noise else 0):
         shared = squares[slopes, levels, friction[:, None]].mean(0).argmin(-1)
         again = squares[slopes, levels, :, shared].mean(1).argmin(-1)
         settled = (shared == noise).all() and (again == friction).all()

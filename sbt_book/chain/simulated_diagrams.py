@@ -70,7 +70,8 @@ def mechanical_diagram(
         raise ValueError("friction, noise: give at least one level of each")
     if trajectories < 2:
         raise ValueError(f"trajectories={trajectories}: a spread needs at least 2")
-    every = max(1, round(duration / dt) // 100)
+    # One that is no step, or takes none, `simulate` refuses.
+    every = max(1, round(duration / dt) // 100) if 0 < dt <= duration < np.inf else 1
     run = SpringBlockChain.simulate_overdamped if overdamped else SpringBlockChain.simulate
     shape = (len(friction), len(noise), chain.blocks + 1)
     names = ("separation", "separation_spread", "separation_average", "separation_theory")

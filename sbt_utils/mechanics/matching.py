@@ -4,6 +4,7 @@ A network and a chain match where their load curves, scaled to fall from 1 to 0,
 Forces are in units of k y, as in `sbt_utils.mechanics.published_chains`.
 """
 
+import warnings
 from dataclasses import dataclass, replace
 from functools import lru_cache
 
@@ -13,6 +14,7 @@ from scipy.special import fdtri
 
 from sbt_utils.measuring.curves import LoadCurve, scaled
 from sbt_utils.mechanics.chain import SpringBlockChain
+from sbt_utils.mechanics.chain_parameters import as_number
 from sbt_utils.mechanics.published_chains import (
     DURATION,
     SECOND_ORDER,
@@ -26,6 +28,17 @@ from sbt_utils.mechanics.published_chains import (
 _FRICTIONS = tuple(np.linspace(0.0, 0.2, 41).tolist())
 _NOISES = tuple(np.geomspace(0.003, 0.2, 54).tolist())
 _ROUNDS = 4
+_MOST_LAYERS = 50
+# Steps times layers for one curve of the mean field, of which a fit needs thousands: a minute.
+_MOST_WORK = 100_000
+
+GOOD_MATCH = 0.03
+"""Residual above which a chain's load curve no longer counts as the network's."""
+_POOR_MATCH = 0.1
+
+
+class PoorMatch(UserWarning):
+    """No chain that `fit_chain` looked at behaves like the network."""
 
 
 @dataclass(frozen=True)
@@ -54,6 +67,12 @@ class Match:
     noise_interval: tuple[float, float]
     residual: float
     curve: LoadCurve
+
+    @property
+    def verdict(self) -> str:
+        """Whether the chain matches, in words: up to a residual of 0.03 it does."""
+        words = "a match" if self.residual <= GOOD_MATCH else "no match"
+        return f"{words}: the scaled curves differ by {self.residual:.3f}"
 
 
 def fit_chain(
@@ -89,7 +108,14 @@ def fit_chain(
     Raises
     ------
     ValueError
-        If the curve does not fall, or has fewer than four layers: too few for two numbers.
+        If the curve does not fall, or has fewer than four layers: too few for two numbers; with
+        more than 50, or a duration of so many steps that the fit would take long.
+
+    Warns
+    -----
+    PoorMatch
+        If the residual is above 0.1; above 0.03 where the duration is too short for the pull to
+        cross the chain, which takes :math:`\\gamma (L + 1)^2 / \\pi^2 k`.
 
     Notes
     -----
@@ -111,11 +137,32 @@ def fit_chain(
     >>> match.residual < 0.01
     True
     """
+    if not isinstance(curve, LoadCurve):
+        raise TypeError(f"curve: a {type(curve).__name__}; give a LoadCurve")
+    if not isinstance(chain, SpringBlockChain):
+        raise TypeError(f"chain: a {type(chain).__name__}; give a SpringBlockChain")
     if not np.isfinite(curve.convexity):
         raise ValueError("curve: its end is not below its beginning; there is no shape to fit")
     layers = len(curve.mean) - 1
     if layers < 4:
         raise ValueError(f"curve: {layers} layers; a fit of friction and noise needs at least 4")
+    if layers > _MOST_LAYERS:
+        raise ValueError(
+            f"curve: {layers} layers; a fit takes at most {_MOST_LAYERS}: keep every second or so, "
+            "as LoadCurve(curve.separation[..., ::2])"
+        )
+    if not 0 < as_number("duration", duration) < np.inf:
+        raise ValueError(f"duration={duration}: give a positive finite number")
+    whole = isinstance(trajectories, int | np.integer) and not isinstance(trajectories, bool)
+    if not whole or trajectories < 1:
+        raise ValueError(f"trajectories={trajectories!r}: give an integer of at least 1")
+    # A step of the mean field is 0.4 γ / k long.
+    if duration * chain.spring_constant * layers > 0.4 * _MOST_WORK * chain.damping:
+        raise ValueError(
+            f"duration={duration}: too many steps for a fit to {layers} layers with "
+            f"damping={chain.damping} and spring_constant={chain.spring_constant}; give a shorter "
+            "one, more damping or softer springs"
+        )
     chain = replace(chain, blocks=layers)
     frictions = _FRICTIONS if friction is None else (friction,)
     target, missed, matches = curve.scaled, np.zeros(layers + 1), []
@@ -129,7 +176,17 @@ def fit_chain(
         library = _library(chain, duration, frictions)
         intervals = _intervals(curve, simulated, library + missed, levels, frictions)
         matches.append(Match(candidate, *levels, *intervals, residual, simulated))
-    return min(matches, key=lambda match: match.residual)
+    best = min(matches, key=lambda match: match.residual)
+    crossing = chain.damping * (layers + 1) ** 2 / (np.pi**2 * chain.spring_constant)
+    if best.residual > (_POOR_MATCH if duration >= crossing else GOOD_MATCH):
+        remedy = (
+            f"the pull takes about {crossing:.3g} to cross so long a chain: give a longer "
+            "duration, less noise_decay and less friction_left"
+            if duration < crossing
+            else "do not rely on it, or try another chain"
+        )
+        warnings.warn(f"{best.verdict}; {remedy}", PoorMatch, stacklevel=2)
+    return best
 
 
 @lru_cache(maxsize=16)

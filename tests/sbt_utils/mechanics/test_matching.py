@@ -8,7 +8,7 @@ from chains import LAST
 from curves import scaled
 
 from sbt_utils.measuring.curves import LoadCurve
-from sbt_utils.mechanics.matching import fit_chain
+from sbt_utils.mechanics.matching import GOOD_MATCH, PoorMatch, fit_chain
 from sbt_utils.mechanics.published_chains import SECOND_ORDER, in_units
 
 FALLING = LoadCurve([2.0, 1.5, 1.1, 0.8, 0.6, 0.5])
@@ -71,6 +71,7 @@ def test_the_residual_is_that_of_the_chain_simulated_again(friction):
     assert match.chain.amplitude == pytest.approx(0.1 * match.noise)
 
 
+@pytest.mark.filterwarnings("ignore:no match")  # in a duration of 100
 @pytest.mark.parametrize("layers", [4, 12])
 def test_the_chain_has_a_block_for_each_layer_and_keeps_its_other_parameters(layers):
     curve = planted(0.05, 0.02, blocks=layers)
@@ -84,6 +85,7 @@ def test_the_chain_has_a_block_for_each_layer_and_keeps_its_other_parameters(lay
     assert other.chain == in_units(given, 0.05, other.noise)
 
 
+@pytest.mark.filterwarnings("ignore:no match")
 def test_frictions_and_noises_stay_within_the_range_of_the_fit():
     for curve in (np.linspace(1, 0, 8) ** 6, 1 - np.linspace(0, 1, 8) ** 6):
         match = fit_chain(LoadCurve(curve), trajectories=2)
@@ -110,3 +112,57 @@ def test_a_friction_out_of_range_is_refused():
     for friction in (-0.1, np.nan):
         with pytest.raises(ValueError, match=r"friction_right=.*: give a finite number of at l"):
             fit_chain(FALLING, friction)
+
+
+@pytest.mark.parametrize("points", [101, 1001])
+def test_curves_of_too_many_layers_are_refused_at_once(points):
+    with pytest.raises(
+        ValueError, match=rf"curve: {points - 1} layers; a fit takes at most 50: ke"
+    ):
+        fit_chain(LoadCurve(np.linspace(1, 0, points)))
+
+
+def test_a_chain_too_long_for_its_duration_is_a_poor_match_and_says_so():
+    curve = LoadCurve(np.linspace(1, 0, 41))
+    with pytest.warns(
+        PoorMatch, match=r"no match: the .* by 0\.1..; the pull takes about 1\.7e\+03"
+    ):
+        short = fit_chain(curve, 0.002, trajectories=2)
+    assert short.residual > GOOD_MATCH
+    assert short.verdict == f"no match: the scaled curves differ by {short.residual:.3f}"
+    patient = replace(SECOND_ORDER, noise_decay=0.0, friction_left=0.0003)
+    long = fit_chain(curve, 0.002, chain=patient, duration=7000.0, trajectories=4)  # no warning
+    assert long.verdict == f"a match: the scaled curves differ by {long.residual:.3f}"
+
+
+def test_a_shape_that_no_chain_has_is_a_poor_match_and_says_so():
+    with pytest.warns(PoorMatch, match="no match: .*; do not rely on it, or try another chain"):
+        match = fit_chain(LoadCurve(np.linspace(1, 0, 8) ** 6), trajectories=2)
+    assert match.residual > 0.1
+
+
+@pytest.mark.parametrize(
+    ("settings", "error", "message"),
+    [
+        ({"duration": 1e6}, ValueError, "duration=1000000.0: too many steps for a fit to 5 layers"),
+        ({"duration": np.nan}, ValueError, "duration=nan: give a positive finite number"),
+        ({"duration": 0}, ValueError, "duration=0: give a positive finite number"),
+        (
+            {"chain": replace(SECOND_ORDER, damping=1e-9)},
+            ValueError,
+            "damping=1e-09 .*more damping",
+        ),
+        ({"chain": None}, TypeError, "chain: a NoneType; give a SpringBlockChain"),
+        ({"trajectories": 0}, ValueError, "trajectories=0: give an integer of at least 1"),
+        ({"trajectories": 2.0}, ValueError, r"trajectories=2\.0: give an integer"),
+        ({"trajectories": True}, ValueError, "trajectories=True: give an integer"),
+    ],
+)
+def test_settings_out_of_range_are_named(settings, error, message):
+    with pytest.raises(error, match=message):
+        fit_chain(FALLING, **settings)
+
+
+def test_what_is_no_load_curve_is_named():
+    with pytest.raises(TypeError, match="curve: a list; give a LoadCurve"):
+        fit_chain([2.0, 1.5, 1.1, 0.8, 0.6, 0.5])
