@@ -85,6 +85,8 @@ def dense(array: Any, name: str) -> Array:
             kind = "nested" if array.is_nested else "meta" if array.is_meta else layout
             raise TypeError(f"{name}: a {kind} tensor given; {_REMEDIES.get(kind, _TO_DENSE)}")
         return array
+    if isinstance(array, np.ma.MaskedArray):
+        raise TypeError(f"{name}: a masked array given; leave such samples out, or call filled()")
     try:
         return np.asarray(array)
     except ValueError:

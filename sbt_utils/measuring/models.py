@@ -38,6 +38,7 @@ def run_model(model: nn.Module, inputs: Tensor) -> Any:
         raise
     except RuntimeError as error:
         if inputs.is_floating_point():
+            error.add_note(f"in the model, with inputs of {tuple(inputs.shape)} and {inputs.dtype}")
             raise
         raise TypeError(
             f"data: inputs of {inputs.dtype} do not suit the model ({error}); give floating ones, "

@@ -161,7 +161,8 @@ class ScatterStatistics:
         within /= sum(counts)
         if not np.isfinite(within + between):
             self._check_finite()
-            raise UndefinedSeparation("features: squares overflow float64; scale them down")
+            kind = "float64" if self.rounding == 2.0**-44 else "float32, which a GPU uses"
+            raise UndefinedSeparation(f"features: squares overflow {kind}; scale them down")
         if between <= self.rounding**2 * (within + between):
             raise UndefinedSeparation(
                 "features: zero variance between the classes, so D is infinite: all class means "

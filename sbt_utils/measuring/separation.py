@@ -19,7 +19,9 @@ def data_separation(
     :math:`\Sigma_b = \sum_c \frac{n_c}{N} (m_c - m)(m_c - m)^T` between the classes, ``"trace"``
     is :math:`\log(\mathrm{tr}\,\Sigma_w / \mathrm{tr}\,\Sigma_b)` and ``"fuzziness"`` is
     :math:`\log \mathrm{tr}(\Sigma_w \Sigma_b^+)` [1]_. Both are invariant under translation,
-    rotation and uniform scaling of the features, not under general linear maps.
+    rotation and uniform scaling of the features, not under general linear maps. So scales from
+    1e-300 to 1e300 do not matter in float64, nor common offsets of up to 1e8 standard deviations,
+    as long as the features themselves keep their digits.
 
     Parameters
     ----------
@@ -74,5 +76,5 @@ def data_separation(
 
 def check_measure(measure: str) -> None:
     """Raise a ``ValueError`` unless `measure` is one of `MEASURES`."""
-    if measure not in MEASURES:
+    if not isinstance(measure, str) or measure not in MEASURES:
         raise ValueError(f"measure: {measure!r} is unknown; choose one of {MEASURES}")

@@ -8,7 +8,7 @@ from collections import OrderedDict
 
 from torch import nn
 
-from sbt_utils.training.ranges import check_counts, check_range
+from sbt_utils.training.ranges import check_counts, check_number
 
 
 class MLP(nn.Sequential):
@@ -53,8 +53,8 @@ class MLP(nn.Sequential):
     ) -> None:
         check_counts(inputs=inputs, width=width, hidden_layers=hidden_layers)
         check_counts(2, classes=classes)
-        check_range("negative_slope", negative_slope)
-        check_range("dropout", dropout)
+        check_number("negative_slope", negative_slope)
+        check_number("dropout", dropout)
         layers: list[tuple[str, nn.Module]] = [
             ("flatten", nn.Flatten()),
             ("input_norm", nn.BatchNorm1d(inputs)),
@@ -109,8 +109,8 @@ class CNN(nn.Sequential):
     ) -> None:
         check_counts(inputs=inputs, channels=channels, hidden_layers=hidden_layers)
         check_counts(2, classes=classes, size=size)
-        check_range("negative_slope", negative_slope)
-        check_range("dropout", dropout)
+        check_number("negative_slope", negative_slope)
+        check_number("dropout", dropout)
         if size % 2:
             raise ValueError(f"size={size!r}: give an even number, so that pooling halves it")
         layers: list[tuple[str, nn.Module]] = [("input_norm", nn.BatchNorm2d(inputs))]

@@ -28,6 +28,13 @@ def check_range(name: str, values: Any) -> None:
         raise ValueError(f"{name}={array[outside].flat[0]!s}: give a number in {words}")
 
 
+def check_number(name: str, value: Any) -> None:
+    """Raise ValueError unless the value of a parameter is one number in its range."""
+    if np.ndim(value):
+        raise ValueError(f"{name}={value!r}: give one number")
+    check_range(name, value)
+
+
 def check_counts(least: int = 1, **counts: Any) -> None:
     """Raise ValueError if a count, named by its keyword, is not an integer of at least `least`."""
     for name, value in counts.items():

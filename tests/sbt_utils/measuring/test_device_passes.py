@@ -111,7 +111,7 @@ def test_a_spoilt_sample_is_named_once_the_result_is_read(value):
 @pytest.mark.usefixtures("on_device")
 def test_squares_too_large_for_the_type_are_no_spoilt_sample():
     features, labels = samples(torch.float32)
-    with pytest.raises(UndefinedSeparation, match="squares overflow"):
+    with pytest.raises(UndefinedSeparation, match="squares overflow float32, which a GPU"):
         data_separation(1e30 * features, labels)
 
 

@@ -77,6 +77,25 @@ def test_arrays_of_other_things_than_numbers():
             function(np.array([[None] * 12] * 30), LABELS)
 
 
+def test_masked_arrays_are_not_taken_for_whole_ones():
+    masked = np.ma.masked_greater(INPUTS.numpy(), 1)
+    for function in (data_separation, lambda *data: evaluate(MODEL, *data), on_a_loader):
+        with pytest.raises(TypeError, match=r"^(features|data): a masked array given; leave such "):
+            function(masked, LABELS)
+
+
+def test_a_model_that_fails_says_on_what():
+    with pytest.raises(RuntimeError, match="running_mean") as caught:
+        load_curve(MODEL, INPUTS[:, :5], LABELS)
+    assert caught.value.__notes__ == ["in the model, with inputs of (30, 5) and torch.float32"]
+
+
+@pytest.mark.parametrize("measure", [None, [], np.array(["trace", "fuzziness"])])
+def test_measures_that_are_no_names(measure):
+    with pytest.raises(ValueError, match="is unknown; choose one of"):
+        data_separation(INPUTS, LABELS, measure)
+
+
 @pytest.mark.parametrize("dtype", [torch.uint8, torch.int64, torch.bool])
 @pytest.mark.parametrize(
     "model", [MODEL, nn.Sequential(*MODEL)[2:], CNN(inputs=1, size=4, hidden_layers=2)]

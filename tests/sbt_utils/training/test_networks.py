@@ -147,6 +147,7 @@ def test_the_published_convolutional_network():
         ("size", None, "size=None: give an integer of at least 2"),
         ("classes", 1, "classes=1: give an integer of at least 2"),
         ("dropout", 1.0, r"dropout=1\.0: give a number in \[0, 1\)"),
+        ("dropout", [0.1, 0.2], r"dropout=\[0\.1, 0\.2\]: give one number"),
     ],
 )
 def test_convolutions_out_of_range(argument, value, message):
