@@ -6,6 +6,7 @@ PROFILE ?= quick
 CONSTRAINTS ?= constraints.txt
 PORT ?= 8000
 COLAB_PYTHON ?= python3.13
+UV := uv==0.13.9
 
 BIN := .venv/bin
 STAGE := _build/$(PROFILE)/source
@@ -29,8 +30,9 @@ help: ## list the targets
 	@echo '  PROFILE=smoke|quick|paper chooses how much the notebooks compute (now $(PROFILE)).'
 
 # ---- set-up ---------------------------------------------------------------------------------
-# On Linux, pip's default PyTorch brings some gigabytes of CUDA libraries. To have the small
-# CPU build instead, set PIP_EXTRA_INDEX_URL to the CPU index that pytorch.org names.
+# What is installed is in locks/, by its hashes. On Linux, pip's default PyTorch brings some gigabytes
+# of CUDA libraries. To have the small CPU build instead, set PIP_EXTRA_INDEX_URL to the CPU index that
+# pytorch.org names; whatever an index says, only files with a hash in locks/ are installed.
 
 venv: .venv/.test ## make .venv with everything that `make test` needs
 
@@ -39,14 +41,20 @@ $(BIN)/python:
 	  "This needs Python 3.11 or newer; name one: make PYTHON=python3.12 book")'
 	$(PYTHON) -m venv .venv
 
-.venv/.book: pyproject.toml constraints.txt | $(BIN)/python
+.venv/.book: pyproject.toml constraints.txt $(wildcard locks/*) | $(BIN)/python
 	@echo 'Installing into .venv; the first time this takes some minutes.'
-	$(BIN)/pip install --quiet --disable-pip-version-check -c $(CONSTRAINTS) -e '.[book]'
+	$(BIN)/python scripts/install.py book $(CONSTRAINTS)
 	@touch $@
 
 .venv/.test: .venv/.book
-	$(BIN)/pip install --quiet --disable-pip-version-check -c $(CONSTRAINTS) -e '.[book,test]'
+	$(BIN)/python scripts/install.py test $(CONSTRAINTS)
 	@touch $@
+
+.PHONY: lock
+lock: $(BIN)/python ## write locks/ anew from pyproject.toml and constraints.txt
+	$(BIN)/python -m venv _build/uv
+	_build/uv/bin/pip install --quiet --disable-pip-version-check $(UV)
+	$(BIN)/python scripts/lock.py _build/uv/bin/uv
 
 # ---- the book -------------------------------------------------------------------------------
 
