@@ -17,7 +17,7 @@ def load_committed(name: str) -> xr.Dataset:
 
 def committed_file(name: str) -> Path:
     """Return the path of a file in results/; raise FileNotFoundError outside of a checkout."""
-    if not RESULTS.is_dir():
+    if not (RESULTS / "reference").is_dir():  # beside a package, results/ may be somebody else's
         raise FileNotFoundError(
             f"{RESULTS / name}: results/ comes with a checkout of the repository, not with the "
             "installed package; clone the repository and install from there, or give a path"

@@ -105,8 +105,21 @@ def test_the_command_line_is_installed(run):
     assert done.stderr.startswith("sbt-utils: error: train: give --train FILE.npz")
 
 
-def test_results_that_only_a_checkout_has_say_so(run):
-    code = "from sbt_book.common.committed import load_committed; load_committed('dropout')"
+@pytest.mark.parametrize("theirs", [False, True])
+@pytest.mark.parametrize(
+    "code",
+    [
+        "from sbt_book.common import load_committed; load_committed('dropout')",
+        "from sbt_book.phase_diagram import published_diagram; published_diagram('dropout')",
+        "from sbt_book.live.phase_diagram import PhaseDiagramExplorable as P; P()",
+    ],
+)
+def test_results_that_only_a_checkout_has_say_so(environment, run, code, theirs):
+    (packages,) = environment.glob("lib/python*/site-packages")
+    if theirs:  # another package may have a folder of this name
+        (packages / "results").mkdir(exist_ok=True)
+    elif (packages / "results").exists():
+        (packages / "results").rmdir()
     done = run("python", "-c", code)
     assert done.returncode == 1
     error = done.stderr.splitlines()[-1]
