@@ -11,9 +11,9 @@ import xarray as xr
 from torch import Tensor, nn
 
 from sbt_utils.measuring.batches import Data, on_model, whole_arrays
-from sbt_utils.measuring.layer_choice import Layers, choose
+from sbt_utils.measuring.layer_choice import Layers
 from sbt_utils.measuring.models import check_model, evaluation_mode, run_model
-from sbt_utils.measuring.probe import load_curve
+from sbt_utils.measuring.probe import layer_scatter, load_curve
 from sbt_utils.measuring.scatter import UndefinedSeparation
 from sbt_utils.measuring.separation import check_measure
 from sbt_utils.measuring.stacked import Stack, measured, stacked
@@ -96,7 +96,7 @@ def evaluate(
     with single_threads() as pool:
         results = dict(zip(distinct, pool.map(alone, distinct), strict=True))
     curves, accuracies, losses = zip(*(results[network] for network in members), strict=True)
-    if len(counts := {len(curve) - 1: None for curve in curves}) > 1:
+    if len(counts := dict.fromkeys(len(curve) - 1 for curve in curves)) > 1:
         different = " and ".join(map(str, counts))
         raise ValueError(f"networks: of {different} layers; give networks with the same number")
     return _dataset(np.stack(curves), np.array(accuracies), np.array(losses))
@@ -177,7 +177,19 @@ def separation_or_nan(
     try:
         return load_curve(network, inputs, labels, layers, measure, batch_size=4096).separation
     except UndefinedSeparation:
-        return np.full(1 + len(choose(network, layers)), np.nan)
+        # A sample tells how often layers run.
+        sample = [(inputs[:1], labels[:1])]
+        return np.full(len(layer_scatter(network, sample, layers, None, _Unread)), np.nan)
+
+
+class _Unread:
+    """Statistics of a layer that keep nothing."""
+
+    def __init__(self, name: str) -> None:
+        pass
+
+    def update(self, features: Tensor, labels: Any) -> None:
+        pass
 
 
 @torch.no_grad()

@@ -133,3 +133,24 @@ def test_two_threads_may_measure_one_model(data):
             assert len(curve.layers) == len(expected.layers)
             np.testing.assert_allclose(curve.separation, expected.separation, rtol=1e-6)
     assert fingerprint(model) == before
+
+
+def test_a_collapsed_network_is_nan_alone_though_its_layers_run_again(data):
+    act = nn.ReLU()
+    sound, collapsed = (
+        nn.Sequential(nn.Linear(12, 9), act, nn.Linear(9, 9), act, nn.Linear(9, 3)) for _ in "ab"
+    )
+    collapsed[0].weight.detach().zero_()
+    alone = evaluate(sound, data)
+    together = evaluate([sound, collapsed], data)
+    assert together.isel(member=[0]).identical(alone)
+    assert np.isnan(together.separation[1]).all()
+    assert np.isfinite(together.loss[1])
+
+
+def test_a_collapsed_network_whose_first_layer_is_chosen(data):
+    sound, collapsed = network(), network()
+    collapsed.linear1.weight.detach().fill_(torch.nan)
+    curves = [separation_or_nan(m, *data, layers=nn.BatchNorm1d) for m in (sound, collapsed)]
+    assert curves[0].shape == curves[1].shape == (4,)
+    assert np.isnan(curves[1]).all()
