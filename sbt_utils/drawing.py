@@ -16,6 +16,7 @@ from matplotlib.patches import Patch, Rectangle
 from sbt_utils.measuring.curves import LoadCurve, interval, load_draws, shares
 from sbt_utils.reporting.advice import OVERLOADED, percent
 from sbt_utils.reporting.stress_map import StressMap
+from sbt_utils.text import shown
 
 # Okabe and Ito's colours, which colour-blind readers can tell apart, in order of falling contrast.
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
@@ -119,7 +120,8 @@ def stress_map(stress: StressMap) -> Figure:
         chain.tick_params(length=0, labelbottom=False)
         chain.spines[:].set_visible(False)
         loads.axhline(0, color="0.3", lw=0.8, zorder=0)
-        loads.set_xticks(table.index, names, rotation=90 if upright else 0)
+        names_in = {"rotation": 90 if upright else 0, "parse_math": False}  # no name is a formula
+        loads.set_xticks(table.index, names, **names_in)
         loads.set(ylabel="load; dashed: an even one", xlim=(0.2, count + 1.1))
         colours = mpl.cm.ScalarMappable(norm, _SHARES)
         bar = figure.colorbar(colours, ax=[chain, loads], extend="both", aspect=25, pad=0.01)
@@ -166,5 +168,6 @@ def _draw_loads(axes: Axes, curve: LoadCurve, kind: str, shift: float) -> None:
 
 
 def _end(name: str, length: int = 14) -> str:
-    """Return the end of a layer's name."""
+    """Return the end of a layer's name, whatever it holds fit for a figure."""
+    name = shown(name)
     return name if len(name) <= length else "…" + name[1 - length :]

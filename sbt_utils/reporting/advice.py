@@ -12,6 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from sbt_utils.measuring.curves import REGIME_TOLERANCE, LoadCurve, interval, load_draws, shares
+from sbt_utils.text import shown
 
 OVERLOADED = 2.0
 """A layer is overloaded if it carries at least this many even shares of the fall.
@@ -189,7 +190,7 @@ def _of_layers(
     if not chosen:
         return None
     text, threshold, basis = _STATES[state]
-    names = [train.layers[layer + 1] if train.layers else f"l = {layer + 1}" for layer in chosen]
+    names = [shown(train.layers[i + 1]) if train.layers else f"l = {i + 1}" for i in chosen]
     low, high = interval(load_draws(train))
     numbers = []
     for name, i in zip(names, chosen, strict=True):

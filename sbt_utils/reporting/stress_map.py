@@ -19,6 +19,7 @@ from sbt_utils.measuring.models import check_model
 from sbt_utils.measuring.probe import Pool, layer_scatter, noting
 from sbt_utils.reporting.advice import Advice, advise, layer_states, percent
 from sbt_utils.reporting.bootstrap import SampledScatter, bootstrap
+from sbt_utils.text import shown
 
 FEWEST_RESAMPLES = 40
 """With fewer, the 2.5 percentile is hardly more than the smallest draw."""
@@ -93,7 +94,8 @@ class StressMap:
     def __repr__(self) -> str:
         """Return the report as text."""
         # Names of nested modules get long; their ends tell them apart.
-        short = (name if len(name) <= 32 else "..." + name[-29:] for name in self.table.layer)
+        names = map(shown, self.table.layer)
+        short = (name if len(name) <= 32 else "..." + name[-29:] for name in names)
         table = self.table.assign(layer=list(short))
         title = f"Stress map of {len(table)} layers"
         if self.images:

@@ -107,3 +107,15 @@ def test_intervals_without_a_width():
 def test_a_curve_that_does_not_fall():
     figure = drawn(stress_map(StressMap(curve([-0.5, 0.1]))))
     assert [text.get_text() for text in figure.axes[0].texts if text.get_text()] == ["?", "?"]
+
+
+def test_names_that_are_no_formulas_and_steer_no_terminal():
+    hostile = ["in", "a$\\x{b$", "red \x1b[31m", "long" * 300_000]
+    stress = StressMap(curve([1, 0.1, 0.1], hostile))
+    labels = [tick.get_text() for tick in stress_map(stress).axes[1].get_xticklabels()]
+    assert labels[0] == "1 a$\\x{b$"
+    assert not any("\x1b" in label or len(label) > 20 for label in labels)
+    drawn(stress_map(stress))
+    text = repr(stress) + "".join(advice.text + advice.evidence for advice in stress.advice)
+    assert "\x1b" not in text
+    assert max(map(len, text.splitlines())) < 2000
