@@ -10,6 +10,7 @@ from tqdm.auto import tqdm
 
 from sbt_utils.measuring.curves import curve_statistics
 from sbt_utils.mechanics.chain import SpringBlockChain
+from sbt_utils.mechanics.chain_parameters import as_number
 from sbt_utils.mechanics.published_chains import (
     DURATION,
     DURATION_OVERDAMPED,
@@ -70,8 +71,8 @@ def mechanical_diagram(
         raise ValueError("friction, noise: give at least one level of each")
     if trajectories < 2:
         raise ValueError(f"trajectories={trajectories}: a spread needs at least 2")
-    # One that is no step, or takes none, `simulate` refuses.
-    every = max(1, round(duration / dt) // 100) if 0 < dt <= duration < np.inf else 1
+    ratio = as_number("duration", duration) / (as_number("dt", dt) or np.nan)
+    every = max(1, round(ratio) // 100) if 1 < ratio < 1e15 else 1  # `simulate` refuses others
     run = SpringBlockChain.simulate_overdamped if overdamped else SpringBlockChain.simulate
     shape = (len(friction), len(noise), chain.blocks + 1)
     names = ("separation", "separation_spread", "separation_average", "separation_theory")

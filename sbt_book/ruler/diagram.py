@@ -47,7 +47,15 @@ def ruler_diagram(
         Over (speed, amplitude, seed): ``separation`` (layer), D_l = y - x_l in m; ``extension``
         (section), a fraction of a section's length; ``convexity``, nan for a curve that does not
         fall. All nan where the hand goes too far or the ruler cannot follow it.
+
+    Raises
+    ------
+    ValueError
+        No levels or seeds; what `quick_and_jerky` refuses.
     """
+    for name, levels in (("speeds", speeds), ("amplitudes", amplitudes), ("seeds", seeds)):
+        if not hasattr(levels, "__len__") or not len(levels):
+            raise ValueError(f"{name}: give a sequence of one or more")
     grid = [(speed, size, seed) for speed in speeds for size in amplitudes for seed in seeds]
 
     def final_state(

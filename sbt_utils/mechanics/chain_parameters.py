@@ -89,7 +89,7 @@ class ChainParameters:
     @property
     def pull(self) -> float:
         """Force that draws the last block: k y, or `force`; an error where y has a history."""
-        return self.spring_constant * self._held_end if self.force is None else self.force
+        return self.spring_constant * self._held_end if self.force is None else float(self.force)
 
     @property
     def amplitude(self) -> float:

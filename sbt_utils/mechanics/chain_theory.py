@@ -63,8 +63,8 @@ def drift(chain: SpringBlockChain, force: float, overdamped: bool = False) -> fl
     (0.0, True)
     """
     _check_drift(chain, overdamped)
-    if not np.isfinite(as_number("force", force)):
-        raise ValueError(f"force={force}: give a finite number")
+    if not abs(as_number("force", force)) <= LARGEST:
+        raise ValueError(f"force={force}: give a finite number, at most {LARGEST:g}")
     velocities = np.empty(chain.blocks)
     spring_force = np.full(chain.blocks, float(force))
     drifts(spring_force, chain.acting, chain.amplitude, overdamped, velocities)
@@ -198,6 +198,12 @@ def stationary_covariance(chain: SpringBlockChain) -> tuple[np.ndarray, np.ndarr
     if chain.blocks > _MOST_MODES:
         raise ValueError(
             f"blocks={chain.blocks}: give at most {_MOST_MODES:,}, whose squares fit into memory"
+        )
+    strengths = chain.spring_constant / chain.mass, chain.damping / chain.mass
+    if max(*strengths, chain.amplitude / chain.mass) > 1e70:
+        raise ValueError(
+            f"mass={chain.mass}: too light beside spring_constant, damping or noise, the squares "
+            "of their ratios overflow; give more"
         )
     squares, modes = np.linalg.eigh(stiffness(chain) / chain.mass)
     shape = np.ones((chain.blocks,) * 2) if chain.common_noise else np.eye(chain.blocks)

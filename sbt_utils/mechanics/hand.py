@@ -53,7 +53,7 @@ class Hand:
                 )
             values.setflags(write=False)
             object.__setattr__(self, name, values)
-        late = np.diff(times) <= 0
+        late = np.diff(times) <= 1 / LARGEST
         if late.any():
             first = int(late.argmax())
             raise ValueError(

@@ -165,6 +165,10 @@ def fit_chain(
         )
     chain = replace(chain, blocks=layers)
     frictions = _FRICTIONS if friction is None else (friction,)
+    if not np.isfinite(_library(chain, duration, frictions)).all():
+        raise ValueError(
+            f"duration={duration}: the pull has not moved the chain by then; give more"
+        )
     target, missed, matches = curve.scaled, np.zeros(layers + 1), []
     for _ in range(_ROUNDS):
         levels = _fit_mean_field(target - missed, chain, duration, frictions)

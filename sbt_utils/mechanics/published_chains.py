@@ -10,6 +10,7 @@ import numpy as np
 
 from sbt_utils.measuring.curves import LoadCurve
 from sbt_utils.mechanics.chain import SpringBlockChain
+from sbt_utils.mechanics.chain_parameters import as_number
 from sbt_utils.mechanics.chain_theory import relaxation
 from sbt_utils.mechanics.trajectories import curve_of
 
@@ -53,6 +54,7 @@ def in_units(chain: SpringBlockChain, friction_right: float, noise: float) -> Sp
     """
     if chain.force is not None or not chain.pull > 0:
         raise ValueError("chain: forces in units of k y need a held end; give end > 0 and no force")
+    friction_right, noise = as_number("friction_right", friction_right), as_number("noise", noise)
     per_noise = replace(chain, noise=1.0).amplitude
     noise = noise * chain.pull / per_noise
     return replace(chain, friction_right=friction_right * chain.pull, noise=noise)
@@ -78,7 +80,9 @@ def relaxed_curve(
     >>> relaxed_curve(quiet, duration=1e4).loads.round(3)  # but for the last load
     array([0.02, 0.05, 0.08, 0.11, 0.14, 0.17, 0.2 ])
     """
-    (loads,) = relaxation(chain, np.array([duration]), overdamped)
+    if not 0 <= as_number("duration", duration) < np.inf:
+        raise ValueError(f"duration={duration}: give a finite number, 0 or more")
+    (loads,) = relaxation(chain, np.array([duration], dtype=np.float64), overdamped)
     return curve_of(loads)
 
 
@@ -111,6 +115,9 @@ def theory_diagram(
     >>> [LoadCurve(curve).regime for curve in theory.sel(friction=0.1).values]
     ['lazy', 'active']
     """
+    for name, levels in (("friction", friction), ("noise", noise)):
+        if not hasattr(levels, "__len__") or not len(levels):
+            raise ValueError(f"{name}: give a sequence of one level or more")
     import xarray as xr  # here: it takes longer to load than all else in this module
 
     curves = [

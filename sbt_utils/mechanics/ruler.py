@@ -12,7 +12,7 @@ import math
 from dataclasses import dataclass
 from functools import partial
 from threading import Event
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, NoReturn
 
 import numpy as np
 
@@ -30,6 +30,7 @@ MOST_SECTIONS = 200
 """The work of a step grows as the cube of their number: so many take up to a tenth of a second."""
 # Steps times cubes of sections that are taken between two questions whether to stop.
 _MOVED_AT_ONCE = 10**5
+_MOST_FRICTION = 1e9  # in units of the force that brings a point to the speed of the hand in a step
 _MOST_KEPT = 2**27  # states times sections: some gigabytes
 
 
@@ -195,16 +196,29 @@ def follow(ruler: FoldingRuler, hand: Hand, stopped: Event, dt: float, every: in
         targets = np.stack([np.interp(times, hand.times, along) for along in path], axis=1)
         failed = advance(state, impulses, targets, *forces, done, every, kept)  # type: ignore[call-arg]
         if failed:
-            raise ImpossiblePull(
-                f"hand: the ruler cannot follow to {targets[failed - done - 1].round(4).tolist()} "
-                f"at {times[failed - done - 1]:.4g} s (its hinges stop where they are shut or "
-                "straight); move less towards the pin and across the pull"
-            )
+            _raise_impossible(ruler, hand, targets[failed - done - 1], times[failed - done - 1], dt)
     for rows, part in zip(kept, state, strict=True):
         rows[-1] = part
     velocities = np.insert(kept.v, 0, 0.0, axis=1)  # with the pin's
     times = hand.times[0] + dt * numbers
     return Motion(ruler, hand, times, kept.angles, kept.omega, velocities, *kept.energies.T)
+
+
+def _raise_impossible(
+    ruler: FoldingRuler, hand: Hand, target: np.ndarray, time: float, dt: float
+) -> NoReturn:
+    """Say why a step has no solution: it is beyond the ruler, or lost to rounding."""
+    weight = ruler.table_friction * ruler.mass * GRAVITY
+    friction = max(weight, ruler.hinge_friction / ruler.section_length)
+    if friction > _MOST_FRICTION * ruler.mass * hand.speeds.max() / dt:
+        raise ValueError(
+            f"hinge_friction: {ruler.hinge_friction}, table_friction: {ruler.table_friction}; so "
+            f"large that the inertia of mass {ruler.mass} is lost to rounding; give less"
+        )
+    raise ImpossiblePull(
+        f"hand: the ruler cannot follow to {target.round(4).tolist()} at {time:.4g} s (its hinges "
+        "stop where they are shut or straight); move less towards the pin and across the pull"
+    )
 
 
 def _checked_steps(ruler: FoldingRuler, hand: Hand, dt: float, every: int) -> int:

@@ -103,7 +103,11 @@ def curve_of(loads: np.ndarray) -> LoadCurve:
             raise TypeError
     except (TypeError, ValueError):
         raise ValueError("loads: give numbers, shape (L + 1,) or (repeats, L + 1)") from None
-    return LoadCurve(np.cumsum(loads[..., ::-1], axis=-1)[..., ::-1], measure="distance")
+    with np.errstate(over="ignore"):
+        distances = np.cumsum(loads[..., ::-1], axis=-1)[..., ::-1]
+    if not np.isfinite(distances).all():
+        raise ValueError("loads: NaN, infinite, or too large to add up; leave such chains out")
+    return LoadCurve(distances, measure="distance")
 
 
 @dataclass(frozen=True, eq=False)
@@ -148,7 +152,7 @@ class Trajectory:
 
         Each of several trajectories is a repeat.
         """
-        late = self.times >= after
+        late = self.times >= as_number("after", after)
         if not late.any():
             last = f"{self.times[-1]:g}, the last kept time"
             raise ValueError(f"after={after}: give a number up to {last}")
@@ -257,6 +261,8 @@ def _initial(
     states = np.zeros((count, 1 if overdamped else 2, chain.blocks))
     if start is None:
         return states, 0.0
+    if not isinstance(start, Trajectory):
+        raise TypeError(f"start: a {type(start).__name__}; give a Trajectory")
     last = start.positions[..., -1, :]
     if last.shape[-1] != chain.blocks:
         raise ValueError(f"start: {last.shape[-1]} blocks for a chain of {chain.blocks}")
@@ -301,7 +307,7 @@ def _integrate(
         if chain.force is None:
             pulls = chain.spring_constant * chain.end_at(times)
         else:
-            pulls = np.full(count, chain.force)
+            pulls = np.full(count, float(chain.force))
         for n in range(0, count, in_sight):
             if stopped.is_set():
                 return

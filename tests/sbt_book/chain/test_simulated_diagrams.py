@@ -180,3 +180,18 @@ def test_the_end_is_held_in_one_place():
     for function in (diagram, theory_diagram):
         with pytest.raises(ValueError, match="end: a closed form needs one position"):
             function(moved, [0.1], [0.1])
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"dt": 0}, "dt=0.0: give a step above 0"),
+        ({"dt": "0.1"}, "dt='0.1': give a number"),
+        ({"duration": np.inf}, "duration=inf: give at least one step"),
+        ({"duration": 1e308}, r"duration=1e\+308: give at least one step, dt=0.05, and up to 1e15"),
+        ({"root": -1}, r"seeds=\[-1, .*: give an integer of at least 0"),
+    ],
+)
+def test_steps_and_roots_out_of_range_are_named(settings, message):
+    with pytest.raises((ValueError, TypeError), match=message):
+        mechanical_diagram(SMALL, [0.1], [0.1], trajectories=2, progress=False, **settings)

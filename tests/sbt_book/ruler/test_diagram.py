@@ -1,6 +1,7 @@
 """The diagram of pulls: each cell is a pull by itself."""
 
 import numpy as np
+import pytest
 
 from sbt_book.ruler.diagram import ruler_diagram
 from sbt_utils.mechanics.pulls import quick_and_jerky
@@ -25,3 +26,11 @@ def test_diagram_leaves_out_what_is_impossible():
     assert np.isfinite(cells.convexity.sel(amplitude=0.0)).all()
     assert np.isnan(cells.separation.sel(amplitude=0.3)).all()
     assert np.isnan(cells.convexity.sel(amplitude=0.3)).all()
+
+
+def test_a_diagram_without_levels_or_of_a_bad_seed_is_refused():
+    for speeds, amplitudes, seeds, name in (([], [0], [0], "speeds"), ([1.0], [0], [], "seeds")):
+        with pytest.raises(ValueError, match=f"{name}: give a sequence of one or more"):
+            ruler_diagram(RULER, speeds, amplitudes, seeds)
+    with pytest.raises(ValueError, match="seed=-1: give an integer of at least 0"):
+        ruler_diagram(RULER, [1.0], [0.001], [-1])

@@ -370,8 +370,18 @@ def test_a_damping_too_small_for_the_second_order_is_named():
 
 
 def test_a_force_that_is_no_number_is_named():
+    with pytest.raises(ValueError, match=r"force=1e\+101: give a finite number, at most 1e\+100"):
+        drift(SpringBlockChain(), 1e101)
     with pytest.raises(TypeError, match="force='1': give a number"):
         drift(SpringBlockChain(), "1")
+
+
+def test_a_mass_too_light_for_the_covariance_is_named():
+    chain = SpringBlockChain(4, 1.0, 1e-90, noise=0.3, **FREE)
+    with pytest.raises(
+        ValueError, match="mass=1e-90: too light beside spring_constant, damping or"
+    ):
+        stationary_covariance(chain)
 
 
 def test_the_covariance_of_too_many_blocks_is_refused():

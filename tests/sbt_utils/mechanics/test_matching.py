@@ -146,6 +146,11 @@ def test_a_shape_that_no_chain_has_is_a_poor_match_and_says_so():
     [
         ({"duration": 1e6}, ValueError, "duration=1000000.0: too many steps for a fit to 5 layers"),
         ({"duration": np.nan}, ValueError, "duration=nan: give a positive finite number"),
+        (
+            {"duration": 1e-300},
+            ValueError,
+            "duration=1e-300: the pull has not moved the chain by th",
+        ),
         ({"duration": 0}, ValueError, "duration=0: give a positive finite number"),
         (
             {"chain": replace(SECOND_ORDER, damping=1e-9)},

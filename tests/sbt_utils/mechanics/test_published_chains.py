@@ -4,7 +4,12 @@ from dataclasses import replace
 
 import pytest
 
-from sbt_utils.mechanics.published_chains import SECOND_ORDER, in_units, theory_diagram
+from sbt_utils.mechanics.published_chains import (
+    SECOND_ORDER,
+    in_units,
+    relaxed_curve,
+    theory_diagram,
+)
 
 SMALL = replace(SECOND_ORDER, blocks=4, spring_constant=0.3, end=2.0)  # k y = 0.6
 
@@ -25,3 +30,22 @@ def test_units_need_an_end_that_is_held_to_the_right_of_the_wall(chain):
     ):
         with pytest.raises(ValueError, match="chain: forces in units of k y need a held end; give"):
             function()
+
+
+@pytest.mark.parametrize("duration", [-1.0, float("nan"), float("inf")])
+def test_a_duration_out_of_range_is_named(duration):
+    with pytest.raises(ValueError, match=f"duration={duration}: give a finite number, 0 or more"):
+        relaxed_curve(SMALL, duration)
+
+
+def test_what_is_no_number_or_no_levels_is_named():
+    for arguments, message in (
+        ((SMALL, "1", 1), "friction_right='1'"),
+        ((SMALL, 1, 1j), "noise=1j"),
+    ):
+        with pytest.raises(TypeError, match=f"{message}: give a number"):
+            in_units(*arguments)
+    with pytest.raises(ValueError, match="friction: give a sequence of one level or more"):
+        theory_diagram(SMALL, [], [0.1])
+    with pytest.raises(ValueError, match="noise: give a sequence of one level or more"):
+        theory_diagram(SMALL, [0.1], 0.1)

@@ -531,3 +531,18 @@ def test_a_hand_the_ruler_cannot_follow():
     hand = Hand([0.0, 0.2], [RULER.end, -RULER.end])
     with pytest.raises(ImpossiblePull, match=r"hand: the ruler cannot follow to .* at 0\.\d+ s"):
         RULER.pull(hand)
+
+
+@pytest.mark.parametrize(
+    "settings", [{"hinge_friction": 1e30}, {"mass": 1e-40}, {"section_length": 1e-40, "mass": 1.0}]
+)
+def test_friction_beyond_rounding_is_not_blamed_on_the_hand(settings):
+    ruler = FoldingRuler(**settings)
+    hand = slow_and_steady(ruler, speed=10 * ruler.section_length)
+    with pytest.raises(ValueError, match=r"hinge_friction: .*, table_friction: .*; give less"):
+        ruler.pull(hand)
+
+
+def test_times_too_close_for_a_speed_are_named():
+    with pytest.raises(ValueError, match=r"times: 1e-300 s after 0 s; sort them, and keep one of"):
+        Hand([0.0, 1e-300], np.zeros((2, 2)))

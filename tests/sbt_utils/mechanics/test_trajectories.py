@@ -458,3 +458,24 @@ def test_what_is_no_row_of_loads_is_named(loads):
     with pytest.raises(ValueError, match=r"loads: give numbers, shape \(L \+ 1,\) or \(repeats, L"):
         curve_of(loads)
     assert curve_of([1, 2]).separation.tolist() == [3.0, 2.0]
+
+
+@pytest.mark.parametrize("loads", [[1.0, math.nan], [1e308, 1e308], [math.inf, 1.0]])
+def test_loads_that_add_up_to_no_number_are_named(loads):
+    with pytest.raises(
+        ValueError, match="loads: NaN, infinite, or too large to add up; leave such"
+    ):
+        curve_of(loads)
+
+
+def test_a_force_given_as_a_large_integer_is_a_force(overdamped):
+    forces = [replace(STIFF, force=force, noise=0.0) for force in (10**19, 1e19)]
+    ends = [run(chain, overdamped, 1.0, 0.05).positions for chain in forces]
+    np.testing.assert_array_equal(*ends)
+
+
+def test_what_is_no_trajectory_is_named_as_a_start(overdamped):
+    with pytest.raises(TypeError, match="start: a ndarray; give a Trajectory"):
+        run(STIFF, overdamped, 1.0, 0.05, start=np.zeros(5))
+    with pytest.raises(TypeError, match="after='1': give a number"):
+        STIFF.simulate(1.0, 0.05).average_load_curve("1")
