@@ -121,7 +121,9 @@ def stress(seconds: float, seed: int = 0) -> Counter[str]:
         thesis = folder_of(out) / "thesis.txt"
         while time.monotonic() < end or not done["compared"]:
             done[disturb(out, rng)] += 1
-            if folder_of(out).is_dir() and not thesis.exists():
+            # Not before the sweep has marked its folder: it takes none that somebody uses.
+            ours = folder_of(out).is_dir() and any(folder_of(out).iterdir())
+            if ours and not thesis.exists():
                 thesis.write_text("hi")
                 done["a file of somebody else added"] += 1
             if out.exists():
@@ -138,4 +140,6 @@ def stress(seconds: float, seed: int = 0) -> Counter[str]:
 
 
 if __name__ == "__main__":
-    print(json.dumps(stress(float(sys.argv[1]), int(time.time())), indent=1))
+    seed = int(time.time())
+    print(f"seed {seed}", file=sys.stderr, flush=True)
+    print(json.dumps(stress(float(sys.argv[1]), seed), indent=1))

@@ -174,7 +174,7 @@ def test_results_of_other_settings_are_refused(module, tmp_path):
 
 
 def test_make_calls_it():
-    words = ["make", "-n", "gpu", "OUT=there", "PYTHON=python4"]
+    words = ["make", "-n", "--no-print-directory", "gpu", "OUT=there", "PYTHON=python4"]
     run = subprocess.run(words, cwd=ROOT, capture_output=True, text=True, check=True)
     assert run.stdout == "python4 benchmarks/gpu/run.py --out there\n"
 
