@@ -7,7 +7,13 @@ import sys
 import threading
 import time
 from collections.abc import Callable
-from concurrent.futures import Future, ProcessPoolExecutor, ThreadPoolExecutor, wait
+from concurrent.futures import (
+    CancelledError,
+    Future,
+    ProcessPoolExecutor,
+    ThreadPoolExecutor,
+    wait,
+)
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import suppress
 from multiprocessing.connection import Connection
@@ -54,6 +60,7 @@ class LocalProcesses(ThreadPoolExecutor):
         super().__init__(workers)
         self._of_thread = threading.local()
         self._processes: list[_Process] = []
+        self._ended, self._lock = False, threading.Lock()
 
     def submit(self, fn: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Future[Any]:
         """Schedule a call; as `concurrent.futures.Executor.submit`."""
@@ -69,14 +76,19 @@ class LocalProcesses(ThreadPoolExecutor):
         """Wait for all tasks; or end the processes if the block ends by an error or Ctrl-C."""
         if kind is not None:
             super().shutdown(wait=False, cancel_futures=True)
+            with self._lock:
+                self._ended = True
             for process in self._processes:
                 process.end(wait=False, at_once=True)
         self.shutdown()
 
     def _in_process(self, fn: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Any:
         if not hasattr(self._of_thread, "process"):
-            self._of_thread.process = _Process()
-            self._processes.append(self._of_thread.process)
+            with self._lock:
+                if self._ended:  # after this thread had taken its task
+                    raise CancelledError
+                self._of_thread.process = _Process()
+                self._processes.append(self._of_thread.process)
         try:
             return self._of_thread.process.result(fn, *args, **kwargs)
         except BrokenProcessPool:

@@ -4,7 +4,9 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import time
+from concurrent.futures import CancelledError
 from concurrent.futures.process import BrokenProcessPool
 
 import pytest
@@ -109,6 +111,28 @@ def test_an_error_ends_the_workers_at_once():
     assert time.monotonic() - start < 30
     assert len(tasks) == 4
     assert all(task.done() for task in tasks)
+
+
+def test_a_task_taken_just_before_the_error_does_not_run(monkeypatch):
+    ended, run = threading.Event(), LocalProcesses._in_process
+
+    def late(executor, *task):
+        assert ended.wait(30)
+        return run(executor, *task)
+
+    monkeypatch.setattr(LocalProcesses, "_in_process", late)
+    executor, tasks = LocalProcesses(1), []
+
+    def fail():
+        with executor:
+            tasks.append(executor.submit(time.sleep, 60))
+            threading.Timer(0.2, ended.set).start()
+            raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        fail()
+    with pytest.raises(CancelledError):
+        tasks[0].result(timeout=10)
 
 
 def test_ctrl_c_shows_nothing_of_the_workers(tmp_path):
