@@ -112,6 +112,7 @@ def steer(
         )
     unseen = None if unseen is None else whole_arrays(unseen)
     controller_of = _copies(controllers, np.size(seeds))
+    start_of = deepcopy(controller_of)
     probe = images[:probe_images], labels[:probe_images]
     epochs_read = (*range(every, epochs, every), epochs)
 
@@ -133,6 +134,8 @@ def steer(
     def take(epoch: int, state: State, members: Members) -> Members:
         record.take(epoch, state, members)
         for member in members["member"].tolist():
+            if epoch == epochs_read[0]:  # so that a chunk can be begun again on a smaller scale
+                controller_of[member] = deepcopy(start_of[member])
             convexity = record.values[epoch, member]["convexity"]
             controller_of[member] = controller_of[member].step(convexity)
         dropout = [controller_of[member].dropout for member in members["member"]]

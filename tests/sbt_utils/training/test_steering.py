@@ -11,6 +11,8 @@ from torch.utils.data import DataLoader, TensorDataset
 from sbt_utils.data.datasets import load_data
 from sbt_utils.measuring.evaluation import evaluate
 from sbt_utils.measuring.probe import load_curve
+from sbt_utils.training import trainer
+from sbt_utils.training.chunks import in_turn
 from sbt_utils.training.controllers import DropoutController, Schedule
 from sbt_utils.training.networks import CNN, MLP
 from sbt_utils.training.steering import steer
@@ -215,3 +217,30 @@ def test_a_network_without_dropout_cannot_be_steered(images):
     network = nn.Sequential(nn.Flatten(), nn.Linear(100, 10))
     with pytest.raises(ValueError, match="the network has no Dropout layer"):
         steer(network, *images, controllers=DropoutController(), epochs=1, progress=False)
+
+
+def test_a_chunk_that_is_begun_again_is_steered_from_the_start(images, monkeypatch):
+    train_chunk, tried = trainer.train_chunk, []
+
+    def short_of_memory(job, members, state, advance):
+        tried.append(len(members["word"]))
+        trained = train_chunk(job, members, state, advance)
+        if len(tried) == 1:  # read and steered three times by now
+            raise torch.OutOfMemoryError("CUDA out of memory.")
+        return trained
+
+    def as_on_a_gpu(train_members, chunks, cancelled):
+        sizes, here = np.full(2, len(images[0])), torch.device("cpu")
+        divided, outcomes = in_turn(train_members, [np.arange(2)], sizes, here)
+        assert [chunk.tolist() for chunk in divided] == [[0], [1]]
+        return outcomes
+
+    expected = steered(images, [DropoutController(0.2), DropoutController(0.3)])
+    monkeypatch.setattr(trainer, "train_chunk", short_of_memory)
+    monkeypatch.setattr(trainer, "divided", lambda *_: [np.array([0]), np.array([1])])
+    monkeypatch.setattr(trainer, "in_threads", as_on_a_gpu)
+    with pytest.warns(UserWarning, match="trained 1 at a time"):
+        run = steered(images, [DropoutController(0.2), DropoutController(0.3)])
+    assert tried == [2, 1, 1]
+    assert same_networks(run.training, expected.training)
+    np.testing.assert_array_equal(run.history.dropout, expected.history.dropout)
