@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -110,7 +111,7 @@ def dropout_experiment(
         )
 
     def whole() -> xr.Dataset:
-        there = [part(file, []) for file in sorted(parts.glob("*.nc"))]
+        there = [part(file, []) for file in _parts_in(parts)]
         finished = {cell for dataset in there for cell in _cells(dataset)}
         lacking = [cell for cell in cells if cell not in finished]
         for start in range(0, len(lacking), shard):
@@ -123,7 +124,7 @@ def dropout_experiment(
         return members.unstack("member").transpose(*dims)
 
     found = results.kept(out, configuration | {"seeds": [int(seed) for seed in seeds]}, whole)
-    remove_parts(parts.glob("seed*.nc"))
+    remove_parts(_parts_in(parts))
     return found
 
 
@@ -169,6 +170,12 @@ def join_seeds(files: Iterable[str | os.PathLike[str]], out: str | os.PathLike[s
     joined = xr.concat(datasets, "seed", combine_attrs="drop").sortby("seed").assign_attrs(total)
     results.save(joined, out, whole, total["wall_time_seconds"])
     return results.load(out)
+
+
+def _parts_in(folder: Path) -> list[Path]:
+    """Return the finished shards in a folder, and nothing of anybody else's."""
+    own = re.compile(r"seed\d{3,}_dropout[-+.\de]+\.nc")
+    return sorted(path for path in folder.glob("*.nc") if own.fullmatch(path.name))
 
 
 def _cells(part: xr.Dataset) -> list[Cell]:

@@ -106,6 +106,16 @@ def test_interrupted_and_called_again_it_is_the_same(digits, tmp_path, monkeypat
     assert os.listdir(out.parent) == ["cnn.nc"]
 
 
+def test_files_of_somebody_else_stay_where_they_are(digits, whole, tmp_path):
+    out = tmp_path / "cnn.nc"
+    notes = out.with_suffix(".parts") / "seed_notes.nc"
+    notes.parent.mkdir()
+    notes.write_text("hi")
+    xr.testing.assert_equal(experiment(digits, out, shard=6), whole)
+    assert list(notes.parent.iterdir()) == [notes]
+    assert notes.read_text() == "hi"
+
+
 def test_parts_serve_other_seeds_too(digits, tmp_path, monkeypatch, whole):
     out = tmp_path / "cnn.nc"
     interrupted(digits, out, monkeypatch, after=1, seeds=[1, 0], shard=3)
