@@ -2,7 +2,8 @@
 
 The counterpart of `sbt_utils.ensembles.fused_layer`: the same formulas, noise and order of layers.
 PyTorch brings Triton along where it brings CUDA, so nothing is compiled beforehand and no compiler
-is asked for. `torch.compile` would need half a minute for every new shape, for no faster a step.
+is asked for. `torch.compile` needs half a minute for every new shape, and gains that back for long
+trainings of many members on small batches alone.
 
 Arrays hold a member's rows one after another: x[m, row, unit] stands at ``m * stride + row * width
 + unit``, where images that all members share have a stride of 0. No sum mixes members and none is

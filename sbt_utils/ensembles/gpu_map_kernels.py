@@ -134,6 +134,16 @@ def _first_maximum(a, b, c, d):  # type: ignore[no-untyped-def]
 
 
 @_jit
+def _four(maps, corner, below, inside, CHANNELS: tl.constexpr):  # type: ignore[no-untyped-def]
+    """Load the pixels of 2 x 2 windows."""
+    a = tl.load(maps + corner, mask=inside, other=0.0)
+    b = tl.load(maps + corner + CHANNELS, mask=inside, other=0.0)
+    c = tl.load(maps + below, mask=inside, other=0.0)
+    d = tl.load(maps + below + CHANNELS, mask=inside, other=0.0)
+    return a, b, c, d
+
+
+@_jit
 def _corners(unit, HALF: tl.constexpr, CHANNELS: tl.constexpr):  # type: ignore[no-untyped-def]
     """Return where the upper left pixels of windows stand; HALF the width, in windows."""
     window, channel = unit // CHANNELS, unit % CHANNELS
@@ -152,10 +162,7 @@ def pool_and_repeat(  # type: ignore[no-untyped-def]
     corner, inside = _corners(unit, HALF, CHANNELS), unit < windows * CHANNELS
     below = corner + 2 * HALF * CHANNELS
     x += member * stride
-    a = tl.load(x + corner, mask=inside, other=0.0)
-    b = tl.load(x + corner + CHANNELS, mask=inside, other=0.0)
-    c = tl.load(x + below, mask=inside, other=0.0)
-    d = tl.load(x + below + CHANNELS, mask=inside, other=0.0)
+    a, b, c, d = _four(x, corner, below, inside, CHANNELS)
     best, _ = _first_maximum(a, b, c, d)
     a = _dropped(best, corner, member, keys, limits, scales)
     b = _dropped(best, corner + CHANNELS, member, keys, limits, scales)
@@ -179,16 +186,10 @@ def pool_and_repeat_backward(  # type: ignore[no-untyped-def]
     corner, inside = _corners(unit, HALF, CHANNELS), unit < windows * CHANNELS
     below = corner + 2 * HALF * CHANNELS
     x += member * stride
-    a = tl.load(x + corner, mask=inside, other=0.0)
-    b = tl.load(x + corner + CHANNELS, mask=inside, other=0.0)
-    c = tl.load(x + below, mask=inside, other=0.0)
-    d = tl.load(x + below + CHANNELS, mask=inside, other=0.0)
+    a, b, c, d = _four(x, corner, below, inside, CHANNELS)
     _, number = _first_maximum(a, b, c, d)
     gradient += member * gradient_stride
-    a = tl.load(gradient + corner, mask=inside, other=0.0)
-    b = tl.load(gradient + corner + CHANNELS, mask=inside, other=0.0)
-    c = tl.load(gradient + below, mask=inside, other=0.0)
-    d = tl.load(gradient + below + CHANNELS, mask=inside, other=0.0)
+    a, b, c, d = _four(gradient, corner, below, inside, CHANNELS)
     a = _dropped(a, corner, member, keys, limits, scales)
     b = _dropped(b, corner + CHANNELS, member, keys, limits, scales)
     c = _dropped(c, below, member, keys, limits, scales)
