@@ -48,12 +48,15 @@ def locked(file: Path, work: str) -> Iterator[None]:
 
 
 @contextmanager
-def owned(folder: Path, work: str) -> Iterator[None]:
-    """Hold a folder of work, which is made if need be; ValueError if it is somebody else's."""
+def owned(folder: Path, work: str, done: Path | None = None) -> Iterator[None]:
+    """Hold a folder of work, which is made if need be; ValueError if it is somebody else's.
+
+    It may be so because a process has just ended its work there: not if the file `done` is there.
+    """
     names = set()
     with suppress(FileNotFoundError):
         names = set(os.listdir(folder))  # once: who holds it may be removing it
-    if names and LOCK not in names:
+    if names and LOCK not in names and not (done and done.exists()):
         raise ValueError(
             f"{folder} holds files of somebody else, and {work} would keep its own there: move "
             "the folder away, or give another out"

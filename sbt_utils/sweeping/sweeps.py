@@ -118,7 +118,7 @@ def sweep(
     if not resume:
         storage.check_replaceable(path)
     data_of(experiment)  # raises, or downloads, before any worker does
-    with owned(folder, str(path)):
+    with owned(folder, str(path), done=path if resume else None):
         if resume and path.exists():  # another process has finished it just now
             storage.tidy(folder)
             return results.load(path)

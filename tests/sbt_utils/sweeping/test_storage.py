@@ -165,6 +165,21 @@ def test_what_another_process_has_just_finished_is_returned(out, expected, monke
     assert os.listdir(out.parent) == ["grid.nc"]
 
 
+def test_a_process_that_has_just_finished_may_leave_a_folder_of_somebody_else(
+    out, expected, monkeypatch
+):
+    folder = storage.folder_of(out)
+
+    def finish(experiment):
+        shutil.copy(folder / "complete.nc", out)
+        (folder / "thesis.txt").write_text("hi")
+        storage.tidy(folder)
+
+    monkeypatch.setattr("sbt_utils.sweeping.sweeps.data_of", finish)
+    xr.testing.assert_identical(run(out).drop_attrs(), expected.drop_attrs())
+    assert os.listdir(folder) == ["thesis.txt"]
+
+
 # Damage --------------------------------------------------------------------------------------
 
 
