@@ -129,6 +129,10 @@ test: lint unit ## everything: lint, unit, notebooks, compare, book, browser
 gpu: ## on a machine with a GPU: test, time and run the paper's experiments there (OUT=_build/gpu)
 	$(PYTHON) benchmarks/gpu/run.py --out $(if $(findstring command,$(origin OUT)),$(OUT),_build/gpu)
 
+.PHONY: fuzz
+fuzz: .venv/.test ## try 20,000 examples at random on the public functions and commands (about half an hour)
+	FUZZ=100 $(PYTEST) --dist worksteal tests/fuzz
+
 links: .venv/.book ## ask every outside address that the pages name whether it is still there
 	$(MAKE) _build/links/source/.staged PROFILE=links
 	cp -R notebooks _build/links/source
