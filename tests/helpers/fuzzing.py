@@ -35,11 +35,12 @@ def answer(call: Callable[[], Any], *arguments: str) -> Any:
     try:
         return call()
     except (ValueError, TypeError) as error:
-        where = traceback.extract_tb(error.__traceback__)[-1].filename
-        assert where.startswith(tuple(_OURS)), f"{where} refused, not we: {error!r}"
-        text = str(error)
-        assert re.search(rf"\b({'|'.join(map(re.escape, arguments))})\b", text), (
-            f"none of {arguments} is named: {error!r}"
-        )
-        assert len(text) < 1000 and text.isprintable(), f"unfit for a terminal: {error!r}"
-        return REFUSED
+        refusal = error
+    where = traceback.extract_tb(refusal.__traceback__)[-1].filename
+    assert where.startswith(tuple(_OURS)), f"{where} refused, not we: {refusal!r}"
+    text = str(refusal)
+    named = rf"\b({'|'.join(map(re.escape, arguments))})\b"
+    assert re.search(named, text), f"none of {arguments} is named: {text!r}"
+    assert len(text) < 1000, f"too long for a terminal: {text!r}"
+    assert text.isprintable(), f"unfit for a terminal: {text!r}"
+    return REFUSED
