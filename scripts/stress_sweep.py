@@ -50,7 +50,7 @@ def attempt(out: Path, shard_size: int, room: int | None) -> None:
     try:
         sweep(GRID, out=out, shard_size=shard_size, progress=False)
     except ValueError as error:
-        sys.exit(REFUSED if "is being computed by process" in str(error) else f"{WRONG} {error}")
+        sys.exit(REFUSED if "is being computed by" in str(error) else f"{WRONG} {error}")
     except SweepError as error:
         sys.exit(UNWRITTEN if "make room and call again" in str(error) else f"{WRONG} {error}")
 
