@@ -10,7 +10,7 @@ import xarray as xr
 from sbt_utils.measuring.curves import curve_statistics
 from sbt_utils.mechanics.pulls import quick_and_jerky
 from sbt_utils.mechanics.ruler import FoldingRuler, ImpossiblePull, follow
-from sbt_utils.mechanics.trajectories import in_threads
+from sbt_utils.threads import in_threads
 
 _REACH, _DT = 0.55, 1e-3
 _DESCRIPTIONS = {

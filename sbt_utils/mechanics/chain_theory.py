@@ -12,7 +12,7 @@ import numpy as np
 from sbt_utils.mechanics.chain import SpringBlockChain
 from sbt_utils.mechanics.chain_parameters import LARGEST, as_number
 from sbt_utils.mechanics.chain_steps import drifts, relax
-from sbt_utils.mechanics.trajectories import in_threads
+from sbt_utils.threads import in_threads
 
 MOST_STEPS = 10**6
 """Of `relaxation`: seconds for a short chain. Who needs more has a chain that long came to rest."""

@@ -20,7 +20,7 @@ from sbt_utils.measuring.curves import LoadCurve
 from sbt_utils.mechanics.chain_parameters import as_number
 from sbt_utils.mechanics.hand import LARGEST, Hand
 from sbt_utils.mechanics.linkage import advance
-from sbt_utils.mechanics.trajectories import in_threads
+from sbt_utils.threads import in_threads
 
 GRAVITY = 9.81
 """In m/s^2."""

@@ -3,20 +3,17 @@
 from __future__ import annotations
 
 import math
-import os
-from collections.abc import Callable, Iterable, Sequence
-from contextlib import suppress
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from itertools import islice
-from queue import Empty, SimpleQueue
-from threading import Event, Thread
-from typing import Any, TypeVar
+from threading import Event
 
 import numpy as np
 
 from sbt_utils.measuring.curves import LoadCurve
 from sbt_utils.mechanics.chain_parameters import LARGEST, ChainParameters, as_number
 from sbt_utils.mechanics.chain_steps import langevin_steps, overdamped_steps
+from sbt_utils.threads import in_threads
 
 Seed = int | Sequence[int]
 """What `numpy.random.default_rng` takes: an integer, or several."""
@@ -26,50 +23,6 @@ _DRAWN_AT_ONCE = 2**16
 # Steps times blocks that are taken between two questions whether to stop: some milliseconds.
 _MOVED_AT_ONCE = 2**20
 _MOST_SEEDS = 10**6
-
-_Item = TypeVar("_Item")
-_Result = TypeVar("_Result")
-
-
-def in_threads(work: Callable[[_Item, Event], _Result], items: Iterable[_Item]) -> list[_Result]:
-    """Return ``[work(item, stopped) for item in items]``, computed in threads that Ctrl-C stops.
-
-    Ctrl-C and failures reach the calling thread alone: work that lasts asks ``stopped.is_set()``
-    now and then, and may then return anything.
-    """
-    items = list(items)
-    results: list[Any] = [None] * len(items)
-    # Not by a ThreadPoolExecutor: its locks stay locked where Ctrl-C comes while it takes work.
-    stopped, ended, numbers = Event(), SimpleQueue[BaseException | None](), iter(range(len(items)))
-
-    def run() -> None:
-        try:
-            for number in numbers:  # the next that no thread has begun
-                if stopped.is_set():
-                    break
-                results[number] = work(items[number], stopped)
-        except BaseException as failure:
-            ended.put(failure)
-        else:
-            ended.put(None)
-
-    running = 0
-    try:
-        for _ in range(min(len(items), os.cpu_count() or 1)):
-            Thread(target=run, daemon=True).start()
-            running += 1
-        while running:
-            failure = ended.get()
-            running -= 1
-            if failure:
-                raise failure
-    except BaseException:
-        stopped.set()
-        with suppress(Empty):  # raised for what compiles just now: it stops afterwards
-            for _ in range(running):
-                ended.get(timeout=1.0)
-        raise
-    return results
 
 
 def curve_of(loads: np.ndarray) -> LoadCurve:

@@ -13,7 +13,7 @@ from scipy.linalg import expm
 from sbt_utils.mechanics import trajectories
 from sbt_utils.mechanics.chain import SpringBlockChain
 from sbt_utils.mechanics.chain_steps import langevin_steps
-from sbt_utils.mechanics.trajectories import Trajectory, curve_of, in_threads
+from sbt_utils.mechanics.trajectories import Trajectory, curve_of
 
 STIFF = SpringBlockChain(
     5, 1.0, friction_right=0.05, friction_left=0.08, noise=0.1, noise_decay=0.02
@@ -387,21 +387,6 @@ def test_compiled_steps_taken_a_few_at_a_time_are_the_same(overdamped, common, m
 def test_more_steps_than_an_integer_of_numpy_counts_between_kept_states(overdamped):
     thin = run(STIFF, overdamped, 20.0, 0.05, every=10**30)
     np.testing.assert_array_equal(thin.loads, run(STIFF, overdamped, 20.0, 0.05).loads)
-
-
-def test_a_failure_in_one_thread_is_raised_and_ends_the_others():
-    begun = []
-
-    def work(item, stopped):
-        begun.append(item)
-        if item == 3:
-            raise KeyError("three")
-        stopped.wait(0.01)
-
-    with pytest.raises(KeyError, match="three"):
-        in_threads(work, range(10_000))
-    assert len(begun) < 10_000
-    assert in_threads(lambda item, _: item**2, range(100)) == [n**2 for n in range(100)]
 
 
 @pytest.mark.parametrize("value", [math.nan, math.inf, 1e200])
