@@ -4,8 +4,12 @@ Differences, to a sample of the same class or to a common origin and then to the
 the features' own type; those of half precision are float32. They are summed in that type over
 blocks alone, of at most `BLOCK` samples or `PIECE` values of one sample, and the sums of the blocks
 in float64: a card with slow float64 does not crawl. Scatter within the classes below 2^-36 of the
-whole is therefore rounding where features are float32. The squares of their differences must fit in
-float32.
+whole is therefore rounding where features are float32.
+
+Squares of differences beyond 2^59 or below 2^-63 would leave the range of float32, so that each
+block is first multiplied by a power of two, see `unit`: exact, and free where differences are taken
+anyway. Sums in float64 have room for all squares of float32 as they are. Features of float64 are
+not multiplied; their squares must fit in float64.
 
 Results repeat bit for bit on one card: sums over the samples of a class are products with a matrix
 of zeros and ones, for ``index_add_`` would add in any order. TF32 and autocast are off meanwhile,
@@ -31,6 +35,7 @@ PIECE = 1024
 """The most values of one sample that are summed in float32."""
 
 _ELEMENTS = 2**28  # of x at once: 1 GB of float32
+_LOOKED_AT = 2**16  # values that cost a GPU no more than to be asked for them
 _TF32 = RLock()
 
 
@@ -50,6 +55,21 @@ def rounding(dtype: torch.dtype) -> float:
     return 2.0**-18 if working_type(dtype) == torch.float32 else 2.0**-44
 
 
+def unit(x: Tensor) -> Tensor:
+    """Return powers of two (M, 1, 1) that bring the differences between features to about 2^-20.
+
+    So small for the sake of values that differ little: they may be 2^147 times their differences
+    before they overflow. Of a block of more than 2^16 values only some samples are looked at,
+    evenly spaced, at least 16: differences of others may be 2^75 times theirs before their squares
+    overflow. NaN does not count. It is 1 where differences are float64.
+    """
+    if working_type(x.dtype) == torch.float64:
+        return x.new_ones(len(x), 1, 1, dtype=torch.float64)
+    step = max(1, min(x.shape[1] // 16, x.numel() // _LOOKED_AT))
+    away = (x[:, ::step] - x[:, :1].float()).nan_to_num_()
+    return _powers(-20, _exponents(away))
+
+
 def add_block(
     x: Tensor,
     origin: Tensor,
@@ -62,26 +82,25 @@ def add_block(
 
     Returns the added scatter (M,), as `sbt_utils.measuring.scatter_passes.add_samples` defines it;
     the squares (M, n) of the samples relative to the first of their class; these differences
-    (M, n, d), times `signs` (d,) if given; and the first of each class (M, C, d).
+    (M, n, d), times `signs` (d,), each plus or minus one power of two, or else times `unit`; and
+    the first of each class (M, C, d).
     """
     hot = _one_hot(rows, len(counts), working_type(x.dtype))
     new = hot.sum(1)
     first = x.index_select(1, hot.argmax(1))
-    if signs is None:
-        away = first.to(hot.dtype).index_select(1, rows)
-        torch.sub(x, away, out=away)
-    else:
-        away = (first * -signs).index_select(1, rows).addcmul_(x, signs)
+    scale = unit(x) if signs is None else signs
+    away = (first * -scale).index_select(1, rows).addcmul_(x, scale)
     with exact_products(x.device):
         near = torch.bmm(hot.expand(len(x), -1, -1), away)
     near /= new.clamp(min=1)[:, None]
-    step = (first - origin[:, None]).sub_(means)
-    step = step.add_(near) if signs is None else step.addcmul_(near, signs)
+    back = scale.reciprocal()
+    step = (first - origin[:, None]).sub_(means).addcmul_(near, back)
     counts += new
-    weights, squares = new / counts.clamp(min=1), _squares(away)
+    weights, back = new / counts.clamp(min=1), back[..., 0]
+    squares = _lengths(away).mul_(back).square_()
     means.addcmul_(step, weights[:, None])
     # Hardly a digit cancels: a sample is about as far from another as from the mean of both.
-    near_squares, step_squares = (_norms(vectors).square() for vectors in (near, step))
+    near_squares, step_squares = _norms(near).mul_(back).square_(), _norms(step).square_()
     within = squares.sum(1) - near_squares @ new.double() + step_squares @ (new * (1 - weights))
     return within, squares, away, first
 
@@ -98,7 +117,10 @@ def fold(vectors: Tensor, length: int) -> Tensor:
 
 
 def residuals(x: Tensor, origin: Tensor, means: Tensor, rows: Tensor) -> Tensor:
-    """Return the samples relative to the means of their classes, (M, n, d)."""
+    """Return the samples relative to the means of their classes, (M, n, d).
+
+    Differences must not overflow their type: features of float32 must lie within half its range.
+    """
     away = x - origin.to(working_type(x.dtype))[:, None]
     places = _one_hot(rows, means.shape[1], away.dtype).T.expand(len(away), -1, -1)
     with exact_products(x.device):
@@ -107,8 +129,11 @@ def residuals(x: Tensor, origin: Tensor, means: Tensor, rows: Tensor) -> Tensor:
 
 def projected_squares(residuals: Tensor, projection: Tensor) -> Tensor:
     """Return the sum of squares (M,), over the samples, of residuals @ projection (M, d, K)."""
+    # As large as residuals are small, and the other way round: halfway there, all stay in range.
+    half = _powers(0, _exponents(projection) // 2)
     with exact_products(residuals.device):
-        return _squares(torch.bmm(residuals, projection.to(residuals.dtype))).sum(1)
+        projected = torch.bmm(residuals, (projection * half).to(residuals.dtype))
+    return _lengths(projected.div_(half)).square_().sum(1)
 
 
 @contextmanager
@@ -154,13 +179,22 @@ def _one_hot(rows: Tensor, classes: int, dtype: torch.dtype) -> Tensor:
     return (rows == torch.arange(classes, device=rows.device)[:, None]).to(dtype)
 
 
-def _squares(vectors: Tensor) -> Tensor:
-    """Return the sums of squares of vectors (..., d), float64 (...)."""
+def _exponents(x: Tensor) -> Tensor:
+    """Return the powers of two next above the largest values of x (M, n, d), int32 (M, 1, 1)."""
+    return torch.linalg.vector_norm(x, torch.inf, dim=(1, 2), keepdim=True).frexp().exponent
+
+
+def _powers(exponent: int, less: Tensor) -> Tensor:
+    """Return 2^(exponent - less), float32, at least 2^-126 and at most 2^126."""
+    # Bit by bit, for the powers of a GPU are approximate.
+    return ((127 + exponent - less).clamp_(1, 253) << 23).view(torch.float32)
+
+
+def _lengths(vectors: Tensor) -> Tensor:
+    """Return the lengths of vectors (..., d), float64 (...)."""
     parts = vectors.split(vectors.shape[-1] // PIECE * PIECE or PIECE, dim=-1)
     pieces = (part.unflatten(-1, (-1, min(PIECE, part.shape[-1]))) for part in parts)
-    return _norms(
-        torch.cat([torch.linalg.vector_norm(piece, dim=-1) for piece in pieces], -1)
-    ).square()
+    return _norms(torch.cat([torch.linalg.vector_norm(piece, dim=-1) for piece in pieces], -1))
 
 
 def _norms(vectors: Tensor) -> Tensor:

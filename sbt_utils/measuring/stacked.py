@@ -207,7 +207,8 @@ class _Scatter:
         """Return D (M,), NaN where it is undefined."""
         if measure == "fuzziness":
             within = self.projected / self.counts.sum()
-            return torch.where(within > self.noise, within.log(), torch.nan)
+            defined = within.isfinite() & (within > self.noise)
+            return torch.where(defined, within.log(), torch.nan)
         factor, _, defined = self._factor()
         within, between = self.within / self.counts.sum(), factor.square().sum((1, 2))
         return torch.where(defined, (within / between).log(), torch.nan)

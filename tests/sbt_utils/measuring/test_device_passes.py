@@ -8,7 +8,7 @@ import torch
 from torch import nn
 
 from sbt_utils.measuring import device_passes, scatter_passes
-from sbt_utils.measuring.device_passes import add_block, exact_products, residuals
+from sbt_utils.measuring.device_passes import add_block, exact_products, residuals, unit
 from sbt_utils.measuring.probe import load_curve
 from sbt_utils.measuring.scatter import ScatterStatistics, UndefinedSeparation
 from sbt_utils.measuring.separation import data_separation
@@ -82,7 +82,7 @@ def test_several_networks_at_once_are_each_as_alone():
     origin = x[:, 0].double()
     counts, means = torch.zeros(CLASSES).double(), torch.zeros(3, CLASSES, 37).double()
     within, squares, away, first = add_block(x, origin, rows, counts, means)
-    torch.testing.assert_close(away, x - first[:, rows], rtol=0, atol=0)
+    torch.testing.assert_close(away / unit(x), x - first[:, rows], rtol=0, atol=0)
     for number in range(3):
         alone, own = torch.zeros(CLASSES).double(), torch.zeros(1, CLASSES, 37).double()
         one = slice(number, number + 1)
@@ -106,13 +106,6 @@ def test_a_spoilt_sample_is_named_once_the_result_is_read(value):
         scatter.update(features[start : start + 350], labels[start : start + 350])
     with pytest.raises(UndefinedSeparation, match="sample 173 of batch 1 holds NaN or infinite"):
         _ = scatter.separation
-
-
-@pytest.mark.usefixtures("on_device")
-def test_squares_too_large_for_the_type_are_no_spoilt_sample():
-    features, labels = samples(torch.float32)
-    with pytest.raises(UndefinedSeparation, match="squares overflow float32, which a GPU"):
-        data_separation(1e30 * features, labels)
 
 
 @pytest.mark.usefixtures("on_device")
