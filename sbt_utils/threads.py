@@ -3,12 +3,15 @@
 import os
 import time
 from collections.abc import Callable, Iterable
+from concurrent.futures import CancelledError
 from contextlib import suppress
 from queue import Empty, SimpleQueue
-from threading import Event, Thread
+from threading import Event, Thread, local
 from typing import Any, TypeVar
 
 _PATIENCE = 1.0  # seconds that threads have to end in, once they are to stop
+
+_of_thread = local()
 
 _Item = TypeVar("_Item")
 _Result = TypeVar("_Result")
@@ -20,7 +23,7 @@ def in_threads(
     """Return ``[work(item, stopped) for item in items]``, computed in threads that Ctrl-C stops.
 
     Ctrl-C and failures reach the calling thread alone: work that lasts asks ``stopped.is_set()``
-    now and then, and may then return or raise anything.
+    now and then, or has what it calls ask `check_stopped`, and may then return or raise anything.
 
     Parameters
     ----------
@@ -47,6 +50,7 @@ def in_threads(
     stopped, ended, numbers = Event(), SimpleQueue[BaseException | None](), iter(range(len(items)))
 
     def run() -> None:
+        _of_thread.stopped = stopped
         try:
             for number in numbers:  # the next that no thread has begun
                 if stopped.is_set():
@@ -75,3 +79,13 @@ def in_threads(
                 ended.get(timeout=max(0.0, latest - time.monotonic()))
         raise
     return results
+
+
+def check_stopped() -> None:
+    """Raise `concurrent.futures.CancelledError` in a thread of `in_threads` that is to stop.
+
+    Elsewhere, where Ctrl-C arrives by itself, do nothing.
+    """
+    stopped = getattr(_of_thread, "stopped", None)
+    if stopped is not None and stopped.is_set():
+        raise CancelledError

@@ -1,22 +1,25 @@
 """Load curves, accuracies and losses of trained networks."""
 
-from collections.abc import Iterable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
-from typing import Any
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from threading import Event
+from typing import Any, TypeVar
 
 import numpy as np
 import torch
 import xarray as xr
 from torch import Tensor, nn
 
-from sbt_utils.measuring.batches import Data, on_model, whole_arrays
+from sbt_utils.measuring.batches import Data, as_batches, on_model, whole_arrays
 from sbt_utils.measuring.layer_choice import Layers
 from sbt_utils.measuring.models import check_model, evaluation_mode, run_model
 from sbt_utils.measuring.probe import layer_scatter, load_curve
 from sbt_utils.measuring.scatter import UndefinedSeparation
 from sbt_utils.measuring.separation import check_measure
 from sbt_utils.measuring.stacked import Stack, measured, stacked
+from sbt_utils.threads import check_stopped, in_threads
+
+_Item = TypeVar("_Item")
+_Result = TypeVar("_Result")
 
 
 def evaluate(
@@ -93,8 +96,7 @@ def evaluate(
 
     # Each network once, also if it is given twice: threads must not share one.
     distinct = list(dict.fromkeys(members))
-    with single_threads() as pool:
-        results = dict(zip(distinct, pool.map(alone, distinct), strict=True))
+    results = dict(zip(distinct, in_single_threads(alone, distinct), strict=True))
     curves, accuracies, losses = zip(*(results[network] for network in members), strict=True)
     if len(counts := dict.fromkeys(len(curve) - 1 for curve in curves)) > 1:
         different = " and ".join(map(str, counts))
@@ -149,16 +151,20 @@ def accuracy(network: nn.Module, data: Data, labels: Tensor | None = None) -> fl
     return _fraction_correct(*_logits(network, *_finite(*whole_arrays(data, labels))))
 
 
-@contextmanager
-def single_threads() -> Iterator[ThreadPoolExecutor]:
-    """Yield a thread pool as large as PyTorch's, each worker limited to one thread.
+def in_single_threads(work: Callable[[_Item], _Result], items: Iterable[_Item]) -> list[_Result]:
+    """Return ``[work(item) for item in items]``, by as many threads as PyTorch's, each on one.
 
-    Faster than all threads on each operation; and sums keep one order, however many threads.
+    Faster than all threads on each operation; and sums keep one order, however many threads. Work
+    that lasts asks `sbt_utils.threads.check_stopped`.
     """
     threads = torch.get_num_threads()
+
+    def on_one(item: _Item, _: Event) -> _Result:
+        torch.set_num_threads(1)
+        return work(item)
+
     try:
-        with ThreadPoolExecutor(threads, initializer=torch.set_num_threads, initargs=(1,)) as pool:
-            yield pool
+        return in_threads(on_one, items, threads)
     finally:
         torch.set_num_threads(threads)
 
@@ -174,12 +180,25 @@ def separation_or_nan(
 
     The arguments are those of `evaluate`.
     """
+    batches = _Batches(inputs, labels)
     try:
-        return load_curve(network, inputs, labels, layers, measure, batch_size=4096).separation
+        return load_curve(network, batches, None, layers, measure).separation
     except UndefinedSeparation:
         # A sample tells how often layers run.
         sample = [(inputs[:1], labels[:1])]
         return np.full(len(layer_scatter(network, sample, layers, None, _Unread)), np.nan)
+
+
+class _Batches:
+    """Batches as of a loader, of which none follows in a thread that is to stop."""
+
+    def __init__(self, inputs: Tensor, labels: Tensor) -> None:
+        self.batches = as_batches(inputs, labels, 4096)
+
+    def __iter__(self) -> Iterator[Any]:
+        for batch in self.batches:
+            check_stopped()
+            yield batch
 
 
 class _Unread:

@@ -1,16 +1,13 @@
 """Chunks of members that are trained together, and who trains them when."""
 
-import threading
 import warnings
 from collections.abc import Callable
-from concurrent.futures import as_completed
 from typing import Any
 
 import numpy as np
 import torch
 
 from sbt_utils.measuring.device_passes import exact_products
-from sbt_utils.measuring.evaluation import single_threads
 
 # Elements of one layer's activations, all members of a chunk together: large enough that PyTorch
 # calls cost little, small enough that a step's working set stays near the processor's cache. On a
@@ -39,20 +36,6 @@ def divided(going: np.ndarray, sizes: np.ndarray, width: int, device: str) -> li
             most = min(most, -(-len(alike) // torch.get_num_threads()))
         chunks += np.array_split(alike, -(-len(alike) // most))
     return chunks
-
-
-def in_threads(train: Train, chunks: list[np.ndarray], cancelled: threading.Event) -> list[Any]:
-    """Train chunks on a CPU: as many at once as PyTorch has threads, each on one."""
-    with single_threads() as pool:
-        futures = [pool.submit(train, chunk) for chunk in chunks]
-        try:
-            for future in as_completed(futures):
-                future.result()
-        except BaseException:
-            cancelled.set()
-            pool.shutdown(cancel_futures=True)
-            raise
-        return [future.result() for future in futures]
 
 
 def in_turn(

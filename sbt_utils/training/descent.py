@@ -1,9 +1,7 @@
 """Gradient descent: a chunk of members of one batch size, epoch by epoch."""
 
-import threading
 from collections.abc import Callable
-from concurrent.futures import CancelledError
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
@@ -40,7 +38,6 @@ class Job:
     epochs: range
     optimizer: str
     readings: Readings
-    cancelled: threading.Event = field(default_factory=threading.Event)  # another chunk has failed
 
 
 def train_chunk(
@@ -85,8 +82,6 @@ def train_chunk(
         following = read(0)
         steps, members = steps_with(following), following
     for column, epoch in enumerate(job.epochs):
-        if job.cancelled.is_set():
-            raise CancelledError
         loss, accuracy = steps.epoch(epoch)
         history[:, present[going], column] = loss[going], accuracy[going]
         # A loss that is not finite never becomes so again.

@@ -16,6 +16,7 @@ from torch.optim import Optimizer
 from sbt_utils.ensembles.ensemble import Ensemble
 from sbt_utils.ensembles.noise import draw_keys, permutations, standard_normal, uniform
 from sbt_utils.ensembles.stacked_layers import member_memory
+from sbt_utils.threads import check_stopped
 from sbt_utils.training.settings import Members
 
 # The draws of a step: the order of the images (first step of an epoch), two words for Gaussian
@@ -73,6 +74,7 @@ class Steps:
         self.number.zero_()
         self.totals.zero_()
         for start in self.starts:
+            check_stopped()
             self._run(min(self.batch, self.count - start))
         loss, accuracy = (self.totals / self.count).cpu().numpy()
         return loss, accuracy

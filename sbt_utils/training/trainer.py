@@ -24,10 +24,10 @@ from tqdm.auto import tqdm
 from sbt_utils.ensembles.ensemble import initial_state, member_network
 from sbt_utils.ensembles.noise import seed_words
 from sbt_utils.measuring.batches import Data, whole_arrays
-from sbt_utils.measuring.evaluation import evaluate, separation_or_nan
+from sbt_utils.measuring.evaluation import evaluate, in_single_threads, separation_or_nan
 from sbt_utils.measuring.layer_choice import Layers
 from sbt_utils.measuring.stacked import Stack
-from sbt_utils.training.chunks import divided, in_threads, in_turn
+from sbt_utils.training.chunks import divided, in_turn
 from sbt_utils.training.descent import Job, concatenate, select, train_chunk
 from sbt_utils.training.ranges import OPTIMIZERS, RANGES, check_counts
 from sbt_utils.training.readings import Readings, Record
@@ -206,7 +206,7 @@ def train(
             return train_chunk(job, select(settings, chunk), select(state, chunk), bar.update)
 
         if device == "cpu":
-            outcomes = in_threads(train_members, chunks, job.cancelled)
+            outcomes = in_single_threads(train_members, chunks)
         else:
             chunks, outcomes = in_turn(
                 train_members, chunks, members["batch_size"], job.data.images.device

@@ -1,8 +1,13 @@
 """Work in threads: what fails there, and Ctrl-C, end all of it."""
 
+import os
+import signal
+import threading
+import time
+
 import pytest
 
-from sbt_utils.threads import in_threads
+from sbt_utils.threads import check_stopped, in_threads
 
 
 def test_a_failure_in_one_thread_is_raised_and_ends_the_others():
@@ -18,3 +23,63 @@ def test_a_failure_in_one_thread_is_raised_and_ends_the_others():
         in_threads(work, range(10_000))
     assert len(begun) < 10_000
     assert in_threads(lambda item, _: item**2, range(100)) == [n**2 for n in range(100)]
+
+
+def ctrl_c(at_work):
+    """Press Ctrl-C once work has begun."""
+
+    def press():
+        assert at_work.wait(30)
+        os.kill(os.getpid(), signal.SIGINT)  # to the process, as a terminal does
+
+    threading.Thread(target=press).start()
+
+
+def test_ctrl_c_ends_all_threads_that_ask_whether_to_stop():
+    at_work, left = threading.Event(), threading.Semaphore(0)
+
+    def work(item, stopped):
+        if item == 2:
+            at_work.set()
+        try:
+            while True:
+                check_stopped()
+                time.sleep(0.001)
+        finally:
+            left.release()
+
+    ctrl_c(at_work)
+    with pytest.raises(KeyboardInterrupt):
+        in_threads(work, range(100), 3)
+    for _ in range(3):
+        assert left.acquire(timeout=0)
+    assert not left.acquire(timeout=0)  # no further item was begun
+
+
+def test_ctrl_c_does_not_wait_for_what_asks_nothing():
+    at_work, over = threading.Event(), threading.Event()
+
+    def work(item, stopped):
+        at_work.set()
+        over.wait(30)
+
+    ctrl_c(at_work)
+    start = time.monotonic()
+    with pytest.raises(KeyboardInterrupt):
+        in_threads(work, range(4), 4)
+    assert time.monotonic() - start < 2
+    over.set()
+
+
+def test_outside_of_such_threads_nobody_is_to_stop():
+    check_stopped()
+    in_threads(lambda item, stopped: stopped.set(), [1])
+    check_stopped()
+
+
+def test_so_many_threads_at_most():
+    def work(item, stopped):
+        time.sleep(0.01)
+        return threading.get_ident()
+
+    assert len(set(in_threads(work, range(12), 2))) == 2

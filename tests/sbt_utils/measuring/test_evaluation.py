@@ -1,9 +1,11 @@
 """Load curves, accuracies and losses of networks in whatever mode they are."""
 
 import copy
+import os
+import signal
 import time
 from concurrent.futures import ThreadPoolExecutor
-from threading import Event
+from threading import Event, Thread
 
 import numpy as np
 import pytest
@@ -133,6 +135,25 @@ def test_two_threads_may_measure_one_model(data):
             assert len(curve.layers) == len(expected.layers)
             np.testing.assert_allclose(curve.separation, expected.separation, rtol=1e-6)
     assert fingerprint(model) == before
+
+
+def test_ctrl_c_ends_the_measuring_of_many_batches_and_leaves_all_as_it_was(data):
+    slow = Slow()
+    model = nn.Sequential(*network(), slow).train()
+    before, threads = fingerprint(model), torch.get_num_threads()
+    many = [tensor.repeat(4096 * 200 // 90, *[1] * (tensor.dim() - 1)) for tensor in data]
+
+    def press():
+        assert slow.started.wait(30)
+        os.kill(os.getpid(), signal.SIGINT)
+
+    Thread(target=press).start()
+    start = time.monotonic()  # 200 batches of 0.05 s to go
+    with pytest.raises(KeyboardInterrupt):
+        evaluate([model, copy.deepcopy(network())], many)
+    assert time.monotonic() - start < 3
+    assert fingerprint(model) == before
+    assert torch.get_num_threads() == threads
 
 
 def test_a_collapsed_network_is_nan_alone_though_its_layers_run_again(data):

@@ -229,7 +229,7 @@ def test_a_chunk_that_is_begun_again_is_steered_from_the_start(images, monkeypat
             raise torch.OutOfMemoryError("CUDA out of memory.")
         return trained
 
-    def as_on_a_gpu(train_members, chunks, cancelled):
+    def as_on_a_gpu(train_members, chunks):
         sizes, here = np.full(2, len(images[0])), torch.device("cpu")
         divided, outcomes = in_turn(train_members, [np.arange(2)], sizes, here)
         assert [chunk.tolist() for chunk in divided] == [[0], [1]]
@@ -238,7 +238,7 @@ def test_a_chunk_that_is_begun_again_is_steered_from_the_start(images, monkeypat
     expected = steered(images, [DropoutController(0.2), DropoutController(0.3)])
     monkeypatch.setattr(trainer, "train_chunk", short_of_memory)
     monkeypatch.setattr(trainer, "divided", lambda *_: [np.array([0]), np.array([1])])
-    monkeypatch.setattr(trainer, "in_threads", as_on_a_gpu)
+    monkeypatch.setattr(trainer, "in_single_threads", as_on_a_gpu)
     with pytest.warns(UserWarning, match="trained 1 at a time"):
         run = steered(images, [DropoutController(0.2), DropoutController(0.3)])
     assert tried == [2, 1, 1]
