@@ -7,7 +7,9 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import Executor
 from functools import partial
 from pathlib import Path
+from queue import Empty, SimpleQueue
 from tempfile import mkdtemp
+from threading import Event, Thread
 from typing import Any
 
 import numpy as np
@@ -20,14 +22,22 @@ from sbt_utils.sweeping import storage
 from sbt_utils.sweeping.experiments import Experiment, published
 from sbt_utils.sweeping.shards import SHARD_SIZE, SweepError, cut, work
 from sbt_utils.sweeping.tasks import data_of, measure
+from sbt_utils.sweeping.workers import Silence
 from sbt_utils.training.settings import check_device
 from sbt_utils.work_folders import clear, owned
 
 ATTEMPTS = 3
 """How often a shard is tried before the sweep gives up."""
 
+PATIENCE = 600.0
+"""Seconds without any finished shard until that is reported, at least."""
+
+_INTERVAL = 0.05  # seconds between two questions whether shards are finished
+
 Task = Callable[[list[int]], xr.Dataset]
 """Train and measure the networks of these numbers."""
+
+_Entry = tuple[list[int], Any]  # the numbers of a shard, and its future, of whatever executor
 
 
 def sweep(
@@ -175,7 +185,7 @@ def _outcomes(
     """Yield shards as they finish; retry those that failed, and raise SweepError in the end."""
     for attempt in range(1, ATTEMPTS + 1):
         failures: list[tuple[list[int], Exception]] = []
-        for numbers, result in _results(task, waiting, executor):
+        for numbers, result in _results(task, waiting, executor, kept):
             try:
                 yield numbers, result()
             except SweepError as error:  # no worker starts
@@ -199,25 +209,63 @@ def _outcomes(
 
 
 def _results(
-    task: Task, waiting: list[list[int]], executor: Executor | None
+    task: Task, waiting: list[list[int]], executor: Executor | None, kept: str
 ) -> Iterator[tuple[list[int], Callable[[], xr.Dataset]]]:
     """Yield the numbers of each shard, once done, with a function that returns it or raises."""
     if executor is None:
         yield from ((numbers, partial(task, numbers)) for numbers in waiting)
         return
-    futures = []
+    entries: list[_Entry] = []
+    finished, over = SimpleQueue[_Entry | BaseException](), Event()
     try:
         for numbers in waiting:
-            futures.append((numbers, executor.submit(task, numbers)))
-        while futures:
-            # Poll: concurrent.futures.wait does not accept the futures of every executor.
-            for numbers, future in [entry for entry in futures if entry[1].done()]:
-                futures.remove((numbers, future))
-                yield numbers, future.result
-            time.sleep(0.05)
+            entries.append((numbers, executor.submit(task, numbers)))
+        # In a thread of its own: where Ctrl-C comes while it asks a future, that stays locked.
+        Thread(target=_watch, args=(entries, finished, over), daemon=True).start()
+        longest, silence = 0.0, Silence()
+        for _ in waiting:
+            while (entry := _next(finished)) is None:
+                silence.report(max(PATIENCE, 10 * longest), _silent(longest, silence, kept))
+            longest, silence = max(longest, silence.seconds), Silence()
+            if isinstance(entry, BaseException):
+                raise entry
+            entries.remove(entry)
+            yield entry[0], entry[1].result
     finally:
-        for _, future in futures:
+        over.set()
+        for _, future in entries:
             future.cancel()
+
+
+def _watch(entries: list[_Entry], finished: SimpleQueue[Any], over: Event) -> None:
+    """Hand on the futures that are done, or what asking them raised."""
+    try:
+        waiting = list(entries)
+        while waiting and not over.is_set():
+            # Poll: concurrent.futures.wait does not accept the futures of every executor.
+            for entry in [entry for entry in waiting if entry[1].done()]:
+                waiting.remove(entry)
+                finished.put(entry)
+            time.sleep(_INTERVAL)
+    except BaseException as error:
+        finished.put(error)
+
+
+def _next(finished: SimpleQueue[Any]) -> Any:
+    """Return what is finished next, or None if nothing is for now."""
+    try:
+        return finished.get(timeout=_INTERVAL)
+    except Empty:
+        return None
+
+
+def _silent(longest: float, silence: Silence, kept: str) -> str:
+    """Say that no shard has finished for long, and what to do."""
+    usual = f"none took longer than {longest:.0f} s before" if longest else "not one so far"
+    return (
+        f"no shard has finished for {silence.seconds:.0f} s, {usual}: see whether the executor's "
+        f"workers still run. If they do, wait; if not, press Ctrl-C: {kept}"
+    )
 
 
 def _assemble(experiment: Experiment, shards: list[xr.Dataset]) -> xr.Dataset:

@@ -7,16 +7,12 @@ import sys
 import threading
 import time
 from collections.abc import Callable
-from concurrent.futures import (
-    CancelledError,
-    Future,
-    ProcessPoolExecutor,
-    ThreadPoolExecutor,
-    wait,
-)
+from concurrent.futures import CancelledError, Executor, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import suppress
+from functools import partial
 from multiprocessing.connection import Connection
+from queue import Empty, SimpleQueue
 from typing import Any
 
 from tqdm import tqdm
@@ -25,6 +21,7 @@ from sbt_utils.sweeping.shards import SweepError
 
 BEAT, SILENCE = 1.0, 30.0
 """Seconds between two signs of life of a worker, and without any until that is reported."""
+_PATIENCE = 1.0  # seconds that tasks have to end in, once their processes are killed
 
 _NO_START = (
     "worker processes end before they begin. A script that uses them must keep what it does below "
@@ -32,7 +29,25 @@ _NO_START = (
 )
 
 
-class LocalProcesses(ThreadPoolExecutor):
+class Silence:
+    """The time since something was heard; it is reported once, on standard error."""
+
+    def __init__(self) -> None:
+        self._start, self._reported = time.monotonic(), False
+
+    @property
+    def seconds(self) -> float:
+        """How long it has lasted."""
+        return time.monotonic() - self._start
+
+    def report(self, patience: float, text: str) -> None:
+        """Write a line if it has lasted longer than so many seconds, unless one was written."""
+        if self.seconds > patience and not self._reported:
+            self._reported = True
+            tqdm.write(text, file=sys.stderr)
+
+
+class LocalProcesses(Executor):
     """An executor that runs each worker's tasks in a process of its own.
 
     If a process dies, its task fails with `concurrent.futures.process.BrokenProcessPool`; the other
@@ -57,43 +72,84 @@ class LocalProcesses(ThreadPoolExecutor):
             raise ValueError(f"workers={workers!r}: give at least 1")
         if getattr(multiprocessing.current_process(), "_inheriting", False):
             sys.exit(1)  # a worker imports a script that lacks its guard; the parent says so
-        super().__init__(workers)
-        self._of_thread = threading.local()
+        self._workers = workers
+        # Not a ThreadPoolExecutor: its locks stay locked where Ctrl-C comes while it takes a task.
+        self._tasks = SimpleQueue[tuple[Future[Any], Callable[[], Any]] | None]()
+        self._running, self._left = 0, SimpleQueue[None]()  # threads, and those that have ended
         self._processes: list[_Process] = []
-        self._ended, self._lock = False, threading.Lock()
+        self._closed, self._ended, self._lock = False, False, threading.Lock()
 
     def submit(self, fn: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Future[Any]:
         """Schedule a call; as `concurrent.futures.Executor.submit`."""
-        return super().submit(self._in_process, fn, *args, **kwargs)
+        if self._closed:
+            raise RuntimeError("executor: it is shut down and takes no more calls; make another")
+        future: Future[Any] = Future()
+        self._tasks.put((future, partial(fn, *args, **kwargs)))
+        if self._running < self._workers:
+            threading.Thread(target=self._work, daemon=True).start()
+            self._running += 1
+        return future
 
     def shutdown(self, wait: bool = True, *, cancel_futures: bool = False) -> None:
         """Accept no more calls; as `concurrent.futures.Executor.shutdown`."""
-        super().shutdown(wait, cancel_futures=cancel_futures)
+        self._close(cancel_futures)
+        if wait:
+            while self._running:
+                self._left.get()
+                self._running -= 1
         for process in self._processes:
             process.end(wait)
 
     def __exit__(self, kind: Any, *details: Any) -> None:
         """Wait for all tasks; or end the processes if the block ends by an error or Ctrl-C."""
-        if kind is not None:
-            super().shutdown(wait=False, cancel_futures=True)
-            with self._lock:
-                self._ended = True
-            for process in self._processes:
-                process.end(wait=False, at_once=True)
-        self.shutdown()
+        if kind is None:
+            self.shutdown()
+            return
+        self._close(cancel_futures=True)
+        with self._lock:
+            self._ended = True
+        for process in self._processes:
+            process.end(wait=False, at_once=True)
+        latest = time.monotonic() + _PATIENCE
+        with suppress(Empty):  # raised where Ctrl-C left a future locked, for which a thread waits
+            while self._running:
+                self._left.get(timeout=max(0.0, latest - time.monotonic()))
+                self._running -= 1
 
-    def _in_process(self, fn: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Any:
-        if not hasattr(self._of_thread, "process"):
-            with self._lock:
-                if self._ended:  # after this thread had taken its task
-                    raise CancelledError
-                self._of_thread.process = _Process()
-                self._processes.append(self._of_thread.process)
-        try:
-            return self._of_thread.process.result(fn, *args, **kwargs)
-        except BrokenProcessPool:
-            del self._of_thread.process
-            raise
+    def _close(self, cancel_futures: bool) -> None:
+        """Take no more calls, and let threads end when nothing is left to do."""
+        self._closed = True
+        with suppress(Empty):
+            while cancel_futures:
+                if task := self._tasks.get_nowait():
+                    task[0].cancel()
+        for _ in range(self._running):
+            self._tasks.put(None)
+
+    def _work(self) -> None:
+        """Do tasks one after another, in a process that this thread has to itself."""
+        process: _Process | None = None
+        while (task := self._tasks.get()) is not None:
+            future, call = task
+            if not future.set_running_or_notify_cancel():
+                continue
+            try:
+                process = process or self._new_process()
+                result = process.result(call)
+            except BaseException as error:
+                if isinstance(error, BrokenProcessPool):
+                    process = None
+                future.set_exception(error)
+            else:
+                future.set_result(result)
+        self._left.put(None)
+
+    def _new_process(self) -> "_Process":
+        with self._lock:
+            if self._ended:  # after a thread had taken its task
+                raise CancelledError
+            self._processes.append(_Process())
+            return self._processes[-1]
 
 
 class _Process:
@@ -105,24 +161,22 @@ class _Process:
         self._pool = ProcessPoolExecutor(1, spawn, initializer=_live, initargs=(self._ours,))
         self._number = 0
 
-    def result(self, fn: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Any:
+    def result(self, call: Callable[[], Any]) -> Any:
         if not self._number:
             self._start()
-        future = self._pool.submit(fn, *args, **kwargs)
-        last, reported = time.monotonic(), False
+        future = self._pool.submit(call)
+        silence = Silence()
         while not wait([future], timeout=BEAT).done:
             with suppress(EOFError, OSError):
                 while self._beats.poll():
                     self._beats.recv_bytes()
-                    last, reported = time.monotonic(), False
-            if not reported and time.monotonic() - last > SILENCE:
-                reported = True
-                tqdm.write(
-                    f"worker process {self._number} has given no sign of life for {SILENCE:.0f} s. "
-                    f"If it is stopped, `kill -CONT {self._number}` lets it go on; if you end it, "
-                    "its task is tried again",
-                    file=sys.stderr,
-                )
+                    silence = Silence()
+            silence.report(
+                SILENCE,
+                f"worker process {self._number} has given no sign of life for {SILENCE:.0f} s. If "
+                f"it is stopped, `kill -CONT {self._number}` lets it go on; if you end it, its "
+                "task is tried again",
+            )
         return future.result()
 
     def _start(self) -> None:
@@ -135,9 +189,9 @@ class _Process:
             raise SweepError(_NO_START) from None
 
     def end(self, wait: bool, at_once: bool = False) -> None:
-        processes = self._pool._processes or {}
+        processes = self._pool._processes  # to be filled, if one is about to start; None at the end
         self._pool.shutdown(wait and not at_once, cancel_futures=at_once)
-        if at_once:
+        if at_once and processes:
             for process in list(processes.values()):
                 process.kill()
 

@@ -11,6 +11,7 @@ import tempfile
 import time
 from concurrent.futures import Executor, Future
 from pathlib import Path
+from threading import Timer
 
 import numpy as np
 import pytest
@@ -360,6 +361,48 @@ def test_a_worker_that_dies_loses_nothing(uninterrupted):
     with Deadly(2) as executor:
         diagram = sweep(GRID, executor=executor, shard_size=4, progress=False)
     assert_same(diagram, uninterrupted)
+
+
+class Later(Executor):
+    """Runs each task when so many seconds have passed since the one before."""
+
+    def __init__(self, *seconds):
+        self.seconds, self.at = iter(seconds), 0.0
+
+    def submit(self, fn, *args, **kwargs):
+        future = Future()
+        self.at += next(self.seconds)
+        Timer(self.at, lambda: future.set_result(fn(*args, **kwargs))).start()
+        return future
+
+
+def test_it_is_said_once_that_no_shard_finishes(monkeypatch, capsys, uninterrupted, tmp_path):
+    monkeypatch.setattr(sbt_utils.sweeping.sweeps, "PATIENCE", 0.5)
+    out, executor = tmp_path / "grid.nc", Later(1.2, 0.0, 0.0)
+    diagram = sweep(GRID, out=out, executor=executor, shard_size=4, progress=False)
+    assert_same(diagram, uninterrupted)
+    error = capsys.readouterr().err
+    assert re.fullmatch(
+        r"no shard has finished for \d+ s, not one so far: see whether the executor's workers "
+        r"still run\. If they do, wait; if not, press Ctrl-C: finished shards are kept in "
+        rf"{out.with_suffix('.shards')}; call again with out={out} to resume\n",
+        error,
+    )
+
+
+@pytest.mark.parametrize(
+    ("waits", "said"), [((0.05, 0.3, 0.3, 1.2), ""), ((0.0, 0.0, 0.0, 3.0), "none took longer")]
+)
+def test_what_is_a_long_wait_depends_on_those_before(monkeypatch, capsys, waits, said):
+    monkeypatch.setattr(sbt_utils.sweeping.sweeps, "PATIENCE", 0.1)
+    shards = [[0], [1, 2], [3], [4, 5, 6]]
+    outcomes = sbt_utils.sweeping.sweeps._results(len, shards, Later(*waits), "all is kept")
+    assert [(numbers, len(numbers)) for numbers in shards] == [
+        (numbers, result()) for numbers, result in outcomes
+    ]
+    error = capsys.readouterr().err
+    assert said in error
+    assert error.count("\n") == bool(said)
 
 
 def test_ctrl_c_is_not_taken_for_a_failing_shard(tmp_path):

@@ -114,13 +114,13 @@ def test_an_error_ends_the_workers_at_once():
 
 
 def test_a_task_taken_just_before_the_error_does_not_run(monkeypatch):
-    ended, run = threading.Event(), LocalProcesses._in_process
+    ended, new_process = threading.Event(), LocalProcesses._new_process
 
-    def late(executor, *task):
+    def late(executor):
         assert ended.wait(30)
-        return run(executor, *task)
+        return new_process(executor)
 
-    monkeypatch.setattr(LocalProcesses, "_in_process", late)
+    monkeypatch.setattr(LocalProcesses, "_new_process", late)
     executor, tasks = LocalProcesses(1), []
 
     def fail():
@@ -160,6 +160,49 @@ def test_ctrl_c_shows_nothing_of_the_workers(tmp_path):
         os.killpg(process.pid, signal.SIGINT)  # to all of them, as the terminal does
         assert process.communicate(timeout=30) == ("interrupted\n", "")
         assert time.monotonic() - start < 10
+
+
+def test_ctrl_c_while_tasks_are_taken_locks_nothing(tmp_path):
+    script = (
+        "from sbt_utils.sweeping.workers import LocalProcesses\n"
+        "if __name__ == '__main__':\n"
+        "    try:\n"
+        "        with LocalProcesses(2) as executor:\n"
+        "            executor.submit(pow, 2, 2).result()\n"
+        "            print('started', flush=True)\n"
+        "            while True:\n"
+        "                executor.submit(pow, 2, 2).done()\n"
+        "    except KeyboardInterrupt:\n"
+        "        print('interrupted', flush=True)\n"
+    )
+    (tmp_path / "script.py").write_text(script)
+    pipes = {"stdout": subprocess.PIPE, "text": True}
+    for number in range(8):  # where a ThreadPoolExecutor hung every sixth time
+        process = subprocess.Popen([sys.executable, "script.py"], cwd=tmp_path, **pipes)
+        assert process.stdout.readline() == "started\n"
+        time.sleep(0.02 + 0.01 * number)
+        process.send_signal(signal.SIGINT)
+        try:
+            assert process.communicate(timeout=20) == ("interrupted\n", None)
+        finally:
+            process.kill()
+
+
+def test_a_call_after_the_end_is_refused():
+    with LocalProcesses(1) as executor:
+        pass
+    with pytest.raises(RuntimeError, match="shut down and takes no more calls; make another"):
+        executor.submit(pow, 2, 2)
+
+
+def test_calls_not_begun_can_be_cancelled():
+    executor = LocalProcesses(1)
+    begun, *waiting = (executor.submit(time.sleep, 0.5) for _ in range(3))
+    while not begun.running():
+        time.sleep(0.01)
+    executor.shutdown(cancel_futures=True)
+    assert begun.result() is None
+    assert all(task.cancelled() for task in waiting)
 
 
 def test_a_script_without_a_guard_is_told_so_in_a_line(tmp_path):
