@@ -1,0 +1,128 @@
+"""Calls in a forward pass: each run of a module, or of an activation called as a function."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import ExitStack, contextmanager
+from dataclasses import fields, is_dataclass
+from typing import Any
+
+from torch import Tensor, jit, nn
+from torch.nn import functional
+from torch.overrides import TorchFunctionMode
+
+# What torch counts as an activation, less what mixes features into probabilities or attention.
+_KINDS = {name.lower() for name in nn.modules.activation.__all__ if "Softm" not in name}
+ACTIVATIONS = {name for name in dir(functional) if name.replace("_", "") in _KINDS}
+ACTIVATIONS |= {"gru", "lstm", "rnn_relu", "rnn_tanh", "sin"}
+"""Functions, by name, whose output counts as features after an activation."""
+
+ATTENTION = {"multi_head_attention_forward", "scaled_dot_product_attention", "softmax"}
+"""Functions, by name, that are not linear either, but mix features."""
+
+
+@contextmanager
+def watching(
+    model: nn.Module,
+    end: Callable[[str, Any], None],
+    begin: Callable[[str, nn.Module | None, Any], None] | None = None,
+) -> Iterator[Counter[str]]:
+    """Call ``end(name, output)`` after each call in a model that runs meanwhile.
+
+    ``begin(name, module, arguments)`` is called before it. Yields how often each name has been
+    called: clear it ahead of each forward pass, for calls to be numbered from 1 again. Modules
+    that hand on to compiled ones are left out.
+    """
+    names = names_of(model)
+    counts: Counter[str] = Counter()
+    running: list[tuple[nn.Module, str]] = []
+
+    def numbered(name: str) -> str:
+        counts[name] += 1
+        return name if counts[name] == 1 else f"{name}#{counts[name]}"
+
+    def before(module: nn.Module, args: Any, kwargs: Any) -> None:
+        running.append((module, name := numbered(names[module])))
+        if begin is not None:
+            begin(name, module, (args, kwargs))
+
+    def after(module: nn.Module, args: Any, output: Any) -> None:
+        while (entry := running.pop())[0] is not module:
+            pass  # the model caught an error in it
+        end(entry[1], output)
+
+    class Functions(TorchFunctionMode):
+        def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None):  # type: ignore[no-untyped-def]
+            kind = getattr(func, "__name__", "").partition(".")[0].rstrip("_")
+            if kind not in ACTIVATIONS and kind not in ATTENTION:
+                return func(*args, **(kwargs or {}))
+            owner = names[running[-1][0]] if running else ""
+            # Those of the model itself go without its name.
+            prefix = f"{owner}." if running and running[-1][0] is not model else ""
+            name = numbered(f"{prefix}{kind}()")
+            if begin is not None:
+                begin(name, None, (args, kwargs))
+            output = func(*args, **(kwargs or {}))
+            end(name, output)
+            return output
+
+    with ExitStack() as stack:
+        for module in names:
+            hook = module.register_forward_pre_hook(before, with_kwargs=True)
+            stack.callback(hook.remove)
+            stack.callback(module.register_forward_hook(after).remove)
+        stack.enter_context(Functions())
+        yield counts
+
+
+def names_of(model: nn.Module) -> dict[nn.Module, str]:
+    """Return the modules of a model with their first names, less those that `compile` puts around.
+
+    The model itself goes by the name of its class.
+    """
+    return {
+        module: name.replace("_orig_mod.", "").removesuffix("._orig_mod") or type(model).__name__
+        for name, module in model.named_modules()
+        if "_orig_mod" not in module._modules
+    }
+
+
+def base_name(name: str) -> str:
+    """Return the name of a call without its number: "block" of "block#2"."""
+    return name.partition("#")[0]
+
+
+def unwrapped(model: nn.Module) -> nn.Module:
+    """Return the module inside of `torch.compile`, `DataParallel` and the like.
+
+    Raises
+    ------
+    TypeError
+        A scripted, traced or exported model, whose layers can't be told apart.
+    """
+    parallel = (nn.DataParallel, nn.parallel.DistributedDataParallel)
+    while "_orig_mod" in model._modules or isinstance(model, parallel):
+        model = model.get_submodule("_orig_mod" if "_orig_mod" in model._modules else "module")
+    kind = type(model).__name__
+    if isinstance(model, jit.ScriptModule):
+        raise TypeError(f"model: {kind}, scripted or traced, runs as one; give the original module")
+    return model
+
+
+def first_tensor(output: Any) -> Tensor | None:
+    """Return the first floating tensor in nested tuples, lists, mappings and dataclasses."""
+    return next((tensor for tensor in tensors(output) if tensor.is_floating_point()), None)
+
+
+def tensors(output: Any) -> list[Tensor]:
+    """Return the tensors in nested tuples, lists, mappings and dataclasses, in order."""
+    if isinstance(output, Tensor):
+        return [output]
+    if isinstance(output, Mapping):
+        output = list(output.values())
+    elif is_dataclass(output) and not isinstance(output, type):
+        output = [getattr(output, field.name, None) for field in fields(output)]
+    if not isinstance(output, (tuple, list)):
+        return []
+    return [tensor for part in output for tensor in tensors(part)]
