@@ -9,9 +9,13 @@ import secrets
 import shutil
 import stat
 import tempfile
+import unicodedata
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
+
+from sbt_utils.text import shown
+from sbt_utils.work_folders import is_work
 
 FilePath = str | os.PathLike[str]
 TEMPORARY = r"\.[0-9a-f]{16}\.part"
@@ -51,7 +55,8 @@ def check_outputs(
 ) -> None:
     """Raise ValueError, before any work, if an output cannot be written or is another file in use.
 
-    Both are files by the name of their argument, or None where it is not given.
+    Both are files by the name of their argument, or None where it is not given. Names of new files
+    that differ in their capitals alone count as one: many systems keep one file for both.
     """
     used = {name: file for name, file in (inputs or {}).items() if file is not None}
     for name, path in outputs.items():
@@ -60,28 +65,33 @@ def check_outputs(
         check_writable(name, path)
         for other, file in used.items():
             if not _is_special(path) and _is_same(path, file):
-                raise ValueError(f"{name}={path}: this is the file of {other}; give another one")
+                raise ValueError(
+                    f"{name}={_named(path)}: this is the file of {shown(other)}; give another one"
+                )
         used[name] = path
 
 
 def check_writable(name: str, path: FilePath) -> None:
     """Raise ValueError if a file cannot be written: its folder is tried."""
     target = Path(os.path.realpath(path))
+    given = f"{name}={_named(path)}"
     try:
         if target.is_dir():
-            raise ValueError(f"{name}={path}: this is a folder; give the name of a file in it")
+            raise ValueError(f"{given}: this is a folder; give the name of a file in it")
         if _is_special(path) or os.path.lexists(target):
             if not os.access(path, os.W_OK):
                 raise PermissionError(errno.EACCES, "it is write-protected")
         elif not target.parent.is_dir():
-            raise ValueError(f"{name}={path}: there is no folder {target.parent}; make it first")
+            raise ValueError(f"{given}: there is no folder {_named(target.parent)}; make it first")
+        if is_work(target.parent):
+            raise ValueError(f"{given}: this folder is of a sweep, which removes it; give another")
         if not _is_special(path):
             trial = _temporary(target.parent)
             trial.touch()
             trial.unlink()
     except OSError as error:
         raise ValueError(
-            f"{name}={path}: cannot be written ({error.strerror}); give another file"
+            f"{given}: cannot be written ({error.strerror}); give another file"
         ) from None
 
 
@@ -122,7 +132,16 @@ def _is_same(one: FilePath, other: FilePath) -> bool:
     try:
         return os.path.samefile(one, other)
     except OSError:  # one of them is not there yet
-        return os.path.realpath(one) == os.path.realpath(other)
+        return _plain(one) == _plain(other)
+
+
+def _plain(path: FilePath) -> str:
+    """Return a path without what some systems ignore: capitals, and how accents are written."""
+    return unicodedata.normalize("NFC", os.path.realpath(path)).casefold()
+
+
+def _named(path: FilePath) -> str:
+    return shown(path, 300)
 
 
 def _is_special(path: FilePath) -> bool:

@@ -17,7 +17,9 @@ import sbt_utils
 ROOT = Path(__file__).parents[2]
 # A folder imports those before it in this order, and no other of its own row.
 LIBRARY = (
-    {"lazily", "text", "outputs", "work_folders", "threads"},
+    {"lazily", "text"},
+    {"work_folders", "threads"},
+    {"outputs"},
     {"data", "measuring", "ensembles", "results"},
     {"training", "reporting", "mechanics"},
     {"sweeping", "drawing"},

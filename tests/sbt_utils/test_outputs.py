@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from sbt_utils.outputs import check_outputs, check_writable, is_intact, sealed, whole_file
+from sbt_utils.work_folders import LOCK
 
 
 def write(path, text="new"):
@@ -104,6 +105,8 @@ def folder(tmp_path, monkeypatch):
     Path("model.pt").write_text("weights")
     Path("link.json").symlink_to("model.pt")
     os.link("model.pt", "hard.json")
+    Path("x.shards").mkdir()
+    Path("x.shards", LOCK).touch()
     return tmp_path
 
 
@@ -116,6 +119,9 @@ def folder(tmp_path, monkeypatch):
         ({"json": "hard.json"}, "the file of checkpoint"),
         ({"json": "s.svg", "plot": "s.svg"}, r"plot=s\.svg: this is the file of json; give"),
         ({"json": "s.svg", "plot": "./s.svg"}, "this is the file of json"),
+        ({"json": "Å.svg", "plot": "a\u030a.SVG"}, "this is the file of json"),
+        ({"json": "x.shards/000000.nc"}, "json=.*: this folder is of a sweep, which removes it; "),
+        ({"json": "a\x1b[31m\n/b"}, r"json=a\\x1b\[31m\\n/b: there is no folder .*31m\\n; make it"),
         ({"json": "."}, r"json=\.: this is a folder; give the name of a file in it"),
         ({"json": "none/a.json"}, "json=none/a.json: there is no folder .*none; make it first"),
         ({"json": "/proc/a.json"}, r"json=/proc/a\.json: cannot be written \(.*\); give another"),
@@ -144,7 +150,7 @@ def test_a_file_that_is_protected(folder, monkeypatch):
 
 def test_different_files_may_be_written(folder):
     check_outputs({"json": "a.json", "plot": "a.svg", "other": None}, {"checkpoint": "model.pt"})
-    assert sorted(os.listdir(folder)) == ["hard.json", "link.json", "model.pt"]
+    assert sorted(os.listdir(folder)) == ["hard.json", "link.json", "model.pt", "x.shards"]
 
 
 # Digests -------------------------------------------------------------------------------------

@@ -115,6 +115,35 @@ def test_only_own_files_are_removed(tmp_path):
         pass
 
 
+@pytest.mark.parametrize("kind", ["notes", "link", "folder", "pipe"])
+def test_what_has_the_name_of_a_lock_and_is_none_is_kept(tmp_path, kind):
+    notes, lock = tmp_path / "notes", tmp_path / "x.nc.lock"
+    notes.write_text("precious")
+    if kind == "notes":
+        notes = notes.rename(lock)
+    elif kind == "link":  # what it leads to would be overwritten
+        lock.symlink_to(notes)
+    elif kind == "folder":
+        lock.mkdir()
+    else:
+        os.mkfifo(lock)
+    message = r"x\.nc\.lock, which says who computes x, cannot be made \(.*\): move away what is"
+    with pytest.raises(ValueError, match=message), locked(lock, "x"):
+        pass
+    assert notes.read_text() == "precious"
+    assert lock.exists()
+
+
+@pytest.mark.parametrize("kind", ["file", "link"])
+def test_what_is_in_the_place_of_a_folder_is_named(tmp_path, kind):
+    folder = tmp_path / "x.shards"
+    folder.write_text("hi") if kind == "file" else folder.symlink_to("nowhere")
+    message = r"x\.shards/.*, which says who computes x, cannot be made \(.*\): move away what is"
+    with pytest.raises(ValueError, match=message), owned(folder, "x"):
+        pass
+    assert os.path.lexists(folder)
+
+
 def test_a_link_to_a_folder_stays(tmp_path):
     (tmp_path / "other disk").mkdir()
     folder = tmp_path / "x.shards"
