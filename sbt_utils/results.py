@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from sbt_utils.outputs import FilePath, is_intact, sealed, whole_file
+from sbt_utils.text import shown
 from sbt_utils.work_folders import locked
 
 if TYPE_CHECKING:  # half a second to import, and only `load` needs it
@@ -55,16 +56,21 @@ def kept(
     array([1., 0.])
     """
     try:
-        wanted = json.loads(json.dumps(configuration, allow_nan=False))
+        wanted = json.loads(json.dumps(dict(configuration), allow_nan=False))
     except (TypeError, ValueError) as error:
         raise ValueError(f"configuration: {error}; give numbers, text, lists and dicts") from None
     if not Path(path).exists():
+        import xarray as xr
+
         lock = Path(f"{os.path.realpath(path)}.lock")
         with locked(lock, str(path)):
             try:
                 if not Path(path).exists():  # finished by another process just now
                     start = time.perf_counter()
                     dataset = compute()
+                    if not isinstance(dataset, xr.Dataset):
+                        kind = type(dataset).__name__
+                        raise TypeError(f"compute: returns a {kind}; return an xarray.Dataset")
                     seconds = dataset.attrs.get("wall_time_seconds", time.perf_counter() - start)
                     save(dataset, path, wanted, seconds)
             finally:
@@ -74,8 +80,9 @@ def kept(
     for key in wanted | made:
         if made.get(key) != wanted.get(key):
             raise ValueError(
-                f"{path} holds results with {key} = {made.get(key)!r}, not {wanted.get(key)!r}: "
-                "give another path, or remove the file to compute it again"
+                f"{path} holds results with {shown(key)} = {shown(repr(made.get(key)))}, not "
+                f"{shown(repr(wanted.get(key)))}: give another path, or remove the file to compute "
+                "it again"
             )
     return dataset
 
@@ -117,14 +124,13 @@ def save(
 def load(path: FilePath) -> xr.Dataset:
     """Read results into memory.
 
-    Files from before results ended in their digest are read, too.
-
     Raises
     ------
     FileNotFoundError
         No such file.
     ValueError
-        The file holds no results, or those of another version, or its bytes have changed.
+        The file holds no results, or those of another version; its bytes have changed, or do not
+        end in their digest.
     """
     import xarray as xr
 
@@ -132,25 +138,32 @@ def load(path: FilePath) -> xr.Dataset:
         raise FileNotFoundError(f"{path}: there is no such results file")
     if not Path(path).is_file():  # a pipe would be waited for
         raise ValueError(f"{path} is not a results file (it is no regular file)")
-    if is_intact(Path(path)) is False:  # HDF5 may loop for ever over damaged data
+    # First of all: over damaged data, HDF5 may loop for ever.
+    if (intact := is_intact(Path(path))) is None:
+        raise ValueError(
+            f"{path} is not a results file, or not a whole one (it does not end in its digest): "
+            "copy it once more from where it came from, or remove it and compute it again"
+        )
+    if not intact:
         raise ValueError(
             f"{path} is damaged: its bytes are not those that were written; copy it once more from "
             "where it came from, or remove it and compute it again"
         )
     try:
-        dataset = xr.load_dataset(path, engine="h5netcdf")
+        # Not by its name: xarray looks for s3::run.nc in a network, for ~/run.nc elsewhere.
+        dataset = xr.load_dataset(io.BytesIO(Path(path).read_bytes()), engine="h5netcdf")
         found = dataset.attrs.get("results_version")
         made = {name: json.loads(dataset.attrs.get(name, "{}")) for name in _JSON}
         if not all(isinstance(value, dict) for value in made.values()):
             raise ValueError(f"{' and '.join(_JSON)} are no objects")
     except Exception as error:  # of every kind, where HDF5 meets what it did not write
         reason = str(error) if isinstance(error, OSError | ValueError) else repr(error)
-        raise ValueError(f"{path} is not a results file ({reason})") from None
+        raise ValueError(f"{path} is not a results file ({shown(reason, 300)})") from None
     if found != RESULTS_VERSION:
         maker = made["versions"].get("sbt-utils", "unknown")
         raise ValueError(
-            f"{path} holds results of version {found} (made by sbt-utils {maker}), not of version "
-            f"{RESULTS_VERSION}: compute them again, or read them with that sbt-utils"
+            f"{path} holds results of version {shown(found)} (made by sbt-utils {shown(maker)}), "
+            f"not of version {RESULTS_VERSION}: compute them again, or read them with that one"
         )
     if missing := [name for name in _JSON if name not in dataset.attrs]:
         raise ValueError(f"{path} is not a results file (it lacks {' and '.join(missing)})")
@@ -183,16 +196,25 @@ def commit() -> str:
     if named := os.environ.get("SBT_COMMIT"):
         return named
     root = Path(__file__).resolve().parents[1]
-    command = ["git", "-C", str(root), "describe", "--always", "--dirty", "--abbrev=12"]
+    # Not `describe --dirty`: killed half-way, it leaves a lock that keeps people from committing.
+    git = ["git", "--no-optional-locks", "-C", str(root)]
     # GIT_DIR and its like would name another repository.
     environment = {name: value for name, value in os.environ.items() if name[:4] != "GIT_"}
     try:
         # Below another project's checkout, git would answer with that project's commit.
         project = tomllib.loads((root / "pyproject.toml").read_text(encoding="utf-8"))["project"]
-        if project["name"] == "sbt-utils" and (root / ".git").exists():
-            return subprocess.check_output(
-                command, stderr=subprocess.DEVNULL, text=True, env=environment
-            ).strip()
-    except (OSError, ValueError, KeyError, TypeError, subprocess.CalledProcessError):
-        pass
-    return "not a checkout"
+        if project["name"] != "sbt-utils" or not (root / ".git").exists():
+            return "not a checkout"
+    except (OSError, ValueError, KeyError, TypeError):
+        return "not a checkout"
+
+    def said(*arguments: str) -> str:
+        return subprocess.check_output(
+            [*git, *arguments], stderr=subprocess.DEVNULL, text=True, env=environment
+        ).strip()
+
+    try:
+        changed = said("status", "--porcelain", "--untracked-files=no")
+        return said("describe", "--always", "--abbrev=12") + ("-dirty" if changed else "")
+    except (OSError, ValueError, subprocess.CalledProcessError):
+        return "unknown: git does not read this checkout"
