@@ -9,7 +9,8 @@ import re
 import warnings
 import zipfile
 from collections.abc import Iterable, Mapping, Sequence
-from os import PathLike, fstat
+from os import PathLike, fstat, stat
+from stat import S_ISREG
 from typing import Any, BinaryIO
 
 import numpy as np
@@ -24,6 +25,7 @@ _SHOWN = 3  # names in a message
 _LONGEST = 300  # characters of an error of others in a message
 _ZIP = b"PK\x03\x04"  # by these first bytes PyTorch takes a file for an archive
 _FOLDER = 0x10  # of what is marked so, PyTorch reads nothing and returns memory as it found it
+_SAVE = "give a file that torch.save(model.state_dict(), path) wrote"
 _LONGEST_WORD = 1000  # PyTorch's search through its own messages takes the square of it
 
 
@@ -59,7 +61,7 @@ def load_model(
         No such checkpoint.
     ValueError
         A target that cannot be imported or called, or that gives no module; weights that do not
-        fit, with the first few of their names; a file that is not a checkpoint, that holds objects
+        fit, with the first few of their names; a file that is no checkpoint, that holds objects
         other than tensors, or that was written by PyTorch before 1.6, whose format has let code in
         (CVE-2025-32434).
 
@@ -103,6 +105,7 @@ def load_state(
 
     Prefixes of wrappers are removed, unless they belong to one of a model's own `names`.
     """
+    _check_regular(checkpoint, f"checkpoint={checkpoint}: not a checkpoint", _SAVE)
     with open(checkpoint, "rb") as file:
         content = _read_archive(file, checkpoint)
     for key in _WRAPPERS:
@@ -124,6 +127,14 @@ def load_state(
     return state
 
 
+def _check_regular(path: str | PathLike[str], message: str, remedy: str) -> None:
+    """Raise ValueError for what a path leads to if it is no file: a pipe would be waited for."""
+    if not isinstance(path, str | PathLike):  # a number would be that of an open file
+        raise TypeError(f"{message} ({type(path).__name__} given); {remedy}")
+    if not S_ISREG(stat(path).st_mode):
+        raise ValueError(f"{message} (it is no regular file); {remedy}")
+
+
 def _read_archive(file: BinaryIO, checkpoint: str | PathLike[str]) -> Any:
     """Return what a checkpoint holds; the file is judged by the bytes that PyTorch judges it by.
 
@@ -131,8 +142,7 @@ def _read_archive(file: BinaryIO, checkpoint: str | PathLike[str]) -> Any:
     """
     if file.read(len(_ZIP)) != _ZIP:
         raise ValueError(
-            f"checkpoint={checkpoint}: not a checkpoint; give a file that "
-            "torch.save(model.state_dict(), path) wrote, with PyTorch 1.6 or newer"
+            f"checkpoint={checkpoint}: not a checkpoint; {_SAVE}, with PyTorch 1.6 or newer"
         )
     file.seek(0)
     try:
@@ -192,7 +202,8 @@ def load_images(path: str | PathLike[str]) -> tuple[np.ndarray, np.ndarray]:
     FileNotFoundError
         No such file.
     ValueError
-        Another kind of file, a damaged one, arrays missing, too large, or of objects.
+        No regular file, another kind of file, a damaged one, arrays missing, too large, or of
+        objects.
 
     Examples
     --------
@@ -202,6 +213,8 @@ def load_images(path: str | PathLike[str]) -> tuple[np.ndarray, np.ndarray]:
     ...     [array.shape for array in load_images(f"{folder}/images.npz")]
     [(4, 1, 2, 2), (4,)]
     """
+    remedy = "write it by numpy.savez(path, images=..., labels=...)"
+    _check_regular(path, f"{path}: not an npz file of images", remedy)
     with open(path, "rb") as file:
         try:
             if file.read(len(_ZIP)) != _ZIP:
@@ -210,13 +223,13 @@ def load_images(path: str | PathLike[str]) -> tuple[np.ndarray, np.ndarray]:
             with np.load(file, allow_pickle=False) as arrays:
                 if missing := {"images", "labels"} - set(arrays.files):
                     raise ValueError(f"it has no array {min(missing)!r}")
+                # NumPy reads what a header says, and no checksum unless that is all.
+                if damaged := arrays.zip.testzip():
+                    raise ValueError(f"{damaged} is damaged")
                 return arrays["images"], arrays["labels"]
         except Exception as error:  # damaged files fail in every way
             reason = shown(str(error) or type(error).__name__, _LONGEST)
-            raise ValueError(
-                f"{path}: not an npz file of images ({reason}); write it by "
-                "numpy.savez(path, images=..., labels=...)"
-            ) from error
+            raise ValueError(f"{path}: not an npz file of images ({reason}); {remedy}") from error
 
 
 def _imported(target: str) -> Any:

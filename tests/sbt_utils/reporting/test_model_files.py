@@ -1,6 +1,7 @@
 """Models from checkpoints and images from npz files, those at fault included."""
 
 import io
+import os
 import pickle
 import zipfile
 
@@ -283,6 +284,18 @@ def test_tensors_that_are_no_state_dict(tmp_path, content):
         load_state(saved(content, tmp_path))
 
 
+@pytest.mark.parametrize("load", [load_state, load_images])
+def test_what_is_no_regular_file_is_not_waited_for(tmp_path, load):
+    os.mkfifo(tmp_path / "pipe")
+    for path in (tmp_path, tmp_path / "pipe", "/dev/zero"):
+        message = rf"{path}: not an? (checkpoint|npz file of images) \(it is no regular file\); "
+        with pytest.raises(ValueError, match=message):
+            load(path)
+    for path in (3, None, b"model.pt"):
+        with pytest.raises(TypeError, match=rf": not an? .* \({type(path).__name__} given\); "):
+            load(path)
+
+
 def test_a_checkpoint_that_is_not_there(tmp_path):
     with pytest.raises(FileNotFoundError, match=r"model\.pt"):
         load_state(tmp_path / "model.pt")
@@ -352,3 +365,20 @@ def test_no_flipped_bit_changes_images(tmp_path):
             continue
         np.testing.assert_array_equal(images, expected["images"])
         np.testing.assert_array_equal(labels, expected["labels"])
+
+
+def test_no_changed_byte_of_a_header_changes_images(tmp_path):
+    """Of images that fill more than one block of reading: their end is not read by chance."""
+    path = tmp_path / "images.npz"
+    expected = np.random.default_rng(0).random((40, 1000))
+    np.savez(path, images=expected, labels=np.arange(40))
+    whole = path.read_bytes()
+    shape = whole.index(b"(40, 1000)")
+    for changed in (b"(4, 1000) ", b"(40, 0)   ", b"(0, 1000) ", b"(40, 999) "):
+        path.write_bytes(whole[:shape] + changed + whole[shape + 10 :])
+        with pytest.raises(ValueError, match=r"not an npz file of images \(images\.npy is damaged"):
+            load_images(path)
+    for place in range(shape - 50, shape + 50):
+        path.write_bytes(whole[:place] + bytes([whole[place] ^ 4]) + whole[place + 1 :])
+        with pytest.raises(ValueError, match="not an npz file of images"):
+            load_images(path)
