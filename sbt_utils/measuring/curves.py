@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence, Set
+from contextlib import suppress
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -15,6 +18,10 @@ REGIME_TOLERANCE = 0.05
 
 A parabola over 7 layers with a convexity of ± 0.05 has a Pearson r of -0.9972.
 """
+
+
+_LARGEST = 1e300  # so that sums over repeats and differences stay finite
+_STATISTICS = ("convexity", "linearity", "imbalance")
 
 
 @dataclass(frozen=True, eq=False)
@@ -37,7 +44,10 @@ class LoadCurve:
     Raises
     ------
     ValueError
-        Another shape, fewer than two points, NaN or infinite values, names that are not L + 1.
+        Another shape, fewer than two points, NaN or infinite values, values beyond ±1e300, names
+        that are not L + 1.
+    TypeError
+        Points that are not real numbers, names that are not text.
 
     References
     ----------
@@ -58,7 +68,7 @@ class LoadCurve:
     layers: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
-        separation = np.array(self.separation, dtype=np.float64)
+        separation = _numbers(self.separation, "separation")
         shape = separation.shape
         if len(shape) not in (1, 2) or shape[-1] < 2 or shape[0] < 1:
             raise ValueError(
@@ -66,13 +76,16 @@ class LoadCurve:
             )
         if not np.isfinite(separation).all():
             raise ValueError("separation: NaN or infinite values; leave such curves out")
-        if len(self.layers) not in (0, shape[-1]):
+        if (largest := np.abs(separation).max()) > _LARGEST:
+            raise ValueError(f"separation: {largest:.3g} is too large; give it in a larger unit")
+        layers = _names(self.layers)
+        if len(layers) not in (0, shape[-1]):
             raise ValueError(
-                f"layers: {len(self.layers)} names for {shape[-1]} points; name each, or none"
+                f"layers: {len(layers)} names for {shape[-1]} points; name each, or none"
             )
         separation.setflags(write=False)
         object.__setattr__(self, "separation", separation)
-        object.__setattr__(self, "layers", tuple(self.layers))
+        object.__setattr__(self, "layers", layers)
 
     @property
     def mean(self) -> np.ndarray:
@@ -82,7 +95,10 @@ class LoadCurve:
     @property
     def spread(self) -> np.ndarray | None:
         """Sample standard deviation over the repeats, shape (L + 1,); None without repeats."""
-        return self._repeats.std(axis=0, ddof=1) if len(self._repeats) > 1 else None
+        if len(self._repeats) < 2:
+            return None
+        unit, exponent = _at_unit_scale(self._repeats, axis=None)
+        return np.ldexp(unit.std(axis=0, ddof=1), exponent[0])
 
     @property
     def scaled(self) -> np.ndarray:
@@ -120,15 +136,18 @@ class LoadCurve:
 
         He & Su (arXiv:2210.17020) judge their law by this r; compare their figures in magnitude.
         """
-        if np.ptp(self.mean) == 0:
+        curve, _ = _at_unit_scale(self.mean)
+        if np.ptp(curve) == 0:
             return float("nan")
-        return float(np.corrcoef(np.arange(len(self.mean)), self.mean)[0, 1])
+        return float(np.corrcoef(np.arange(len(curve)), curve)[0, 1])
 
     @property
     def imbalance(self) -> float:
         """Standard deviation of the loads over their mean; NaN for a curve that does not fall."""
-        mean = self.loads.mean()
-        return float(self.loads.std() / mean) if mean > 0 else float("nan")
+        curve, _ = _at_unit_scale(self.mean)
+        # Not the mean of the loads, which rounding may lift above a fall of zero.
+        fall = curve[0] - curve[-1]
+        return float(np.diff(curve).std() * (len(curve) - 1) / fall) if fall > 0 else float("nan")
 
     @property
     def regime(self) -> str:
@@ -156,12 +175,12 @@ class LoadCurve:
         return np.atleast_2d(self.separation)
 
 
-def scaled(curves: np.ndarray) -> np.ndarray:
+def scaled(curves: ArrayLike) -> np.ndarray:
     """Scale curves to [0, 1], each by itself.
 
     Parameters
     ----------
-    curves : ndarray, shape (..., L + 1)
+    curves : array_like, shape (..., L + 1)
         Of any height.
 
     Returns
@@ -169,12 +188,18 @@ def scaled(curves: np.ndarray) -> np.ndarray:
     ndarray, shape (..., L + 1)
         NaN for a constant curve.
 
+    Raises
+    ------
+    TypeError, ValueError
+        Curves that are not real numbers or have fewer than two points.
+
     Examples
     --------
     >>> scaled(np.array([[6.0, 3.0, 2.0], [1.0, 1.0, 1.0]]))
     array([[1.  , 0.25, 0.  ],
            [ nan,  nan,  nan]])
     """
+    curves, _ = _at_unit_scale(_curves(curves))
     height = np.ptp(curves, axis=-1, keepdims=True)
     lowest = curves.min(axis=-1, keepdims=True)
     return (curves - lowest) / np.where(height > 0, height, np.nan)
@@ -202,20 +227,67 @@ def curve_statistics(curves: ArrayLike, name: str) -> np.ndarray:
     -------
     ndarray, shape (...), float64
 
+    Raises
+    ------
+    TypeError, ValueError
+        Curves that are not real numbers or have fewer than two points; another name.
+
     Examples
     --------
     >>> curve_statistics([[4.0, 1.0, 0.0], [1.0, np.nan, 0.0]], "convexity")
     array([0.25,  nan])
     """
+    if name not in _STATISTICS:
+        raise ValueError(f"name: {name!r} is unknown; choose one of {_STATISTICS}")
+    array = _curves(curves)
+    values = [
+        getattr(LoadCurve(curve), name) if np.isfinite(curve).all() else np.nan
+        for curve in array.reshape(-1, array.shape[-1])
+    ]
+    return np.array(values, dtype=np.float64).reshape(array.shape[:-1])
 
-    def of_one(curve: np.ndarray) -> float:
-        return getattr(LoadCurve(curve), name) if np.isfinite(curve).all() else np.nan
 
-    return np.apply_along_axis(of_one, -1, np.asarray(curves, dtype=np.float64))
+def _curves(curves: ArrayLike) -> np.ndarray:
+    """Return load curves (..., L + 1) as float64."""
+    array = _numbers(curves, "curves")
+    if array.ndim == 0 or array.shape[-1] < 2:
+        raise ValueError(f"curves: shape {array.shape}; give (..., L + 1) with L >= 1 layers")
+    return array
+
+
+def _names(layers: Sequence[str]) -> tuple[str, ...]:
+    """Return the names of layers, in their order."""
+    names: Any = None
+    if not isinstance(layers, str | Set | Mapping):
+        with suppress(TypeError):  # also of arrays without axes, which are iterable by their type
+            names = tuple(layers)
+    if names is None or not all(isinstance(name, str) for name in names):
+        raise TypeError(f"layers: {type(layers).__name__} given; give a sequence of names")
+    return names
+
+
+def _numbers(values: ArrayLike, name: str) -> np.ndarray:
+    """Return a copy of real numbers as float64."""
+    try:
+        array = np.asarray(values)
+    except Exception:  # NumPy, and those whom it asks for an array, refuse in many ways
+        array = np.array(None)
+    if isinstance(values, np.ma.MaskedArray) or array.dtype.kind not in "biuf":
+        kind = f"{type(values).__name__} of {array.dtype}" if array.ndim else type(values).__name__
+        raise TypeError(f"{name}: {kind} given; give real numbers, in an array or in equal rows")
+    with np.errstate(over="ignore"):  # of longer types; refused as infinite
+        return array.astype(np.float64)
+
+
+def _at_unit_scale(curves: np.ndarray, axis: int | None = -1) -> tuple[np.ndarray, np.ndarray]:
+    """Return curves over 2^exponent, and the exponents: squares stay in range, no digit is lost."""
+    exponent = np.frexp(np.abs(curves).max(axis=axis, keepdims=True))[1]
+    return np.ldexp(curves, -exponent), exponent
 
 
 def _convexity(curves: np.ndarray) -> np.ndarray:
     """Return the convexity of curves (..., L + 1), NaN where it is undefined."""
+    curves, _ = _at_unit_scale(curves)
     fall = curves[..., :1] - curves[..., -1:]
     points = curves.shape[-1]
     bulge = (curves[..., :1] - fall * np.linspace(0, 1, points) - curves)[..., 1:-1].sum(-1)
@@ -244,5 +316,5 @@ def load_draws(curve: LoadCurve) -> np.ndarray:
 
 def shares(curve: LoadCurve) -> np.ndarray:
     """Return each layer's share of the fall D_0 - D_L, shape (L,); NaN if the curve rises."""
-    fall = curve.loads.sum()
+    fall = curve.mean[0] - curve.mean[-1]
     return curve.loads / (fall if fall > 0 else np.nan)
