@@ -291,9 +291,16 @@ def checked(features: Array, labels: ArrayLike | Tensor) -> tuple[Tensor, list[i
     shape = tuple(features.shape)
     if not shape or 0 in shape:
         raise ValueError(f"features: shape {shape} is empty; give (N, ...), one row per sample")
+    integers_of_64_bits = "int64" in _type(features)
     if isinstance(features, np.ndarray) and features.dtype not in (np.float32, np.float64):
-        features = features.astype(np.float64)
+        with np.errstate(over="ignore"):  # of longer types; refused as infinite
+            features = features.astype(np.float64)
     samples = as_tensor(features).detach().reshape(len(features), -1)
+    if integers_of_64_bits and samples.double().abs().max() >= 2**53:
+        raise ValueError(
+            "features: integers of 2^53 and beyond lose digits in float64; subtract what all have "
+            "in common first"
+        )
     values = dense(labels, "labels")
     values = values.detach().cpu() if isinstance(values, Tensor) else values
     if "int" not in _type(values):

@@ -26,7 +26,8 @@ def data_separation(
     Parameters
     ----------
     features : ndarray or Tensor, shape (N, ...)
-        One row per sample, trailing axes flattened to d; any real dtype, any device.
+        One row per sample, trailing axes flattened to d; any real dtype, any device. Longer types
+        are rounded to float64.
     labels : array_like or Tensor of int, shape (N,)
         Class of each sample, 0 or above; not every number needs to occur.
     measure : {"trace", "fuzziness"}
@@ -42,9 +43,10 @@ def data_separation(
     TypeError
         Labels that are not integers, features that are not real numbers.
     ValueError
-        Unknown measure; empty or non-finite features; labels that do not match in number, are
-        negative or hold one class only; a class with one sample; no variance between the classes
-        (D would be infinite) or within them (D would be minus infinity).
+        Unknown measure; empty or non-finite features, or integers that float64 cannot hold; labels
+        that do not match in number, are negative or hold one class only; a class with one sample;
+        no variance between the classes (D would be infinite) or within them (D would be minus
+        infinity).
 
     Notes
     -----

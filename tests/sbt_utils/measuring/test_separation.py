@@ -302,6 +302,25 @@ def test_bad_input_names_argument_value_and_remedy(features, labels, error, mess
         data_separation(features, labels, measure)
 
 
+@pytest.mark.parametrize("dtype", ["int64", "uint64"])
+def test_integers_that_float64_would_round_are_refused(dtype, measure):
+    """Such as times in nanoseconds: rounded to steps of 256, they would lose what differs."""
+    features = np.array([[0], [1], [10], [12]], dtype=dtype)
+    expected = data_separation(features, [0, 0, 1, 1], measure)
+    near, far = features + np.array(2**53 - 20, dtype), features + np.array(2**60, dtype)
+    assert data_separation(near, [0, 0, 1, 1], measure) == pytest.approx(expected, rel=1e-12)
+    for array in (far, torch.from_numpy(far)):
+        with pytest.raises(ValueError, match=r"^features: integers of 2\^53 and .* subtract"):
+            data_separation(array, [0, 0, 1, 1], measure)
+
+
+def test_longer_floats_than_float64_holds():
+    features = np.array([[0.0], [1.0], [10.0], [12.0]], np.longdouble)
+    assert data_separation(features, [0, 0, 1, 1]) == pytest.approx(math.log(0.625 / 27.5625))
+    with pytest.raises(ValueError, match=r"^features: sample 1 of batch 0 holds NaN or infinite"):
+        data_separation(features * np.longdouble("1e4000"), [0, 0, 1, 1])
+
+
 def test_class_means_that_differ_by_rounding_count_as_equal(rng):
     half = rng.normal(size=(500, 3))
     features, labels = np.concatenate([half, half[::-1]]), np.repeat([0, 1], 500)
