@@ -27,5 +27,17 @@ def shown(text: object, longest: int = LONGEST_NAME) -> str:
     return _escaped(text)
 
 
+def quoted(value: object) -> str:
+    r"""Return whatever was given for an argument as part of a line: its repr, escaped and cut.
+
+    >>> quoted("a\n"), quoted(0.5), quoted(10**5000)
+    ("'a\\n'", '0.5', 'an object of type int')
+    """
+    try:
+        return shown(repr(value))
+    except Exception:  # integers of thousands of digits, objects of any kind
+        return f"an object of type {type(value).__name__}"
+
+
 def _escaped(text: str) -> str:
     return "".join(c if c.isprintable() else repr(c)[1:-1] for c in text)

@@ -8,6 +8,7 @@ import numpy as np
 import xarray as xr
 
 from sbt_utils.measuring.curves import curve_statistics
+from sbt_utils.mechanics.chain_parameters import as_levels
 from sbt_utils.mechanics.pulls import quick_and_jerky
 from sbt_utils.mechanics.ruler import FoldingRuler, ImpossiblePull, follow
 from sbt_utils.threads import in_threads
@@ -53,9 +54,8 @@ def ruler_diagram(
     ValueError
         No levels or seeds; what `quick_and_jerky` refuses.
     """
-    for name, levels in (("speeds", speeds), ("amplitudes", amplitudes), ("seeds", seeds)):
-        if not hasattr(levels, "__len__") or not len(levels):
-            raise ValueError(f"{name}: give a sequence of one or more")
+    speeds, amplitudes = as_levels("speeds", speeds), as_levels("amplitudes", amplitudes)
+    seeds = as_levels("seeds", seeds)
     grid = [(speed, size, seed) for speed in speeds for size in amplitudes for seed in seeds]
 
     def final_state(
@@ -78,9 +78,9 @@ def ruler_diagram(
             "convexity": (axes, curve_statistics(curves, "convexity").reshape(shape)),
         },
         {
-            "speed": list(speeds),
-            "amplitude": list(amplitudes),
-            "seed": list(seeds),
+            "speed": speeds,
+            "amplitude": amplitudes,
+            "seed": seeds,
             "layer": np.arange(ruler.sections),
             "section": np.arange(1, ruler.sections + 1),
         },

@@ -25,6 +25,7 @@ import torch
 from torch.nn.functional import interpolate
 
 from sbt_utils.data.downloads import NAMES, DatasetError, Pools, fetch, sha256
+from sbt_utils.text import quoted
 
 __all__ = ["NAMES", "Dataset", "DatasetError", "load_data"]
 
@@ -108,7 +109,7 @@ def load_data(
     (torch.Size([100, 1, 10, 10]), torch.Size([50]))
     """
     if name not in NAMES:
-        raise ValueError(f"name={name!r} is not a data set; choose one of {', '.join(NAMES)}")
+        raise ValueError(f"name={quoted(name)} is not a data set; choose one of {', '.join(NAMES)}")
     train, size = _integer("train", train, least=1), _integer("size", size, least=1)
     test = None if test is None else _integer("test", test, least=1)
     seed = _integer("seed", seed, least=0)
@@ -120,7 +121,7 @@ def load_data(
 
 def _integer(argument: str, value: object, least: int) -> int:
     if not isinstance(value, int | np.integer) or isinstance(value, bool) or value < least:
-        raise ValueError(f"{argument}={value!r}: give an integer, {least} or more")
+        raise ValueError(f"{argument}={quoted(value)}: give an integer, {least} or more")
     return int(value)
 
 

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from sbt_utils.mechanics.chain_steps import Forces
+from sbt_utils.text import quoted
 
 LARGEST = 1e100
 """Of any parameter: beyond, products of them overflow. Its inverse is the smallest divisor."""
@@ -35,7 +36,7 @@ class ChainParameters:
 
     def __post_init__(self) -> None:
         if isinstance(self.blocks, bool) or not isinstance(self.blocks, int | np.integer):
-            raise TypeError(f"blocks={self.blocks!r}: give an integer of at least 1")
+            raise TypeError(f"blocks={quoted(self.blocks)}: give an integer of at least 1")
         if not 1 <= self.blocks <= MOST_BLOCKS:
             bound = "at least 1" if self.blocks < 1 else f"at most {MOST_BLOCKS:,}"
             raise ValueError(f"blocks={as_number('blocks', self.blocks)}: give {bound}")
@@ -66,7 +67,7 @@ class ChainParameters:
             each = tuple(float(_checked_number(name, friction, least=0.0)) for friction in value)
             object.__setattr__(self, name, each)
         if not isinstance(self.common_noise, bool | np.bool_):
-            raise TypeError(f"common_noise={self.common_noise!r}: give True or False")
+            raise TypeError(f"common_noise={quoted(self.common_noise)}: give True or False")
         if self.force is not None:
             object.__setattr__(self, "force", _checked_number("force", self.force))
         one = _shape(self.end) == ()
@@ -113,12 +114,35 @@ class ChainParameters:
 def as_number(name: str, value: object) -> float:
     """Return a number, finite or not; raise where it is none. NumPy's become Python's own."""
     if isinstance(value, bool) or not isinstance(value, int | float | np.integer | np.floating):
-        raise TypeError(f"{name}={value!r}: give a number")
+        raise TypeError(f"{name}={quoted(value)}: give a number")
     try:
         number = float(value)
     except OverflowError:  # an integer of more than 308 digits
         return math.inf if value > 0 else -math.inf
     return value if isinstance(value, int) else number
+
+
+def as_array(values: object) -> np.ndarray:
+    """Return a float64 copy of real numbers, infinite where out of its range; NaN if they are none.
+
+    Rows of different lengths, masked values and integers of more than 64 bits are none.
+    """
+    try:
+        array = np.array(values)
+        if array.dtype.kind not in "fiu" or np.ma.is_masked(values):
+            return np.array(np.nan)
+        with np.errstate(over="ignore"):
+            return array.astype(np.float64)
+    except (TypeError, ValueError):
+        return np.array(np.nan)
+
+
+def as_levels(name: str, levels: Any) -> list[Any]:
+    """Return the levels of a sequence of one or more, whatever each of them is."""
+    shape = _shape(levels)
+    if shape is None or len(shape) != 1 or not shape[0]:
+        raise ValueError(f"{name}: give a sequence of one number or more")
+    return list(levels)
 
 
 def _checked_number(name: str, value: object, least: float = -math.inf) -> float:
@@ -141,10 +165,7 @@ def _shape(value: Any) -> tuple[int, ...] | None:
 
 
 def _checked_history(end: object) -> tuple[tuple[float, float], ...]:
-    try:
-        history = np.array(end, dtype=np.float64)
-    except (TypeError, ValueError, OverflowError):
-        history = np.empty(0)
+    history = as_array(end)
     if history.ndim != 2 or history.shape[1] != 2 or not np.isfinite(history).all():
         raise ValueError("end: give a position, or a history of finite (time, position) pairs")
     if np.abs(history).max() > LARGEST:

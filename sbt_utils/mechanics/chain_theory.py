@@ -10,7 +10,7 @@ from threading import Event
 import numpy as np
 
 from sbt_utils.mechanics.chain import SpringBlockChain
-from sbt_utils.mechanics.chain_parameters import LARGEST, as_number
+from sbt_utils.mechanics.chain_parameters import LARGEST, as_array, as_number
 from sbt_utils.mechanics.chain_steps import drifts, relax
 from sbt_utils.threads import in_threads
 
@@ -63,7 +63,8 @@ def drift(chain: SpringBlockChain, force: float, overdamped: bool = False) -> fl
     (0.0, True)
     """
     _check_drift(chain, overdamped)
-    if not abs(as_number("force", force)) <= LARGEST:
+    force = as_number("force", force)
+    if not abs(force) <= LARGEST:
         raise ValueError(f"force={force}: give a finite number, at most {LARGEST:g}")
     velocities = np.empty(chain.blocks)
     spring_force = np.full(chain.blocks, float(force))
@@ -113,10 +114,7 @@ def relaxation(chain: SpringBlockChain, times: np.ndarray, overdamped: bool = Fa
     True
     """
     _check_drift(chain, overdamped)
-    try:
-        times = np.asarray(times, dtype=np.float64)
-    except (TypeError, ValueError):
-        times = np.array(np.nan)
+    times = as_array(times)
     if times.ndim != 1 or not np.isfinite(times).all() or (np.diff(times, prepend=0.0) < 0).any():
         raise ValueError("times: give finite numbers in ascending order, from 0 on")
     longest_step = 0.4 / chain.spring_constant * (1.0 if overdamped else chain.damping)
@@ -199,19 +197,27 @@ def stationary_covariance(chain: SpringBlockChain) -> tuple[np.ndarray, np.ndarr
         raise ValueError(
             f"blocks={chain.blocks}: give at most {_MOST_MODES:,}, whose squares fit into memory"
         )
-    strengths = chain.spring_constant / chain.mass, chain.damping / chain.mass
-    if max(*strengths, chain.amplitude / chain.mass) > 1e70:
-        raise ValueError(
-            f"mass={chain.mass}: too light beside spring_constant, damping or noise, the squares "
-            "of their ratios overflow; give more"
-        )
-    squares, modes = np.linalg.eigh(stiffness(chain) / chain.mass)
+    # In units of time of sqrt(m / k) and lengths of ε / sqrt(k) (k m)^(-1/4) nothing overflows.
+    k, m = chain.spring_constant, chain.mass
+    squares, modes = np.linalg.eigh(stiffness(chain) / k)
     shape = np.ones((chain.blocks,) * 2) if chain.common_noise else np.eye(chain.blocks)
-    noise = (chain.amplitude / chain.mass) ** 2 * (modes.T @ shape @ modes)
-    g = chain.damping / chain.mass
+    noise = modes.T @ shape @ modes
+    g = chain.damping / m / np.sqrt(k / m)
     total, apart = np.add.outer(squares, squares), np.subtract.outer(squares, squares)
-    positions = 2 * g * noise / (apart**2 + 2 * g**2 * total)
-    return modes @ positions @ modes.T, modes @ (total / 2 * positions) @ modes.T
+    positions = 2 * noise / (apart**2 / g + 2 * g * total)
+    length = chain.amplitude / np.sqrt(k) / (k * m) ** 0.25
+    speed = length * np.sqrt(k / m)
+    with np.errstate(over="ignore", invalid="ignore"):
+        covariances = (
+            modes @ positions @ modes.T * length**2,
+            modes @ (total / 2 * positions) @ modes.T * speed**2,
+        )
+    if not np.isfinite(covariances).all():
+        raise ValueError(
+            f"noise={chain.noise}: the covariances are out of range; give less beside mass, "
+            "damping and spring_constant"
+        )
+    return covariances
 
 
 def _check_drift(chain: SpringBlockChain, overdamped: bool) -> None:

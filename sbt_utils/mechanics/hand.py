@@ -4,6 +4,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from sbt_utils.mechanics.chain_parameters import as_array
+
 LARGEST = 1e60
 """Of any number that a ruler or its hand is made of: beyond, products of them overflow."""
 
@@ -69,10 +71,7 @@ class Hand:
 
 def _numbers(name: str, values: object, shape: str) -> np.ndarray:
     """Return a float64 copy of values that are real numbers and no ragged rows."""
-    try:
-        array = np.array(values)
-        if array.dtype.kind not in "fiu":
-            raise TypeError
-    except (TypeError, ValueError):
-        raise ValueError(f"{name}: give numbers, shape {shape}") from None
-    return array.astype(np.float64)
+    array = as_array(values)
+    if not array.ndim:
+        raise ValueError(f"{name}: give numbers, shape {shape}")
+    return array

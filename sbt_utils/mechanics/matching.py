@@ -22,6 +22,7 @@ from sbt_utils.mechanics.published_chains import (
     relaxed_curve,
     theory_diagram,
 )
+from sbt_utils.text import quoted
 
 # Where a fit looks. More noise changes the curve's shape no further, and makes the chain jitter by
 # more than its loads.
@@ -151,11 +152,12 @@ def fit_chain(
             f"curve: {layers} layers; a fit takes at most {_MOST_LAYERS}: keep every second or so, "
             "as LoadCurve(curve.separation[..., ::2])"
         )
-    if not 0 < as_number("duration", duration) < np.inf:
+    duration = as_number("duration", duration)
+    if not 0 < duration < np.inf:
         raise ValueError(f"duration={duration}: give a positive finite number")
     whole = isinstance(trajectories, int | np.integer) and not isinstance(trajectories, bool)
     if not whole or trajectories < 1:
-        raise ValueError(f"trajectories={trajectories!r}: give an integer of at least 1")
+        raise ValueError(f"trajectories={quoted(trajectories)}: give an integer of at least 1")
     # A step of the mean field is 0.4 γ / k long.
     if duration * chain.spring_constant * layers > 0.4 * _MOST_WORK * chain.damping:
         raise ValueError(

@@ -10,7 +10,7 @@ import numpy as np
 
 from sbt_utils.measuring.curves import LoadCurve
 from sbt_utils.mechanics.chain import SpringBlockChain
-from sbt_utils.mechanics.chain_parameters import as_number
+from sbt_utils.mechanics.chain_parameters import as_levels, as_number
 from sbt_utils.mechanics.chain_theory import relaxation
 from sbt_utils.mechanics.trajectories import curve_of
 
@@ -80,7 +80,8 @@ def relaxed_curve(
     >>> relaxed_curve(quiet, duration=1e4).loads.round(3)  # but for the last load
     array([0.02, 0.05, 0.08, 0.11, 0.14, 0.17, 0.2 ])
     """
-    if not 0 <= as_number("duration", duration) < np.inf:
+    duration = as_number("duration", duration)
+    if not 0 <= duration < np.inf:
         raise ValueError(f"duration={duration}: give a finite number, 0 or more")
     (loads,) = relaxation(chain, np.array([duration], dtype=np.float64), overdamped)
     return curve_of(loads)
@@ -115,14 +116,12 @@ def theory_diagram(
     >>> [LoadCurve(curve).regime for curve in theory.sel(friction=0.1).values]
     ['lazy', 'active']
     """
-    for name, levels in (("friction", friction), ("noise", noise)):
-        if not hasattr(levels, "__len__") or not len(levels):
-            raise ValueError(f"{name}: give a sequence of one level or more")
+    friction, noise = as_levels("friction", friction), as_levels("noise", noise)
     import xarray as xr  # here: it takes longer to load than all else in this module
 
     curves = [
         [relaxed_curve(in_units(chain, mu, level), duration, overdamped).mean for level in noise]
         for mu in friction
     ]
-    axes = {"friction": list(friction), "noise": list(noise)}
+    axes = {"friction": friction, "noise": noise}
     return xr.DataArray(np.array(curves), axes, ("friction", "noise", "layer"))

@@ -15,6 +15,7 @@ LONGEST_PULL = 5000.0
 """How long the hand may move, in s: its positions take memory."""
 REST = 1.0
 """How long the hand stays at its end, in s, so that the ruler comes to rest."""
+_SHORTEST_PULL = 1e-50  # so that the times of a `Hand` can be told apart
 _AT_ONCE = 2**14
 
 
@@ -91,10 +92,10 @@ def quick_and_jerky(
         raise ValueError(f"speed: {speed}; give a positive number of m/s")
     if not 0 <= amplitude < np.inf:
         raise ValueError(f"amplitude: {amplitude}; give metres, 0 for a steady hand")
-    if not distance / speed < LONGEST_PULL:
+    if not _SHORTEST_PULL < distance / speed < LONGEST_PULL:
         raise ValueError(
-            f"speed: {speed}; that takes {distance / speed:.3g} s, give enough m/s for less than "
-            f"{LONGEST_PULL:,.0f} s"
+            f"speed: {speed}; that takes {distance / speed:.3g} s, give m/s for more than "
+            f"{_SHORTEST_PULL:g} s and less than {LONGEST_PULL:,.0f} s"
         )
     soft = min(0.1, 0.25 * distance / speed)
     duration = distance / speed + soft

@@ -20,6 +20,7 @@ from sbt_utils.measuring.curves import LoadCurve
 from sbt_utils.mechanics.chain_parameters import as_number
 from sbt_utils.mechanics.hand import LARGEST, Hand
 from sbt_utils.mechanics.linkage import advance
+from sbt_utils.text import quoted
 from sbt_utils.threads import in_threads
 
 GRAVITY = 9.81
@@ -92,7 +93,7 @@ class FoldingRuler:
         whole = isinstance(self.sections, int | np.integer) and not isinstance(self.sections, bool)
         if not whole or not 2 <= self.sections <= MOST_SECTIONS:
             raise ValueError(
-                f"sections: {self.sections}; give a whole number of at least 2, at most "
+                f"sections: {quoted(self.sections)}; give a whole number of at least 2, at most "
                 f"{MOST_SECTIONS}"
             )
         object.__setattr__(self, "sections", int(self.sections))
@@ -226,10 +227,11 @@ def _checked_steps(ruler: FoldingRuler, hand: Hand, dt: float, every: int) -> in
     if not isinstance(hand, Hand):
         raise TypeError(f"hand: a {type(hand).__name__}; give a Hand")
     duration = float(hand.times[-1] - hand.times[0])
-    if not 0 < as_number("dt", dt) <= duration:
+    dt = as_number("dt", dt)
+    if not 0 < dt <= duration:
         raise ValueError(f"dt: {dt}; give a positive number of s, at most the hand's {duration}")
     if isinstance(every, bool) or not isinstance(every, int | np.integer) or every < 1:
-        raise ValueError(f"every: {every}; give a whole number of at least 1")
+        raise ValueError(f"every: {quoted(every)}; give a whole number of at least 1")
     if np.abs(hand.positions[0] - ruler.end).max() > 1e-9 * ruler.section_length:
         raise ValueError(
             f"hand: starts at {hand.positions[0].tolist()}, the folded ruler ends at "
@@ -246,7 +248,8 @@ def _checked_steps(ruler: FoldingRuler, hand: Hand, dt: float, every: int) -> in
     steps = math.ceil(duration / dt - 1e-9)
     if (1 + steps // every) * ruler.sections > _MOST_KEPT:
         raise ValueError(
-            f"every: {every}; of {steps:,} steps that keeps more than fits into memory, give more"
+            f"every: {quoted(every)}; of {steps:,} steps that keeps more than fits into memory, "
+            "give more"
         )
     return steps
 

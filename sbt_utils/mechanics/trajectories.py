@@ -7,12 +7,14 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from itertools import islice
 from threading import Event
+from typing import Any
 
 import numpy as np
 
 from sbt_utils.measuring.curves import LoadCurve
-from sbt_utils.mechanics.chain_parameters import LARGEST, ChainParameters, as_number
+from sbt_utils.mechanics.chain_parameters import LARGEST, ChainParameters, as_array, as_number
 from sbt_utils.mechanics.chain_steps import langevin_steps, overdamped_steps
+from sbt_utils.text import quoted
 from sbt_utils.threads import in_threads
 
 Seed = int | Sequence[int]
@@ -50,12 +52,9 @@ def curve_of(loads: np.ndarray) -> LoadCurve:
     >>> curve_of(chain.static_loads()).regime, curve_of(chain.mean_field_loads()).regime
     ('lazy', 'equiseparated')
     """
-    try:
-        loads = np.asarray(loads)
-        if not loads.size or loads.ndim not in (1, 2) or loads.dtype.kind not in "fiu":
-            raise TypeError
-    except (TypeError, ValueError):
-        raise ValueError("loads: give numbers, shape (L + 1,) or (repeats, L + 1)") from None
+    loads = as_array(loads)
+    if not loads.size or loads.ndim not in (1, 2):
+        raise ValueError("loads: give numbers, shape (L + 1,) or (repeats, L + 1)")
     with np.errstate(over="ignore"):
         distances = np.cumsum(loads[..., ::-1], axis=-1)[..., ::-1]
     if not np.isfinite(distances).all():
@@ -105,7 +104,8 @@ class Trajectory:
 
         Each of several trajectories is a repeat.
         """
-        late = self.times >= as_number("after", after)
+        after = as_number("after", after)
+        late = self.times >= after
         if not late.any():
             last = f"{self.times[-1]:g}, the last kept time"
             raise ValueError(f"after={after}: give a number up to {last}")
@@ -147,7 +147,7 @@ def simulate(
     if not 0.5 < duration / dt < 1e15:
         raise ValueError(f"duration={duration}: give at least one step, dt={dt}, and up to 1e15")
     if isinstance(every, bool) or not isinstance(every, int | np.integer) or every < 1:
-        raise ValueError(f"every={every!r}: give an integer of at least 1")
+        raise ValueError(f"every={quoted(every)}: give an integer of at least 1")
     members = [check_seed(seed)] if seeds is None else _checked_seeds(seeds)
     steps = round(duration / dt)
     every = min(int(every), steps)
@@ -188,17 +188,21 @@ def simulate(
 
 def check_seed(seed: Seed, name: str = "seed") -> Seed:
     """Return what `numpy.random.default_rng` takes as a seed, if it is one that can be repeated."""
-    words = seed if isinstance(seed, Sequence | np.ndarray) else [seed]
-    for word in words:
+    several = isinstance(seed, Sequence) and not isinstance(seed, str | bytes)
+    words: Any = seed if several or np.ndim(seed) == 1 else [seed]
+    word: Any
+    for word in words if len(words) else [None]:
         whole = isinstance(word, int | np.integer) and not isinstance(word, bool)
         if not whole or word < 0:
-            raise ValueError(f"{name}={seed!r}: give an integer of at least 0, or several of them")
+            raise ValueError(
+                f"{name}={quoted(seed)}: give an integer of at least 0, or several of them"
+            )
     return seed
 
 
 def _checked_seeds(seeds: Iterable[Seed]) -> list[Seed]:
     if isinstance(seeds, str) or not isinstance(seeds, Iterable):
-        raise ValueError(f"seeds={seeds!r}: give several, one for each trajectory")
+        raise ValueError(f"seeds={quoted(seeds)}: give several, one for each trajectory")
     members = list(islice(seeds, _MOST_SEEDS + 1))
     if not members:
         raise ValueError("seeds: there are none; give at least one")
@@ -216,14 +220,16 @@ def _initial(
         return states, 0.0
     if not isinstance(start, Trajectory):
         raise TypeError(f"start: a {type(start).__name__}; give a Trajectory")
-    last = start.positions[..., -1, :]
+    last = as_array(start.positions[..., -1, :])
+    if not last.ndim:
+        raise ValueError("start: its positions are no real numbers; give what simulate returned")
     if last.shape[-1] != chain.blocks:
         raise ValueError(f"start: {last.shape[-1]} blocks for a chain of {chain.blocks}")
     if last.ndim == 2 and len(last) != count:
         raise ValueError(f"start: {len(last)} trajectories for {count} seeds; give as many seeds")
     states[:, 0] = last
     if not overdamped and start.velocities is not None:
-        states[:, 1] = start.velocities[..., -1, :]
+        states[:, 1] = as_array(start.velocities[..., -1, :])
     if not (np.abs(states) <= LARGEST).all() or not 0 <= start.times[-1] <= LARGEST:
         raise ValueError(
             f"start: its last state or time is NaN, or beyond {LARGEST:g}; give one within bounds"

@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from sbt_utils.text import quoted
 from sbt_utils.training.ranges import OPTIMIZERS, RANGES, check_range
 
 Level = float | int | str
@@ -210,7 +211,7 @@ def published(experiment: str, profile: str = "paper", **settings: Any) -> Exper
     2820
     """
     if experiment not in _NOISES:
-        raise ValueError(f"experiment={experiment!r}: choose one of {', '.join(_NOISES)}")
+        raise ValueError(f"experiment={quoted(experiment)}: choose one of {', '.join(_NOISES)}")
     few = _FEW[experiment]
     epochs = 200 if experiment == "learning_rate" else 100
     grids: dict[str, tuple[Sequence[float], Sequence[float], dict[str, int]]] = {
@@ -219,7 +220,7 @@ def published(experiment: str, profile: str = "paper", **settings: Any) -> Exper
         "paper": (_NOISES[experiment], SLOPES, {"epochs": epochs}),
     }
     if profile not in grids:
-        raise ValueError(f"profile={profile!r}: choose one of {', '.join(grids)}")
+        raise ValueError(f"profile={quoted(profile)}: choose one of {', '.join(grids)}")
     levels, slopes, sizes = grids[profile]
     axes = {experiment: levels, "negative_slope": slopes}
     return Experiment(**{"axes": axes, **sizes, **settings})
@@ -231,9 +232,9 @@ def _check_level(name: str, value: Any) -> None:
         check_range(name, value)
     elif name == "optimizer":
         if value not in OPTIMIZERS:
-            raise ValueError(f"optimizer={value!r}: choose one of {', '.join(OPTIMIZERS)}")
+            raise ValueError(f"optimizer={quoted(value)}: choose one of {', '.join(OPTIMIZERS)}")
     elif not isinstance(value, int) or isinstance(value, bool) or value < 1:
-        raise ValueError(f"{name}={value!r}: give an integer of at least 1")
+        raise ValueError(f"{name}={quoted(value)}: give an integer of at least 1")
 
 
 def _digest(value: Any) -> int:

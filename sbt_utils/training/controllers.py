@@ -7,6 +7,7 @@ import numpy as np
 from torch import nn
 from torch.nn.modules.dropout import _DropoutNd
 
+from sbt_utils.text import quoted
 from sbt_utils.training.ranges import check_range
 
 
@@ -79,14 +80,17 @@ class DropoutController:
         check_range("dropout", [self.memory, self.highest])
         if self.memory > self.highest:
             raise ValueError(
-                f"memory={self.memory!r} is above highest={self.highest!r}: begin within the range"
+                f"memory={quoted(self.memory)} is above highest={quoted(self.highest)}: begin "
+                "within the range"
             )
         for name in ("gain", "integral_gain", "limit"):
             value = getattr(self, name)
             if not 0 <= value < np.inf:
-                raise ValueError(f"{name}={value!r}: give a finite number of at least 0")
+                raise ValueError(f"{name}={quoted(value)}: give a finite number of at least 0")
         if not np.isfinite(self.target):
-            raise ValueError(f"target={self.target!r}: give a finite convexity; straight is 0")
+            raise ValueError(
+                f"target={quoted(self.target)}: give a finite convexity; straight is 0"
+            )
 
     @property
     def dropout(self) -> float:

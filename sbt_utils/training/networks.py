@@ -8,6 +8,7 @@ from collections import OrderedDict
 
 from torch import nn
 
+from sbt_utils.text import quoted
 from sbt_utils.training.ranges import check_counts, check_number
 
 
@@ -112,7 +113,7 @@ class CNN(nn.Sequential):
         check_number("negative_slope", negative_slope)
         check_number("dropout", dropout)
         if size % 2:
-            raise ValueError(f"size={size!r}: give an even number, so that pooling halves it")
+            raise ValueError(f"size={quoted(size)}: give an even number, so that pooling halves it")
         layers: list[tuple[str, nn.Module]] = [("input_norm", nn.BatchNorm2d(inputs))]
         for number in range(1, hidden_layers + 1):
             layers += [

@@ -4,6 +4,8 @@ from typing import Any
 
 import numpy as np
 
+from sbt_utils.text import quoted
+
 OPTIMIZERS = ("adam", "sgd", "momentum")
 """The names of the optimizers that `sbt_utils.training.trainer.train` knows."""
 
@@ -22,7 +24,7 @@ def check_range(name: str, values: Any) -> None:
     try:
         array = np.asarray(values, dtype=np.float64)
     except (TypeError, ValueError):
-        raise ValueError(f"{name}={values!r}: give a number in {words}") from None
+        raise ValueError(f"{name}={quoted(values)}: give a number in {words}") from None
     outside = ~((array >= low) & (array <= high))
     if outside.any():
         raise ValueError(f"{name}={array[outside].flat[0]!s}: give a number in {words}")
@@ -31,7 +33,7 @@ def check_range(name: str, values: Any) -> None:
 def check_number(name: str, value: Any) -> None:
     """Raise ValueError unless the value of a parameter is one number in its range."""
     if np.ndim(value):
-        raise ValueError(f"{name}={value!r}: give one number")
+        raise ValueError(f"{name}={quoted(value)}: give one number")
     check_range(name, value)
 
 
@@ -39,4 +41,4 @@ def check_counts(least: int = 1, **counts: Any) -> None:
     """Raise ValueError if a count, named by its keyword, is not an integer of at least `least`."""
     for name, value in counts.items():
         if not isinstance(value, int | np.integer) or isinstance(value, bool) or value < least:
-            raise ValueError(f"{name}={value!r}: give an integer of at least {least}")
+            raise ValueError(f"{name}={quoted(value)}: give an integer of at least {least}")

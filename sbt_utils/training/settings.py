@@ -9,6 +9,7 @@ from torch import Tensor, nn
 
 from sbt_utils.ensembles.ensemble import stock_layers
 from sbt_utils.measuring.models import evaluation_mode
+from sbt_utils.text import quoted
 from sbt_utils.training.ranges import check_range
 
 Members = dict[str, np.ndarray]
@@ -32,7 +33,7 @@ def member_settings(network: nn.Sequential, **given: Any) -> Members:
         array = arrays[name]
         if array.dtype.kind not in "iu" or (array < least).any() or (array > _LARGEST).any():
             raise ValueError(
-                f"{name}={given[name]!r}: give integers of at least {least}, below 2^63"
+                f"{name}={quoted(given[name])}: give integers of at least {least}, below 2^63"
             )
     counts = {len(array) for array in arrays.values()} - {1}
     if len(counts) > 1 or 0 in counts or any(array.ndim > 1 for array in arrays.values()):
@@ -54,7 +55,9 @@ def _of_layers(network: nn.Sequential, name: str, given: ArrayLike | None) -> np
     values = {getattr(layer, attribute) for layer in network.modules() if isinstance(layer, kind)}
     if given is not None:
         if not values:
-            raise ValueError(f"{name}={given!r}: the network has no {kind.__name__} layer; omit it")
+            raise ValueError(
+                f"{name}={quoted(given)}: the network has no {kind.__name__} layer; omit it"
+            )
         check_range(name, given)
         return np.asarray(given, np.float64)
     if len(values) > 1:
@@ -70,9 +73,9 @@ def check_device(device: str | torch.device) -> str:
         or kind not in ("cpu", "cuda")
         or not (number or "0").isdecimal()
     ):
-        raise ValueError(f"device={device!r}: choose 'cpu' or 'cuda' (of several, 'cuda:1')")
+        raise ValueError(f"device={quoted(device)}: choose 'cpu' or 'cuda' (of several, 'cuda:1')")
     if kind == "cuda" and int(number or 0) >= torch.cuda.device_count():
-        raise ValueError(f"device={device!r}: this machine has no such GPU; choose 'cpu'")
+        raise ValueError(f"device={quoted(device)}: this machine has no such GPU; choose 'cpu'")
     return "cpu" if kind == "cpu" else str(device)
 
 

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sbt_utils.text import LONGEST_NAME, printable, shown
+from sbt_utils.text import LONGEST_NAME, printable, quoted, shown
 
 STEERING = ("Cc", "Cf", "Cs", "Zl", "Zp")  # controls, formats, surrogates, ends of lines
 anything = st.text(st.characters())  # surrogates, too
@@ -33,6 +33,17 @@ def test_long_names_keep_both_ends(longest):
     assert shown(name, longest)[0] == "s"
     assert shown(name, longest)[-1] == "d"
     assert shown(name[:longest], longest) == name[:longest]
+
+
+class Unspeakable:
+    def __repr__(self):
+        raise RuntimeError
+
+
+def test_whatever_was_given_can_be_part_of_a_line():
+    for value in ("\x1b[2J" * 10**6, 10**5000, Unspeakable(), [[0.5] * 9] * 9):
+        assert quoted(value).isprintable()
+        assert len(quoted(value)) < 120
 
 
 def test_an_error_is_shown_as_its_text():

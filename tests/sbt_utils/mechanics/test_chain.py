@@ -468,6 +468,8 @@ def test_what_is_no_number_is_named(name, value):
         ({"end": [(0, 0), (0, 1)]}, ValueError, "end: the times .* do not increase; sort it"),
         ({"end": [(0, 0), (1, 1e200)]}, ValueError, r"end: a history beyond 1e\+100; give less"),
         ({"end": [(0, 0), (1,)]}, ValueError, "end: .* history of finite"),
+        ({"end": [(0, np.longdouble("1e4000"))]}, ValueError, "end: .* history of finite"),
+        ({"blocks": "\x1b[2J" * 10**6}, TypeError, r"blocks='\\x1b.{30,60}': give an integer"),
         ({"end": None}, TypeError, "end=None: give a number"),
         ({"end": 10**400}, ValueError, "end=inf: give a finite number$"),
         ({"friction_left": [[0.1], []]}, ValueError, "friction_left: rows of different lengths"),

@@ -300,7 +300,9 @@ def test_times_that_do_not_ascend_from_zero_are_refused(times):
         relaxation(SpringBlockChain(), np.array(times))
 
 
-@pytest.mark.parametrize("times", [None, "a", [[1.0], [1.0, 2.0]], [1j]])
+@pytest.mark.parametrize(
+    "times", [None, "a", [[1.0], [1.0, 2.0]], [1j], [10**400], [np.longdouble("1e4000")]]
+)
 def test_times_that_are_no_row_of_numbers_are_refused(times):
     with pytest.raises(ValueError, match="times: give finite numbers in ascending order, from 0"):
         relaxation(SpringBlockChain(), times)
@@ -376,11 +378,17 @@ def test_a_force_that_is_no_number_is_named():
         drift(SpringBlockChain(), "1")
 
 
-def test_a_mass_too_light_for_the_covariance_is_named():
-    chain = SpringBlockChain(4, 1.0, 1e-90, noise=0.3, **FREE)
-    with pytest.raises(
-        ValueError, match="mass=1e-90: too light beside spring_constant, damping or"
-    ):
+@pytest.mark.parametrize(("mass", "damping"), [(1e-90, 1.0), (1e62, 1e-70), (1e99, 1e99)])
+def test_covariances_of_a_free_block_whatever_its_mass_beside_its_damping(mass, damping):
+    chain = SpringBlockChain(1, 0.5, mass, damping, noise=0.3, common_noise=False, **FREE)
+    positions, velocities = stationary_covariance(chain)
+    assert positions.item() == pytest.approx(0.3**2 / 2 / damping, rel=1e-12)  # 2 k = 1
+    assert velocities.item() == pytest.approx(0.3**2 / 2 / damping / mass, rel=1e-12)
+
+
+def test_covariances_out_of_range_are_named():
+    chain = SpringBlockChain(4, 1e-100, noise=1e100, **FREE)
+    with pytest.raises(ValueError, match=r"noise=1e\+100: the covariances are out of range; give"):
         stationary_covariance(chain)
 
 

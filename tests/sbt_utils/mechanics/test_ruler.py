@@ -459,6 +459,8 @@ def test_numbers_of_numpy_are_numbers():
         ([0.0, 1.0], [[0, 0], [1]], r"positions: give numbers, shape \(n, 2\)"),
         ([0.0, 1.0], [["a", "b"]] * 2, r"positions: give numbers, shape \(n, 2\)"),
         ([0.0, 1j], np.zeros((2, 2)), r"times: give numbers, shape \(n,\)"),
+        ([0.0, np.longdouble("1e4000")], np.zeros((2, 2)), "times: NaN or infinite values"),
+        ([0.0, 1.0], np.ma.masked_all((2, 2)), r"positions: give numbers, shape \(n, 2\)"),
         ([-1e308, 1e308], np.zeros((2, 2)), r"times: 1e\+308 is out of bounds; .* 1e\+60"),
     ],
 )
@@ -484,8 +486,12 @@ def test_hands_are_their_own_and_read_only():
         ({"speed": 0.0}, r"speed: 0.0; give a positive number of m/s"),
         ({"amplitude": -1.0}, r"amplitude: -1.0; give metres, 0 for a steady hand"),
         ({"amplitude": 1e308}, r"amplitude: 1e\+308; .*give less"),
-        ({"speed": 1e-9}, r"speed: 1e-09; that takes 4.7e\+08 s, give enough .* less than 5,000 s"),
+        (
+            {"speed": 1e-9},
+            r"speed: 1e-09; that takes 4.7e\+08 s, give m/s for .* less than 5,000 s",
+        ),
         ({"speed": 5e-324}, r"speed: 5e-324; that takes inf s"),
+        ({"speed": 1e99}, r"speed: 1e\+99; that takes 4.7e-100 s, give m/s for more than 1e-50 s"),
         ({"reach": 1e308}, r"reach: 1e\+308; .*give less"),
         ({"seed": -1}, r"seed=-1: give an integer of at least 0, or several of them"),
         ({"seed": None}, r"seed=None: give an integer"),

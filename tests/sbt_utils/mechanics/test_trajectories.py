@@ -416,6 +416,23 @@ def test_starts_that_do_not_fit_are_refused(overdamped):
         run(STIFF, overdamped, 1.0, 0.05, start=two)
 
 
+@pytest.mark.parametrize("factor", [1j, np.longdouble("1e4000"), "a"])
+def test_starts_that_are_no_numbers_are_refused(overdamped, factor):
+    first = STIFF.simulate(1.0, 0.05)
+    odd = np.full_like(first.positions, factor, np.asarray(factor).dtype)
+    start = Trajectory(first.times, odd, first.ends, first.velocities)
+    with pytest.raises(ValueError, match=r"start: its .*; give"):
+        run(STIFF, overdamped, 1.0, 0.05, start=start)
+
+
+@pytest.mark.parametrize("seed", ["", b"a", [], np.array(1), np.array(0.5), [[1]], None])
+def test_seeds_that_are_none_are_refused_by_name(overdamped, seed):
+    with pytest.raises(ValueError, match=r"seed=.*: give an integer of at least 0, or several"):
+        run(STIFF, overdamped, 1.0, 0.05, seed=seed)
+    with pytest.raises(ValueError, match=r"seeds=.*: give an integer of at least 0, or several"):
+        run(STIFF, overdamped, 1.0, 0.05, seeds=[0, seed])
+
+
 def test_second_order_needs_a_mass_and_first_order_does_not():
     massless = replace(STIFF, mass=0.0)
     with pytest.raises(ValueError, match="mass=0: the second order needs a mass; take simulate_o"):
