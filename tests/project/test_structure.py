@@ -29,7 +29,7 @@ LIBRARY = (
 )
 CHAPTERS = {"law", "ruler", "chain", "phase_diagram", "in_time"}
 CHAPTERS |= {"generalisation", "gallery", "steering"}
-COMPANION = ({"common"}, CHAPTERS, {"status", "live"})
+COMPANION = ({"common"}, CHAPTERS, {"advice", "status", "live"})
 MOST_FILES, MOST_LINES = 12, 350
 
 
