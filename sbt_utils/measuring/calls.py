@@ -27,12 +27,14 @@ def watching(
     model: nn.Module,
     end: Callable[[str, Any], None],
     begin: Callable[[str, nn.Module | None, Any], None] | None = None,
+    functions: bool = True,
 ) -> Iterator[Counter[str]]:
     """Call ``end(name, output)`` after each call in a model that runs meanwhile.
 
     ``begin(name, module, arguments)`` is called before it. Yields how often each name has been
     called: clear it ahead of each forward pass, for calls to be numbered from 1 again. Modules
-    that hand on to compiled ones are left out.
+    that hand on to compiled ones are left out. Where functions are watched, too, PyTorch takes
+    other ways through attention, which round differently.
     """
     names = names_of(model)
     counts: Counter[str] = Counter()
@@ -72,7 +74,8 @@ def watching(
             hook = module.register_forward_pre_hook(before, with_kwargs=True)
             stack.callback(hook.remove)
             stack.callback(module.register_forward_hook(after).remove)
-        stack.enter_context(Functions())
+        if functions:
+            stack.enter_context(Functions())
         yield counts
 
 
@@ -82,10 +85,15 @@ def names_of(model: nn.Module) -> dict[nn.Module, str]:
     The model itself goes by the name of its class.
     """
     return {
-        module: name.replace("_orig_mod.", "").removesuffix("._orig_mod") or type(model).__name__
+        module: name_in_model(name) or type(model).__name__
         for name, module in model.named_modules()
         if "_orig_mod" not in module._modules
     }
+
+
+def name_in_model(name: str) -> str:
+    """Return the name of a module without what `torch.compile` adds to it."""
+    return ".".join(part for part in name.split(".") if part != "_orig_mod")
 
 
 def base_name(name: str) -> str:

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections import Counter, defaultdict
-from collections.abc import Callable, Collection, Sequence
+from collections import Counter
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
 from torch import nn
 
-from sbt_utils.measuring.calls import ACTIVATIONS as FUNCTIONS
-from sbt_utils.measuring.calls import base_name
+from sbt_utils.measuring.blocks import Part, holder, trunk
+from sbt_utils.measuring.calls import base_name, name_in_model, names_of
 from sbt_utils.measuring.trunk import Call, Chain, Look
 
 Layers = str | type[nn.Module] | Sequence[str | type[nn.Module]] | Callable[[str, nn.Module], bool]
@@ -24,8 +24,8 @@ ACTIVATIONS = tuple(
 NORMS = (nn.modules.batchnorm._NormBase, nn.LayerNorm, nn.GroupNorm, nn.RMSNorm)
 # Layers that hand the values of the input on in evaluation mode (a leaf nn.Sequential is empty).
 PASSIVE = (nn.Flatten, nn.Unflatten, nn.Identity, nn.Sequential, nn.modules.dropout._DropoutNd)
-# Modules with children that are part of a block, or mere lists of blocks.
 _MOST_ROWS = 8
+# Modules with children that are part of a block, or mere lists of blocks.
 _NO_BLOCKS = (nn.MultiheadAttention, nn.ModuleList, nn.ModuleDict)
 
 
@@ -38,13 +38,10 @@ def choose(model: nn.Module, layers: Layers | None = None) -> dict[nn.Module, st
     """
     if layers is None and (blocks := _blocks(model)):
         return blocks
-    modules = dict(model.named_modules(remove_duplicate=False))
-    leaves = (module for module in modules.values() if next(module.children(), None) is None)
-    kinds = ", ".join(sorted({type(module).__name__ for module in leaves}))
-    remedy = (
-        f"its layers are {kinds}; choose by name as in model.named_modules(), by type, or by a "
-        "function (name, module) -> bool"
-    )
+    # Of a compiled module, the one inside.
+    named = model.named_modules(remove_duplicate=False)
+    modules = {name_in_model(name): module for name, module in named}
+    remedy = _remedy(model)
     names: set[str] = set()
     types: tuple[type, ...] = ACTIVATIONS
     function = None
@@ -54,7 +51,7 @@ def choose(model: nn.Module, layers: Layers | None = None) -> dict[nn.Module, st
         asked = [layers] if isinstance(layers, (str, type)) else list(layers)
         if not all(isinstance(layer, (str, type)) for layer in asked):
             raise TypeError(f"layers: {layers!r} given; give names, module types or a function")
-        names = {layer for layer in asked if isinstance(layer, str)}
+        names = {name_in_model(layer) for layer in asked if isinstance(layer, str)}
         types = tuple(layer for layer in asked if isinstance(layer, type))
         if unknown := names - set(modules):
             raise ValueError(f"layers: the model has no layer {min(unknown)!r}; {remedy}")
@@ -91,10 +88,10 @@ def _blocks(model: nn.Module) -> dict[nn.Module, str]:
 
 @dataclass(frozen=True)
 class Chosen:
-    """Which calls of a model to measure, by their names."""
+    """Which calls of a model to measure, by their names, and the rule that chose them."""
 
     names: tuple[str, ...]
-    rule: str  # how they were chosen, such as "the 12 repeated blocks (BertLayer)"
+    rule: str  # such as "the 12 repeated blocks (BertLayer)"
     every_call: bool = False  # whether the name of a layer stands for each of its calls
     start: str | None = None  # the call that normalises or embeds the input: it is l = 0
 
@@ -103,183 +100,129 @@ class Chosen:
 
 
 def choose_layers(model: nn.Module, layers: Layers | None, look: Look | None) -> Chosen:
-    """Return the layers that are asked for, or else the trunk of the model.
+    """Return the layers that are asked for, or else those of the trunk of a model.
 
-    By default these are the repeated blocks through which everything passes, such as the residual
-    blocks of a network or the layers of a transformer; where there are none, the activations
-    through which everything passes, be they modules or functions.
+    By default these are the repeated blocks through which everything passes, such as residual
+    blocks or the layers of a transformer; stages made of blocks count block by block, and a block
+    that runs again counts again. A model without such blocks gives the activations through which
+    everything passes, be they modules or functions.
 
     Parameters
     ----------
     model : torch.nn.Module
         As `sbt_utils.measuring.calls.unwrapped` returns it.
     layers : optional
-        As for `sbt_utils.measuring.probe.load_curve`; also names of calls, such as ``"relu()#2"``.
+        As for `sbt_utils.measuring.probe.load_curve`; a name may be that of a call, such as
+        ``"relu()#2"``.
     look : Look, optional
-        The forward pass, as `sbt_utils.measuring.trunk.look` saw it; may be None for `layers` that
+        The forward pass, as `sbt_utils.measuring.trunk.look` saw it. None will do for `layers` that
         are modules.
 
     Raises
     ------
     TypeError, ValueError
-        No such layer; a model whose blocks form several chains, or none.
+        No such layer; blocks that form several chains, such as those of an encoder and a decoder.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from sbt_utils.measuring.trunk import look
+    >>> model = nn.Sequential(nn.Linear(5, 8), nn.ReLU(), nn.Linear(8, 2))
+    >>> choose_layers(model, None, look(model, lambda: model(torch.zeros(3, 5))))
+    Chosen(names=('1',), rule='the activation that everything passes through', ...)
     """
-    if layers is not None or look is None:
-        return Chosen(tuple(choose(model, layers).values()), "the layers that were asked for", True)
+    if layers is not None:
+        return _asked(model, layers, look)
+    if look is None:
+        raise TypeError("look: None given, and no layers; give one of them")
     calls = look.calls
-    found = {_trunk(calls, chain): chain for chain in reversed(look.chains)}
-    longest = [trunk for trunk in found if not any(set(trunk) < set(other) for other in found)]
-    trunk = longest[0] if longest else ()
-    everything = _Part(calls, [n for n, call in enumerate(calls) if call.made is not None])
-    blocks = everything.blocks(everything.among) or everything.activations(everything.among)
-    inside = {n for number in trunk for n in everything.inside[number]}
-    around = {n for n in blocks if any(m in trunk for m in everything.inside[n])}
-    branches = set(blocks) - set(trunk) - inside - around
-    if len(longest) > 1 or len(branches) > len(trunk):
-        raise ValueError(_several_chains(model, [calls[n] for n in blocks]))
-    if not trunk:
-        raise ValueError("nothing")
-    kinds = list(dict.fromkeys(calls[n].kind for n in trunk))
-    return Chosen(
-        tuple(calls[n].name for n in trunk),
-        f"{len(trunk)} {kinds}",
-        start=_start(calls, found[trunk]),
+    everything = Part(calls, [n for n, call in enumerate(calls) if call.made is not None])
+    listed = everything.blocks() or everything.activations()
+    trunks: dict[tuple[int, ...], str | None] = {}
+    for end in dict.fromkeys(chain.end for chain in look.chains):
+        chains = [chain for chain in look.chains if chain.end == end]
+        found = {trunk(calls, chain): _start(calls, chain) for chain in reversed(chains)}
+        whole = set().union(*(chain.between for chain in chains))
+        on_it = set().union(*found)
+        near = on_it.union(*(everything.inside[n] for n in on_it))
+        off_it = {
+            n
+            for n in whole.intersection(listed).difference(near)
+            if on_it.isdisjoint(everything.inside[n])
+        }
+        trunks |= {t: found[t] for t in _longest(found)}
+        if len(off_it) > max(map(len, found)):
+            raise ValueError(_several_chains(model, [calls[n] for n in listed]))
+    chosen = _longest(trunks)
+    if len(chosen) > 1:
+        raise ValueError(_several_chains(model, [calls[n] for n in listed]))
+    if not chosen or not chosen[0]:
+        raise ValueError(
+            f"layers: {type(model).__name__} has no repeated blocks, and no activation that "
+            f"everything passes through; {_remedy(model)}"
+        )
+    (numbers,) = chosen
+    names = tuple(calls[n].name for n in numbers)
+    return Chosen(names, _rule([calls[n] for n in numbers]), start=trunks[numbers])
+
+
+def _asked(model: nn.Module, layers: Layers, look: Look | None) -> Chosen:
+    """Return the layers that are asked for by names, types or a function."""
+    calls: list[str] = []
+    if isinstance(layers, Sequence):
+        asked = [layers] if isinstance(layers, str) else list(layers)
+        seen = {call.name for call in look.calls} if look else set()
+        calls = [layer for layer in asked if isinstance(layer, str) and layer in seen]
+        layers = [layer for layer in asked if layer not in calls]
+    if layers or not calls:
+        names = names_of(model)
+        calls += [names[module] for module in choose(model, layers)]
+    return Chosen(tuple(calls), "the layers that were asked for", every_call=True)
+
+
+def _remedy(model: nn.Module) -> str:
+    leaves = (module for module in model.modules() if next(module.children(), None) is None)
+    kinds = ", ".join(sorted({type(module).__name__ for module in leaves}))
+    return (
+        f"its layers are {kinds}; choose by name as in model.named_modules(), by type, or by a "
+        "function (name, module) -> bool"
     )
+
+
+def _longest(trunks: Iterable[tuple[int, ...]]) -> list[tuple[int, ...]]:
+    """Return those that are no part of another."""
+    return [t for t in trunks if not any(set(t) < set(other) for other in trunks)]
 
 
 def _start(calls: Sequence[Call], chain: Chain) -> str | None:
     """Return the call that normalises or embeds the input, if everything passes through it."""
-    for n in sorted(chain.points):
-        if calls[n].read == chain.start and isinstance(
-            calls[n].module, (*NORMS, nn.Embedding, nn.EmbeddingBag)
+    for number in sorted(chain.points):
+        call = calls[number]
+        if call.read == chain.start and isinstance(
+            call.module, (*NORMS, nn.Embedding, nn.EmbeddingBag)
         ):
-            return calls[n].name
+            return call.name
     return None
 
 
-def _trunk(calls: Sequence[Call], chain: Chain) -> tuple[int, ...]:
-    """Return the blocks, or else the activations, through which everything in a chain passes."""
-    part = _Part(calls, sorted(chain.between))
-    blocks = part.blocks(chain.points)
-    if not blocks:
-        return tuple(part.activations(chain.points))
-    # A class that occurs but once may take its turn in a row of blocks: Inception's reductions.
-    rows = {_row(calls[n]) for n in blocks}
-    taken = {m for n in blocks for m in (n, *part.inside[n])}
-    count = Counter(calls[n].kind for n in part.parents)
-    singles = [
-        n
-        for n in part.parents
-        if n in chain.points
-        and n not in taken
-        and taken.isdisjoint(part.inside[n])
-        and count[calls[n].kind] == 1
-        and _row(calls[n]) in rows
-        and calls[n].made != chain.end
-        and part.functions(n)
-    ]
-    return tuple(sorted([*blocks, *singles]))
-
-
-class _Part:
-    """Some of the calls in a forward pass, and what runs inside of each."""
-
-    def __init__(self, calls: Sequence[Call], among: Collection[int]) -> None:
-        self.calls, self.among = calls, among
-        self.inside: defaultdict[int, list[int]] = defaultdict(list)
-        for number in among:
-            around = calls[number].parent
-            while around is not None:
-                self.inside[around].append(number)
-                around = calls[around].parent
-        # Containers such as nn.Sequential may occur often, but repeat no architecture.
-        self.parents = [
-            n
-            for n in among
-            if type(calls[n].module) is not nn.Sequential
-            and any(calls[m].module is not None for m in self.inside[n])
-        ]
-
-    def functions(self, number: int) -> frozenset[str]:
-        """Return the kinds of functions that a call computes, those that are not linear."""
-        calls = (self.calls[n] for n in self.inside[number])
-        return frozenset(call.kind for call in calls if call.module is None)
-
-    def blocks(self, points: Collection[int] | None = None) -> list[int]:
-        """Return the outermost repeated calls, less stages, of kinds that are all of `points`."""
-        kinds: defaultdict[str, list[int]] = defaultdict(list)
-        for number in self.parents:
-            kinds[self.calls[number].kind].append(number)
-        repeated = [ns for ns in kinds.values() if len(ns) > 1 and all(n in points for n in ns)]
-        # What only maps linearly, such as the merging of patches, is no block, nor is what only
-        # normalises and activates.
-        for tell in (self.functions, lambda n: _has_matrices(self.calls[n])):
-            repeated = [ns for ns in repeated if any(map(tell, ns))] or repeated
-        stages = [a for a in repeated if any(self.is_stage(a, b) for b in repeated if a is not b)]
-        numbers = {n for ns in repeated for n in ns}
-        passed = {n for ns in stages for n in ns if not numbers.isdisjoint(self.inside[n])}
-        outermost: list[int] = []
-        taken: set[int] = set()
-        for number in sorted(numbers - passed):
-            if number not in taken:
-                outermost.append(number)
-                taken.update(self.inside[number])
-        return outermost
-
-    def is_stage(self, stages: list[int], blocks: list[int]) -> bool:
-        """Tell whether calls are rows of blocks, rather than blocks made of parts.
-
-        Rows are of several lengths, or hold nothing but blocks that are alike.
-        """
-        rows = [[n for n in blocks if n in self.inside[stage]] for stage in stages]
-        if max(map(len, rows)) < 2:
-            return False
-        if len({len(row) for row in rows}) > 1:
-            return True
-        alike = len({self.functions(n) for row in rows for n in row}) == 1
-        return alike and all(
-            self.calls[m].module is not None or any(m in self.inside[n] for n in row)
-            for stage, row in zip(stages, rows, strict=True)
-            for m in self.inside[stage]
-        )
-
-    def activations(self, points: Collection[int]) -> list[int]:
-        """Return the calls of activations among `points`: of modules where these do no more."""
-        found = set()
-        for number in self.among:
-            call = self.calls[number]
-            if call.module is not None or call.kind not in FUNCTIONS:
-                continue
-            around = call.parent
-            if around is not None and around in self.among:
-                layer = self.calls[around]
-                leaf = all(self.calls[n].module is None for n in self.inside[around])
-                whole = layer.made == call.made or not _has_matrices(layer)
-                if leaf and whole and layer.parent is not None:
-                    number = around
-            if number in points:
-                found.add(number)
-        return sorted(found)
-
-
-def _has_matrices(call: Call) -> bool:
-    """Tell whether a module has weights that mix features."""
-    return call.module is not None and any(p.dim() > 1 for p in call.module.parameters())
-
-
-def _row(call: Call) -> str:
-    """Return the name of the module that holds the one of a call."""
-    return base_name(call.name).rpartition(".")[0]
+def _rule(chosen: Sequence[Call]) -> str:
+    """Say in words what was chosen by default."""
+    if any(call.module is None or not list(call.module.children()) for call in chosen):
+        if len(chosen) == 1:
+            return "the activation that everything passes through"
+        return f"the {len(chosen)} activations that everything passes through"
+    kinds = ", ".join(dict.fromkeys(call.kind for call in chosen))
+    return f"the {len(chosen)} repeated blocks ({kinds})"
 
 
 def _several_chains(model: nn.Module, blocks: Sequence[Call]) -> str:
     """Say which rows of blocks a model has, and how to choose one of them."""
-    rows = Counter((_row(call), call.kind) for call in blocks).most_common()
+    rows = Counter((holder(call), call.kind) for call in blocks).most_common()
     listed = [f"{count} {kind} in {row!r}" for (row, kind), count in rows[:_MOST_ROWS]]
     listed += [f"{len(rows) - _MOST_ROWS} more"] * (len(rows) > _MOST_ROWS)
     (row, kind), _ = rows[0]
     return (
-        f"layers: the blocks of {type(model).__name__} form several chains: {', '.join(listed)}; "
+        f"layers: the layers of {type(model).__name__} form several chains: {', '.join(listed)}; "
         f"choose one, such as layers=lambda name, module: name.startswith({row + '.'!r}) and "
         f"type(module).__name__ == {kind!r}"
     )

@@ -171,20 +171,24 @@ class _Flow(TorchDispatchMode):
             self.sources.append(set())
 
     def chains(self, ends: set[int], made: list[int | None]) -> Iterator[Chain]:
-        """Yield the chains from each input to each of the nodes `ends`."""
-        for start in self.inputs:
-            above = self.dominators(start, self.truth_values)
-            if ends.isdisjoint(above):
-                above = self.dominators(start, set())
-            paths = {end: set(_path(end, above)) for end in ends if end in above}
-            for end, path in paths.items():
-                if not any(end in other for last, other in paths.items() if last != end):
-                    ways = self.ways(end, above.keys())
-                    points, between = (
-                        frozenset(number for number, node in enumerate(made) if node in nodes)
-                        for nodes in (path, ways)
-                    )
-                    yield Chain(start, end, points, between)
+        """Yield the chains from each input to each of the nodes `ends` that lies on no other."""
+        above = {start: self.dominators(start, self.truth_values) for start in self.inputs}
+        if all(ends.isdisjoint(nodes) for nodes in above.values()):
+            above = {start: self.dominators(start, set()) for start in self.inputs}
+        paths = {
+            (start, end): set(_path(end, nodes))
+            for start, nodes in above.items()
+            for end in ends.intersection(nodes)
+        }
+        passed = {e for (_, end), path in paths.items() for e in ends & path if e != end}
+        for (start, end), path in paths.items():
+            if end not in passed:
+                ways = self.ways(end, above[start].keys())
+                points, between = (
+                    frozenset(number for number, node in enumerate(made) if node in nodes)
+                    for nodes in (path, ways)
+                )
+                yield Chain(start, end, points, between)
 
     def dominators(self, start: int, left_out: set[int]) -> dict[int, int]:
         """Return for each node made of `start` the last through which all of its ways pass."""
