@@ -191,7 +191,7 @@ def scaled(curves: ArrayLike) -> np.ndarray:
     Raises
     ------
     TypeError, ValueError
-        Curves that are not real numbers or have fewer than two points.
+        Curves that are not real numbers, are infinite or have fewer than two points.
 
     Examples
     --------
@@ -230,7 +230,7 @@ def curve_statistics(curves: ArrayLike, name: str) -> np.ndarray:
     Raises
     ------
     TypeError, ValueError
-        Curves that are not real numbers or have fewer than two points; another name.
+        Curves that are not real numbers, are infinite or have fewer than two points; another name.
 
     Examples
     --------
@@ -252,6 +252,8 @@ def _curves(curves: ArrayLike) -> np.ndarray:
     array = _numbers(curves, "curves")
     if array.ndim == 0 or array.shape[-1] < 2:
         raise ValueError(f"curves: shape {array.shape}; give (..., L + 1) with L >= 1 layers")
+    if np.isinf(array).any():
+        raise ValueError("curves: infinite values; leave such curves out, or make them NaN")
     return array
 
 

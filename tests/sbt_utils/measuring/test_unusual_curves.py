@@ -80,3 +80,10 @@ def test_statistics_of_what_is_no_curve_or_of_no_curves():
     for name in ("loads", None, []):
         with pytest.raises(ValueError, match=r"^name: .* is unknown; choose one of \('convexity'"):
             curve_statistics([1, 0], name)
+
+
+def test_curves_that_are_infinite_or_unknown():
+    np.testing.assert_array_equal(scaled([[2.0, 1.0, 0.0], [np.nan, 1.0, 0.0]])[1], [np.nan] * 3)
+    for function in (scaled, lambda curves: curve_statistics(curves, "convexity")):
+        with pytest.raises(ValueError, match=r"^curves: infinite values; leave such curves out"):
+            function([[2.0, 1.0, 0.0], [np.inf, 1.0, 0.0]])
