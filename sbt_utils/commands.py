@@ -8,15 +8,16 @@ import json
 import os
 import sys
 from argparse import Namespace
-from collections.abc import Callable, Sequence
-from contextlib import nullcontext, suppress
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, nullcontext, suppress
 from dataclasses import fields
 from datetime import timedelta
+from importlib import import_module
 from typing import Any
 
 import numpy as np
 
-from sbt_utils.data.downloads import DatasetError
+from sbt_utils.data.downloads import DatasetError, by_hand
 from sbt_utils.measuring.curves import LoadCurve
 from sbt_utils.options import parser
 from sbt_utils.outputs import check_outputs, whole_file
@@ -26,37 +27,52 @@ from sbt_utils.text import printable, shown
 from sbt_utils.training.ranges import RANGES
 
 
-def main(arguments: Sequence[str] | None = None, program: str = "sbt-utils") -> int:
+def main(
+    arguments: Sequence[str] | None = None,
+    program: str = "sbt-utils",
+    imported: Callable[[], Any] = lambda: None,
+) -> int:
     """Run a command and return the exit status: 0, 2 for a fault in the input, 130 for Ctrl-C.
 
-    `arguments` replace those of the process; `program` is its name in messages.
+    `arguments` replace those of the process; `program` is its name in messages. `imported` is
+    called when a command has imported what takes long, and is about to work.
 
     >>> main(["load-curve", "--epochs", "0"])
     2
     """
-    for stream in (sys.stdout, sys.stderr):
-        if isinstance(stream, io.TextIOWrapper):
+    for name in ("stdout", "stderr"):
+        stream = getattr(sys, name)
+        if stream is None:  # closed by the caller; it gets the lowest number, so no file does
+            setattr(sys, name, open(os.devnull, "w", encoding="utf-8"))  # noqa: SIM115
+        elif isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")  # for terminals that lack α
     commands = {"load-curve": run_load_curve, "sweep": run_sweep, "report": run_report}
     try:
         options = parser(program).parse_args(arguments)
         if "run" in options:
+            import_module("sbt_utils.training.trainer")  # and with it PyTorch and xarray
+            imported()
             commands[options.run](options)
         else:
             parser(program).print_help()
         sys.stdout.flush()
     except KeyboardInterrupt as stop:
         kept = getattr(stop, "__notes__", ["nothing is kept"])
-        print(f"{program}: {'; '.join(['interrupted', *kept])}", file=sys.stderr)
+        _complain(f"{program}: {'; '.join(['interrupted', *kept])}")
         return 130
     except Exception as error:
         if sys.flags.dev_mode:
             raise
-        print(f"{program}: error: {_explained(error)}", file=sys.stderr)
+        _complain(f"{program}: error: {_explained(error)}")
         if isinstance(error, BrokenPipeError):
             _close_output()
         return 2
     return 0
+
+
+def _complain(text: str) -> None:
+    with suppress(OSError):  # nobody reads it; the exit status is left
+        print(text, file=sys.stderr)
 
 
 def _explained(error: Exception) -> str:
@@ -119,10 +135,18 @@ def run_load_curve(options: Namespace) -> None:
     left_out = ("run", "json", "plot")
     configuration = {k: v for k, v in vars(options).items() if k not in left_out}
     text = json.dumps({"configuration": configuration, "seeds": seeds}, indent=1)
-    _write(options, text, lambda: load_curves(named))
+    with _written(options, text, lambda: load_curves(named)):
+        _print_curves(seeds, sound, curves)
+
+
+def _print_curves(
+    seeds: list[dict[str, Any]], sound: np.ndarray, curves: dict[str, LoadCurve]
+) -> None:
+    """Print a line for each seed, and what the curves of those that are sound have in common."""
     print("layer      " + "".join(f"{layer:8d}" for layer in range(len(curves["train"].mean))))
-    for number, seed in enumerate(seeds):
-        values = "".join(f"{value:8.3f}" for value in separation["train"][number])
+    for seed in seeds:
+        numbers = (np.nan if value is None else value for value in seed["separation_train"])
+        values = "".join(f"{value:8.3f}" for value in numbers)
         print(f"D, seed {seed['seed']:<3d}{values}   test accuracy {seed['accuracy_test']:.2%}")
     if not sound.all():
         collapsed = np.flatnonzero(~sound).tolist()
@@ -164,7 +188,7 @@ def run_sweep(options: Namespace) -> None:
     sizes = " x ".join(f"{size} {name}" for name, size in diagram.epochs.sizes.items())
     print(f"{options.out}: {sizes}, test accuracy {diagram.accuracy_test.mean():.2%} on average")
     if differing := diagram.attrs.get("shards_differ_in"):
-        print(f"its shards were not all made alike: {differing}")
+        print(f"its shards were not all made alike: {shown(differing, 1000)}")
 
 
 def run_report(options: Namespace) -> None:
@@ -188,9 +212,10 @@ def run_report(options: Namespace) -> None:
         parts = [load_images(path) for path in (options.train, options.test) if path]
     device = _device(options.device)
     check_device(device)
+    if not sys.flags.safe_path and os.getcwd() not in sys.path:
+        sys.path.append(os.getcwd())  # as `python -m` does; last, so that it hides no package
     model = load_model(options.model, options.checkpoint, _arguments(options.arguments))
-    code = getattr(sys.modules.get(options.model.partition(":")[0]), "__file__", None)
-    _check_outputs(options, model=code)
+    _check_outputs(options, **_code())
     try:
         stress = report(
             model.to(device),
@@ -205,8 +230,8 @@ def run_report(options: Namespace) -> None:
             f"model={options.model}: fails on images of shape {shapes} ({_with_notes(error)}); "
             "give images like those it was trained on"
         ) from error
-    _write(options, stress.to_json(), lambda: stress_map(stress))
-    print(stress)
+    with _written(options, stress.to_json(), lambda: stress_map(stress)):
+        print(stress)
 
 
 def _with_notes(error: BaseException) -> str:
@@ -257,6 +282,8 @@ def _check_outputs(options: Namespace, **inputs: Any) -> None:
     """Raise ValueError now, not after minutes of training, if a file must not be written."""
     if options.run == "report":
         inputs |= {name: getattr(options, name) for name in ("checkpoint", "train", "test")}
+    with suppress(DatasetError):  # told to those who read data from there
+        inputs |= by_hand()
     check_outputs({"json": options.json, "plot": options.plot}, inputs)
     if options.plot:
         from matplotlib.figure import Figure
@@ -276,11 +303,32 @@ def _check_outputs(options: Namespace, **inputs: Any) -> None:
             ) from error
 
 
-def _write(options: Namespace, text: str, draw: Callable[[], Any]) -> None:
-    """Write the text to ``--json`` and the figure to ``--plot``, if they are given."""
-    if options.json:
-        with whole_file(options.json) as temporary:
-            temporary.write_text(text + "\n", encoding="utf-8")
-    if options.plot:
-        with whole_file(options.plot) as temporary:
-            draw().savefig(temporary, format=options.plot.suffix[1:])
+def _code() -> dict[str, Any]:
+    """Return the files of all modules that are loaded: the model may be made of several."""
+    modules = list(sys.modules.items())
+    return {f"module {name}": getattr(module, "__file__", None) for name, module in modules}
+
+
+@contextmanager
+def _written(options: Namespace, text: str, draw: Callable[[], Any]) -> Iterator[None]:
+    """Write the text to ``--json`` and the figure to ``--plot``, if given, before the block prints.
+
+    A file that cannot be written costs neither the other nor what is printed.
+    """
+    faults = []
+    try:
+        if options.json:
+            with whole_file(options.json) as temporary:
+                temporary.write_text(text + "\n", encoding="utf-8")
+    except OSError as error:
+        faults.append(f"json={options.json}: cannot be written ({error.strerror})")
+    try:
+        if options.plot:
+            with whole_file(options.plot) as temporary:
+                draw().savefig(temporary, format=options.plot.suffix[1:])
+    except Exception as error:  # matplotlib's own, too
+        reason = getattr(error, "strerror", None) or shown(error, 100)
+        faults.append(f"plot={options.plot}: cannot be written ({reason})")
+    yield
+    if faults:
+        raise OSError(f"{'; '.join(faults)}; what was printed is whole")

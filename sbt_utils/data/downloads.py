@@ -17,10 +17,13 @@ import zlib
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
+from errno import ENOTDIR
 from importlib import resources
 from pathlib import Path
 
 import numpy as np
+
+from sbt_utils.text import shown
 
 Pools = tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]
 """Training images, training labels, test images, test labels; uint8, images (n, channels, h, w)."""
@@ -128,19 +131,35 @@ NAMES = ("mnist", *REMOTES, "gaussian_mixture")
 """The data sets that `sbt_utils.data.datasets.load_data` knows."""
 
 
-def _by_hand(file: str) -> bytes | None:
-    """Return the unpacked contents of a file in the folder SBT_DATA, None if it is not there."""
+def by_hand() -> dict[str, Path]:
+    """Return the files that are in the folder SBT_DATA, by what they are called there."""
     folder = os.environ.get("SBT_DATA")
     if not folder:
+        return {}
+    try:
+        home = Path(folder).expanduser()
+        if home.exists() and not home.is_dir():
+            raise NotADirectoryError(ENOTDIR, os.strerror(ENOTDIR))
+        paths = {file: home / file for file in CHECKSUMS}
+        # Unpacked, they lack the .gz.
+        paths = {f: p if p.is_file() else p.with_suffix("") for f, p in paths.items()}
+        return {file: path for file, path in paths.items() if path.is_file()}
+    except (OSError, RuntimeError) as error:  # RuntimeError: ~ of a user that there is not
+        reason = getattr(error, "strerror", None) or error
+        raise DatasetError(
+            f"SBT_DATA={shown(folder, 300)}: cannot be read ({reason}); name a folder, or unset it"
+        ) from None
+
+
+def _by_hand(file: str) -> bytes | None:
+    """Return the unpacked contents of a file in the folder SBT_DATA, None if it is not there."""
+    if (path := by_hand().get(file)) is None:
         return None
-    path = Path(folder).expanduser() / file
-    path = path if path.is_file() else path.with_suffix("")  # unpacked, without .gz
-    if not path.is_file():
-        return None
+    named = f"{shown(path, 300)}, found through SBT_DATA, is"
     if (size := path.stat().st_size) > _LARGEST:
         raise DatasetError(
-            f"{path}, found through SBT_DATA, is not the published file: it has {size:,} bytes; "
-            "replace it, or remove it to download it"
+            f"{named} not the published file: it has {size:,} bytes; replace it, or remove it to "
+            "download it"
         )
     raw = path.read_bytes()
     published, digest = CHECKSUMS[file], sha256(raw)
@@ -149,8 +168,8 @@ def _by_hand(file: str) -> bytes | None:
     content = raw if digest == published.unpacked else _unpacked(raw, published.size)
     if sha256(content) != published.unpacked:
         raise DatasetError(
-            f"{path}, found through SBT_DATA, is truncated or not the published file: its SHA-256 "
-            f"is {digest}, not {published.packed}; replace it, or remove it to download it"
+            f"{named} truncated or not the published file: its SHA-256 is {digest}, not "
+            f"{published.packed}; replace it, or remove it to download it"
         )
     return content
 
@@ -174,7 +193,7 @@ def _by_pooch(remote: Remote, file: str) -> bytes:
         try:
             path = pooch.retrieve(url, CHECKSUMS[file].packed, file, cache, progressbar=True)
         except (OSError, ValueError) as error:  # out of reach (requests), wrong hash (pooch)
-            failures.append(f"  {url}: {type(error).__name__}: {error}")
+            failures.append(f"  {url}: {type(error).__name__}: {shown(error, 300)}")
         else:
             return gzip.decompress(Path(path).read_bytes())
     # Pooch would have returned a cached file with the right hash: this one is damaged.

@@ -5,6 +5,8 @@ import io
 import json
 import os
 import re
+import shlex
+import shutil
 import signal
 import subprocess
 import sys
@@ -343,6 +345,61 @@ def test_a_closed_pipe_is_told_in_a_line(tmp_path):
     assert len(strict((tmp_path / "a.json").read_text())["seeds"]) == 1
 
 
+@pytest.mark.parametrize("output", ["--json /dev/full", "--plot a.svg", "--json {} --plot {}.svg"])
+def test_what_cannot_be_written_costs_nothing_else(tmp_path, monkeypatch, capsys, output):
+    folder = tmp_path / "folder"
+
+    def remove_the_folder(*args):
+        shutil.rmtree(folder, ignore_errors=True)
+        return evaluate(*args)
+
+    def no_figure(*args):
+        raise RuntimeError("no figure")
+
+    folder.mkdir()
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("sbt_utils.measuring.evaluation.evaluate", remove_the_folder)
+    if "{}" not in output:
+        monkeypatch.setattr("sbt_utils.drawing.load_curves", no_figure)
+    outputs = output.format(folder / "a.json", folder / "a").split()
+    outputs += ["--json", "b.json"] * ("--json" not in outputs)
+    assert main([*TINY, "--seeds", "1", *outputs]) == 2
+    out, err = capsys.readouterr()
+    assert "D, seed 0" in out
+    assert out.splitlines()[-1].startswith("test: ")
+    reason = r"\w+=\S+: cannot be written \((No space left .*|No such file .*|no figure)\)"
+    last = rf"sbt-utils: error: {reason}(; {reason})?; what was printed is whole"
+    assert re.fullmatch(last, err.splitlines()[-1])
+    assert os.path.exists("b.json") == ("a.svg" in outputs)
+
+
+@pytest.mark.parametrize("closed", [">&-", "2>&-", ">&- 2>&- <&-", "2>/dev/full"])
+def test_streams_that_are_closed(tmp_path, closed):
+    def shell(options):
+        command = [sys.executable, "-m", "sbt_utils", *TINY, "--seeds", "1", *options]
+        line = f"{shlex.join(command)} {closed}"
+        return subprocess.run(line, shell=True, cwd=tmp_path, capture_output=True, text=True)
+
+    done = shell(["--epochs", "0"])
+    assert done.returncode == 2
+    assert done.stdout == ""  # no error among the results
+    if "full" not in closed:
+        done = shell(["--json", "a.json"])
+        assert done.returncode == 0
+        assert ("D, seed 0" in done.stdout) == (closed == "2>&-")
+        assert len(strict((tmp_path / "a.json").read_text())["seeds"]) == 1
+
+
+def test_files_of_data_are_not_replaced(tmp_path, monkeypatch, capsys):
+    file = tmp_path / "mnist" / "train-labels-idx1-ubyte"
+    file.parent.mkdir()
+    file.write_text("labels")
+    monkeypatch.setenv("SBT_DATA", str(tmp_path))
+    assert main([*TINY, "--json", str(file)]) == 2
+    assert "this is the file of mnist/train-labels-idx1-ubyte.gz; give" in capsys.readouterr().err
+    assert file.read_text() == "labels"
+
+
 @pytest.mark.parametrize("encoding", ["ascii", "cp1252"])
 def test_help_on_terminals_that_know_few_letters(tmp_path, monkeypatch, encoding):
     monkeypatch.setenv("PYTHONIOENCODING", encoding)
@@ -525,6 +582,12 @@ def test_a_report_on_a_model_in_the_folder_it_is_called_from(model_folder):
         "from sbt_utils import MLP\n\ndef network(width):\n    return MLP(100, width, 3)\n"
     )
     arguments = ["report", "mine:network", "model.pt", "--arguments", "[20]", *FILES]
+    # The command that is installed looks in the folder of the command first.
+    program = "import sys; sys.path[0] = sys.prefix; from sbt_utils.commands import main; main()"
+    command = [sys.executable, "-c", program, *arguments]
+    done = subprocess.run(command, cwd=model_folder, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.startswith("Stress map of 3 layers, 300 training images and 200 unseen")
     done = run(*arguments, folder=model_folder)
     assert done.returncode == 0, done.stderr
     assert done.stdout.startswith("Stress map of 3 layers, 300 training images and 200 unseen")
@@ -537,13 +600,15 @@ def test_a_report_on_a_model_in_the_folder_it_is_called_from(model_folder):
         ("--json model.pt", "checkpoint"),
         ("--json train.npz", "train"),
         ("--json test.npz", "test"),
-        ("--json mine.py", "model"),
+        ("--json mine.py", "module mine"),
+        ("--json part.py", "module part"),
     ],
 )
 def test_a_report_never_replaces_what_it_reads(model_folder, outputs, name):
-    (model_folder / "mine.py").write_text(
+    (model_folder / "part.py").write_text(
         "from sbt_utils import MLP\n\ndef network():\n    return MLP(width=20, hidden_layers=3)\n"
     )
+    (model_folder / "mine.py").write_text("from part import network\n")
     before = {path.name: path.read_bytes() for path in model_folder.iterdir()}
     command = ["report", "mine:network", "model.pt", *FILES, *outputs.split()]
     done = run(*command, folder=model_folder, flags=["-B"])

@@ -180,6 +180,10 @@ TOO_FEW = "set of 'mnist' has 5000 images; ask for 5000 or fewer"
         ({"test": 0}, "test=0: give an integer, 1 or more"),
         ({"test": "all"}, "test='all': give an integer"),
         ({"size": -10}, "size=-10: give an integer, 1 or more"),
+        ({"name": ["mnist"]}, r"name=\['mnist'\] .* choose one of mnist, mnist_full"),
+        ({"name": np.ones(7)}, "name=array.* choose one of mnist, mnist_full"),
+        ({"name": "gaussian_mixture", "train": 10**12}, "train=10{12}: so many .*; ask for fewer"),
+        ({"name": "gaussian_mixture", "size": 10**9}, "train=2560: so many images of size=10{9} "),
         ({"seed": -1}, "seed=-1: give an integer, 0 or more"),
         ({"seed": None}, "seed=None: give an integer"),
         ({"size": 28}, 'size=28: .*give size=10 or load "mnist_full"'),
@@ -495,6 +499,25 @@ def test_a_file_larger_than_any_of_them_is_not_read(serve, by_hand):
         file.truncate(10**10)
     with pytest.raises(DatasetError, match=r"not the published file: it has 10,000,000,000 bytes"):
         load_data("mnist_full", train=3)
+
+
+@pytest.mark.parametrize(
+    ("folder", "reason"),
+    [
+        ("~nobody-of-this-name/data", "Could not determine home directory"),
+        (__file__, "Not a directory"),
+        ("x" * 5000, "File name too long"),
+        ("\x1b[31m\n" + "y" * 5000, "File name too long"),
+    ],
+)
+def test_a_folder_of_data_that_cannot_be_read_is_named(monkeypatch, folder, reason):
+    monkeypatch.setenv("SBT_DATA", folder)
+    message = rf"^SBT_DATA=\S+: cannot be read \({reason}\.?\); name a folder, or unset it$"
+    with pytest.raises(DatasetError, match=message) as error:
+        load_data("mnist_full")
+    assert str(error.value).isprintable()
+    assert len(str(error.value)) < 500
+    assert load_data("mnist", train=10).train_images.shape[0] == 10  # it needs no other files
 
 
 @pytest.mark.parametrize("packed", [True, False])
