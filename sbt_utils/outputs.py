@@ -129,10 +129,10 @@ def _temporary(folder: Path) -> Path:
 
 
 def _is_same(one: FilePath, other: FilePath) -> bool:
-    try:
+    there = os.path.exists(one), os.path.exists(other)
+    if all(there):
         return os.path.samefile(one, other)
-    except OSError:  # one of them is not there yet
-        return _plain(one) == _plain(other)
+    return not any(there) and _plain(one) == _plain(other)
 
 
 def _plain(path: FilePath) -> str:

@@ -73,19 +73,21 @@ def load_model(
     ...     load_model("torch.nn:Linear", f"{folder}/model.pt", [3, 2])
     Linear(in_features=3, out_features=2, bias=True)
     """
-    make = _imported(target)
+    make, named = _imported(target), f"model={shown(target)}"
+    if not isinstance(arguments, Mapping | Sequence | None) or isinstance(arguments, str | bytes):
+        raise TypeError(f"arguments={shown(repr(arguments))}: give a mapping or a sequence")
     keywords = arguments if isinstance(arguments, Mapping) else {}
     positional = [] if arguments is None or keywords else list(arguments)
     try:
         model = make(*positional, **keywords)
     except Exception as error:
-        given = "no arguments" if not arguments else f"arguments {arguments!r}"
+        given = f"arguments {shown(repr(arguments))}" if arguments else "no arguments"
         raise ValueError(
-            f"model={target}: the call with {given} fails ({type(error).__name__}: {error}); give "
-            "those it was trained with"
+            f"{named}: the call with {given} fails ({_reason(error)}); give those it was trained "
+            "with"
         ) from error
     if not isinstance(model, nn.Module):
-        raise ValueError(f"model={target}: gives a {type(model).__name__}; name a torch.nn.Module")
+        raise ValueError(f"{named}: gives a {type(model).__name__}; name a torch.nn.Module")
     state = load_state(checkpoint, model.state_dict())
     _check_fit(model, state, str(checkpoint))
     try:
@@ -226,7 +228,11 @@ def load_images(path: str | PathLike[str]) -> tuple[np.ndarray, np.ndarray]:
                 # NumPy reads what a header says, and no checksum unless that is all.
                 if damaged := arrays.zip.testzip():
                     raise ValueError(f"{damaged} is damaged")
-                return arrays["images"], arrays["labels"]
+                images, labels = arrays["images"], arrays["labels"]
+                for name, array in (("images", images), ("labels", labels)):
+                    if not isinstance(array, np.ndarray):  # NumPy returns the bytes of others
+                        raise ValueError(f"{name!r} is no array")
+                return images, labels
         except Exception as error:  # damaged files fail in every way
             reason = shown(str(error) or type(error).__name__, _LONGEST)
             raise ValueError(f"{path}: not an npz file of images ({reason}); {remedy}") from error
@@ -234,19 +240,28 @@ def load_images(path: str | PathLike[str]) -> tuple[np.ndarray, np.ndarray]:
 
 def _imported(target: str) -> Any:
     """Return the class or function that a target names."""
+    form = "give package.module:ClassOrFunction"
+    if not isinstance(target, str):
+        raise TypeError(f"model={shown(repr(target))}: {form}, as text")
     module, _, name = target.partition(":")
     if not (module and name):
-        raise ValueError(f"model={target}: give package.module:ClassOrFunction")
+        raise ValueError(f"model={shown(target)}: {form}")
     try:
         make = pkgutil.resolve_name(target)
     except Exception as error:
         raise ValueError(
-            f"model={target}: cannot be imported ({type(error).__name__}: {error}); give "
-            "package.module:ClassOrFunction, from the folder that holds the package"
+            f"model={shown(target)}: cannot be imported ({_reason(error)}); {form}, from the "
+            "folder that holds the package"
         ) from error
     if not callable(make):
-        raise ValueError(f"model={target}: {type(make).__name__} given; name a class or a function")
+        raise ValueError(
+            f"model={shown(target)}: {type(make).__name__} given; name a class or a function"
+        )
     return make
+
+
+def _reason(error: Exception) -> str:
+    return shown(f"{type(error).__name__}: {error}", _LONGEST)
 
 
 def _check_fit(model: nn.Module, state: Mapping[str, torch.Tensor], checkpoint: str) -> None:
@@ -256,11 +271,16 @@ def _check_fit(model: nn.Module, state: Mapping[str, torch.Tensor], checkpoint: 
         "lacks": [shown(name) for name in expected if name not in state],
         "has besides": [shown(name) for name in state if name not in expected],
         "has in other shapes": [
-            f"{shown(name)} {tuple(state[name].shape)} for {tuple(tensor.shape)}"
+            f"{shown(name)} {shown(tuple(state[name].shape))} for {tuple(tensor.shape)}"
             for name, tensor in expected.items()
             if name in state
             and not nn.parameter.is_lazy(tensor)
             and state[name].shape != tensor.shape
+        ],
+        "has complex numbers in": [
+            shown(name)
+            for name, tensor in expected.items()
+            if name in state and state[name].is_complex() and not tensor.is_complex()
         ],
     }
     phrases = []

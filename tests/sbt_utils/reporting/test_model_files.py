@@ -382,3 +382,55 @@ def test_no_changed_byte_of_a_header_changes_images(tmp_path):
         path.write_bytes(whole[:place] + bytes([whole[place] ^ 4]) + whole[place + 1 :])
         with pytest.raises(ValueError, match="not an npz file of images"):
             load_images(path)
+
+
+@pytest.mark.parametrize("name", ["images", "labels"])
+def test_members_that_are_no_arrays(tmp_path, name):
+    path = tmp_path / "images.npz"
+    arrays = io.BytesIO()
+    np.savez(arrays, images=np.zeros(3), labels=np.zeros(3))
+    with zipfile.ZipFile(arrays) as source, zipfile.ZipFile(path, "w") as archive:
+        for member in source.namelist():
+            text = b"text" if member == f"{name}.npy" else source.read(member)
+            archive.writestr(member, text)
+    with pytest.raises(ValueError, match=rf"not an npz file of images \('{name}' is no array\)"):
+        load_images(path)
+
+
+@pytest.mark.parametrize(
+    ("target", "arguments", "error", "message"),
+    [
+        (
+            nn.Linear,
+            [3, 2],
+            TypeError,
+            r"model=<class .*Linear'>: give package\.module:C.*, as text",
+        ),
+        ("torch.nn:Linear", "32", TypeError, "arguments='32': give a mapping or a sequence"),
+        ("torch.nn:Linear", 3, TypeError, "arguments=3: give a mapping or a sequence"),
+        (
+            "torch.nn:Linear",
+            ["\x1b[31m" * 1000],
+            ValueError,
+            r"the call with arguments \['.* fails",
+        ),
+        ("torch.nn:" + "x" * 9999, None, ValueError, r"model=torch\.nn:x.*: cannot be imported"),
+        ("a\x1b[31m\nb", None, ValueError, r"model=a\\x1b\[31m\\nb: give package"),
+        ("a\x1b[31m\nb:c", None, ValueError, r"model=a\\x1b\[31m\\nb:c: cannot be imported"),
+    ],
+)
+def test_what_names_no_model_is_shown_fit_for_a_terminal(
+    tmp_path, target, arguments, error, message
+):
+    with pytest.raises(error, match=message) as raised:
+        load_model(target, tmp_path / "none.pt", arguments)
+    assert str(raised.value).isprintable()
+    assert len(str(raised.value)) < 1000
+
+
+def test_complex_weights_are_not_cut_to_real_ones(tmp_path):
+    state = {"weight": torch.ones(2, 3, dtype=torch.complex64), "bias": torch.ones([1] * 60)}
+    message = r"\(1, 1.*1, 1\) for \(2,\); has complex numbers in weight; give the model"
+    with pytest.raises(ValueError, match=message) as error:
+        load_model("torch.nn:Linear", saved(state, tmp_path), [3, 2])
+    assert len(str(error.value)) < 400
