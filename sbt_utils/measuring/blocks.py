@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import re
 from collections import Counter, defaultdict
 from collections.abc import Collection, Sequence
 
@@ -12,29 +13,38 @@ from sbt_utils.measuring.calls import ACTIVATIONS, base_name
 from sbt_utils.measuring.trunk import Call, Chain
 
 
-def trunk(calls: Sequence[Call], chain: Chain) -> tuple[int, ...]:
-    """Return the blocks, or else the activations, through which everything in a chain passes.
+def blocks_on(calls: Sequence[Call], chain: Chain) -> tuple[int, ...]:
+    """Return the repeated blocks through which everything in a chain passes.
 
-    They are numbers of `calls`, in the order in which the calls begin.
+    They are numbers of `calls`, in the order in which these begin. What occurs but once may take
+    its turn in a row of blocks, as Inception's reductions do.
     """
     part = Part(calls, sorted(chain.between))
     blocks = part.blocks(chain.points)
-    if not blocks:
-        return tuple(part.activations(chain.points))
-    # What occurs but once may take its turn in a row of blocks, as Inception's reductions do.
-    holders = {holder(calls[n]) for n in blocks}
+    rows = {_row(calls[n]) for n in blocks}
     taken = {m for n in blocks for m in (n, *part.inside[n])}
     count = Counter(calls[n].kind for n in part.parents)
     single = [
         n
         for n in chain.points.difference(taken).intersection(part.parents)
         if count[calls[n].kind] == 1
-        and holder(calls[n]) in holders
+        and _row(calls[n]) in rows
         and calls[n].made != chain.end
         and taken.isdisjoint(part.inside[n])
         and part.functions(n)
+        and _has_matrices(calls[n])
     ]
     return tuple(sorted([*blocks, *single]))
+
+
+def activations_on(calls: Sequence[Call], chain: Chain) -> tuple[int, ...]:
+    """Return the activations through which everything in a chain passes."""
+    return tuple(Part(calls, sorted(chain.between)).activations(chain.points))
+
+
+def _row(call: Call) -> str:
+    """Return what blocks of all stages have in common: "stages..blocks" of "stages.1.blocks.0"."""
+    return re.sub(r"\d", "", holder(call))
 
 
 def holder(call: Call) -> str:
@@ -79,7 +89,7 @@ class Part:
         for tell in (self.functions, lambda n: _has_matrices(self.calls[n])):
             repeated = [ns for ns in repeated if any(map(tell, ns))] or repeated
         pairs = itertools.permutations(repeated, 2)
-        stages = [a for a, b in pairs if self.are_rows(a, b, uneven=points is not None)]
+        stages = [a for a, b in pairs if self.are_rows(a, b)]
         numbers = {n for ns in repeated for n in ns}
         passed = {n for ns in stages for n in ns if not numbers.isdisjoint(self.inside[n])}
         outermost: list[int] = []
@@ -90,15 +100,16 @@ class Part:
                 taken.update(self.inside[number])
         return outermost
 
-    def are_rows(self, stages: list[int], blocks: list[int], uneven: bool) -> bool:
+    def are_rows(self, stages: list[int], blocks: list[int]) -> bool:
         """Tell whether calls are rows of blocks, rather than blocks made of such parts.
 
-        Rows hold nothing but blocks that are alike, or are `uneven`, of several lengths.
+        Rows are of several lengths, or hold nothing but blocks that are alike.
         """
         rows = [[n for n in blocks if n in self.inside[stage]] for stage in stages]
-        if max(map(len, rows)) < 2:
+        around = (Counter(self.kind_around(n) for n in row).values() for row in rows)
+        if max(itertools.chain(*around), default=0) < 2:
             return False
-        if uneven and len({len(row) for row in rows}) > 1:
+        if len({len(row) for row in rows}) > 1:
             return True
         alike = len({self.functions(n) for row in rows for n in row}) == 1
         return alike and all(
@@ -106,6 +117,13 @@ class Part:
             for stage, row in zip(stages, rows, strict=True)
             for m in self.inside[stage]
         )
+
+    def kind_around(self, number: int) -> str:
+        """Return the kind of the call inside which another runs, lists of modules aside."""
+        around = self.calls[number].parent
+        while around is not None and around not in self.parents:
+            around = self.calls[around].parent
+        return "" if around is None else self.calls[around].kind
 
     def activations(self, points: Collection[int] | None = None) -> list[int]:
         """Return the activations among `points`: calls of modules where these do little else."""

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from torch import nn
 
-from sbt_utils.measuring.blocks import Part, holder, trunk
+from sbt_utils.measuring.blocks import Part, activations_on, blocks_on, holder
 from sbt_utils.measuring.calls import base_name, name_in_model, names_of
 from sbt_utils.measuring.trunk import Call, Chain, Look
 
@@ -136,34 +136,43 @@ def choose_layers(model: nn.Module, layers: Layers | None, look: Look | None) ->
     if look is None:
         raise TypeError("look: None given, and no layers; give one of them")
     calls = look.calls
+    trunks = {chain: blocks_on(calls, chain) for chain in look.chains}
+    if not any(trunks.values()):
+        trunks = {chain: activations_on(calls, chain) for chain in look.chains}
+    # A part of another is what a mask, or an output that is no feature, passes through.
+    longest = {t for t in trunks.values() if not any(set(t) < set(o) for o in trunks.values())}
     everything = Part(calls, [n for n, call in enumerate(calls) if call.made is not None])
     listed = everything.blocks() or everything.activations()
-    trunks: dict[tuple[int, ...], str | None] = {}
-    for end in dict.fromkeys(chain.end for chain in look.chains):
-        chains = [chain for chain in look.chains if chain.end == end]
-        found = {trunk(calls, chain): _start(calls, chain) for chain in reversed(chains)}
-        whole = set().union(*(chain.between for chain in chains))
-        on_it = set().union(*found)
-        near = on_it.union(*(everything.inside[n] for n in on_it))
-        off_it = {
-            n
-            for n in whole.intersection(listed).difference(near)
-            if on_it.isdisjoint(everything.inside[n])
-        }
-        trunks |= {t: found[t] for t in _longest(found)}
-        if len(off_it) > max(map(len, found)):
-            raise ValueError(_several_chains(model, [calls[n] for n in listed]))
-    chosen = _longest(trunks)
-    if len(chosen) > 1:
+    if len(longest) > 1 or _mostly_branches(everything, listed, trunks):
         raise ValueError(_several_chains(model, [calls[n] for n in listed]))
-    if not chosen or not chosen[0]:
+    if not any(longest):
         raise ValueError(
             f"layers: {type(model).__name__} has no repeated blocks, and no activation that "
             f"everything passes through; {_remedy(model)}"
         )
-    (numbers,) = chosen
-    names = tuple(calls[n].name for n in numbers)
-    return Chosen(names, _rule([calls[n] for n in numbers]), start=trunks[numbers])
+    (numbers,) = longest
+    chosen = [calls[number] for number in numbers]
+    starts = [_start(calls, chain) for chain, trunk in trunks.items() if trunk == numbers]
+    return Chosen(tuple(call.name for call in chosen), _rule(chosen), start=starts[0])
+
+
+def _mostly_branches(
+    everything: Part, listed: Sequence[int], trunks: Mapping[Chain, Sequence[int]]
+) -> bool:
+    """Tell whether more blocks lie beside the trunk to an output than on it."""
+    for end in {chain.end for chain in trunks}:
+        between = set().union(*(chain.between for chain in trunks if chain.end == end))
+        rows = [trunk for chain, trunk in trunks.items() if chain.end == end]
+        trunk = set().union(*rows)
+        inside = set().union(*(everything.inside[number] for number in trunk))
+        beside = [
+            number
+            for number in between.intersection(listed) - trunk - inside
+            if trunk.isdisjoint(everything.inside[number])
+        ]
+        if len(beside) > max(map(len, rows)):
+            return True
+    return False
 
 
 def _asked(model: nn.Module, layers: Layers, look: Look | None) -> Chosen:
@@ -187,11 +196,6 @@ def _remedy(model: nn.Module) -> str:
         f"its layers are {kinds}; choose by name as in model.named_modules(), by type, or by a "
         "function (name, module) -> bool"
     )
-
-
-def _longest(trunks: Iterable[tuple[int, ...]]) -> list[tuple[int, ...]]:
-    """Return those that are no part of another."""
-    return [t for t in trunks if not any(set(t) < set(other) for other in trunks)]
 
 
 def _start(calls: Sequence[Call], chain: Chain) -> str | None:
@@ -221,8 +225,8 @@ def _several_chains(model: nn.Module, blocks: Sequence[Call]) -> str:
     listed = [f"{count} {kind} in {row!r}" for (row, kind), count in rows[:_MOST_ROWS]]
     listed += [f"{len(rows) - _MOST_ROWS} more"] * (len(rows) > _MOST_ROWS)
     (row, kind), _ = rows[0]
+    within = f"name.startswith({row + '.'!r}) and " if row else ""
     return (
-        f"layers: the layers of {type(model).__name__} form several chains: {', '.join(listed)}; "
-        f"choose one, such as layers=lambda name, module: name.startswith({row + '.'!r}) and "
-        f"type(module).__name__ == {kind!r}"
+        f"layers: those of {type(model).__name__} form several chains: {', '.join(listed)}; choose "
+        f"one, such as layers=lambda name, module: {within}type(module).__name__ == {kind!r}"
     )
