@@ -4,6 +4,7 @@ import errno
 import io
 import json
 import os
+import random
 import re
 import shlex
 import shutil
@@ -471,6 +472,36 @@ def test_ctrl_c_says_what_is_kept_and_the_sweep_resumes(tmp_path):
     assert "Traceback" not in err
     assert run(*command, folder=tmp_path).returncode == 0
     assert os.listdir(tmp_path) == ["a.nc"]
+
+
+def test_ctrl_c_from_the_start_on_ends_it_with_a_line():
+    code = (
+        "import sys; from sbt_utils.__main__ import main\n"
+        "print('begun', flush=True); sys.exit(main())"
+    )
+    command = [sys.executable, "-c", code, "load-curve", "--epochs", "10000"]
+    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
+    rng = random.Random(0)
+    for longest in (0.0, 0.01, 0.3, 1.0, 2.0, 3.0, 6.0):  # imports, then training
+        with subprocess.Popen(command, **pipes) as process:
+            assert process.stdout.readline() == "begun\n"
+            time.sleep(rng.uniform(longest / 2, longest))
+            process.send_signal(signal.SIGINT)
+            out, err = process.communicate(timeout=30)
+        assert (process.returncode, out) == (130, "")
+        lines = [line for line in re.split(r"[\r\n]+", err) if line and "epoch" not in line]
+        assert lines == ["sbt-utils: interrupted; nothing is kept"]
+
+
+def test_a_process_in_the_background_ignores_ctrl_c():
+    shell = f"trap '' INT; exec {shlex.join([sys.executable, '-m', 'sbt_utils', *TINY])}"
+    with subprocess.Popen(["sh", "-c", shell], stdout=subprocess.PIPE, text=True) as process:
+        for _ in range(8):
+            time.sleep(0.1)
+            process.send_signal(signal.SIGINT)
+        out, _ = process.communicate(timeout=60)
+    assert process.returncode == 0
+    assert out.startswith("layer")
 
 
 def test_ctrl_c_elsewhere(monkeypatch, capsys):
