@@ -10,7 +10,6 @@ from tqdm.auto import tqdm
 
 from sbt_utils.measuring.curves import curve_statistics
 from sbt_utils.mechanics.chain import SpringBlockChain
-from sbt_utils.mechanics.chain_parameters import as_number
 from sbt_utils.mechanics.published_chains import (
     DURATION,
     DURATION_OVERDAMPED,
@@ -19,6 +18,7 @@ from sbt_utils.mechanics.published_chains import (
     in_units,
     relaxed_curve,
 )
+from sbt_utils.numbers import as_number
 
 
 def mechanical_diagram(

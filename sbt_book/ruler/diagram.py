@@ -8,9 +8,9 @@ import numpy as np
 import xarray as xr
 
 from sbt_utils.measuring.curves import curve_statistics
-from sbt_utils.mechanics.chain_parameters import as_levels
 from sbt_utils.mechanics.pulls import quick_and_jerky
 from sbt_utils.mechanics.ruler import FoldingRuler, ImpossiblePull, follow
+from sbt_utils.numbers import as_levels
 from sbt_utils.threads import in_threads
 
 _REACH, _DT = 0.55, 1e-3

@@ -108,15 +108,24 @@ def load_data(
     >>> data.train_images.shape, data.test_labels.shape
     (torch.Size([100, 1, 10, 10]), torch.Size([50]))
     """
-    if name not in NAMES:
+    if not isinstance(name, str) or name not in NAMES:
         raise ValueError(f"name={quoted(name)} is not a data set; choose one of {', '.join(NAMES)}")
     train, size = _integer("train", train, least=1), _integer("size", size, least=1)
     test = None if test is None else _integer("test", test, least=1)
     seed = _integer("seed", seed, least=0)
     if name == "gaussian_mixture":
+        for argument, count in (("train", train), ("test", test or 10_000)):
+            if count * size**2 > _MOST_PIXELS:
+                raise ValueError(
+                    f"{argument}={count}: so many images of size={size} fit into no memory; ask "
+                    "for fewer or smaller ones"
+                )
         return _gaussian_mixture(train, test, size, seed)
     pools, source = _embedded(size) if name == "mnist" else fetch(name)
     return _choose(name, pools, source, train, test, size, seed)
+
+
+_MOST_PIXELS = 2**31  # of generated images: 8 GB of float32
 
 
 def _integer(argument: str, value: object, least: int) -> int:

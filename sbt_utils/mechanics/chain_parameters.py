@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from sbt_utils.mechanics.chain_steps import Forces
+from sbt_utils.numbers import as_array, as_number
 from sbt_utils.text import quoted
 
 LARGEST = 1e100
@@ -109,40 +110,6 @@ class ChainParameters:
         if isinstance(self.end, tuple):
             return np.interp(times, *np.transpose(self.end))
         return np.full(np.shape(times), self._held_end)
-
-
-def as_number(name: str, value: object) -> float:
-    """Return a number, finite or not; raise where it is none. NumPy's become Python's own."""
-    if isinstance(value, bool) or not isinstance(value, int | float | np.integer | np.floating):
-        raise TypeError(f"{name}={quoted(value)}: give a number")
-    try:
-        number = float(value)
-    except OverflowError:  # an integer of more than 308 digits
-        return math.inf if value > 0 else -math.inf
-    return value if isinstance(value, int) else number
-
-
-def as_array(values: object) -> np.ndarray:
-    """Return a float64 copy of real numbers, infinite where out of its range; NaN if they are none.
-
-    Rows of different lengths, masked values and integers of more than 64 bits are none.
-    """
-    try:
-        array = np.array(values)
-        if array.dtype.kind not in "fiu" or np.ma.is_masked(values):
-            return np.array(np.nan)
-        with np.errstate(over="ignore"):
-            return array.astype(np.float64)
-    except (TypeError, ValueError):
-        return np.array(np.nan)
-
-
-def as_levels(name: str, levels: Any) -> list[Any]:
-    """Return the levels of a sequence of one or more, whatever each of them is."""
-    shape = _shape(levels)
-    if shape is None or len(shape) != 1 or not shape[0]:
-        raise ValueError(f"{name}: give a sequence of one number or more")
-    return list(levels)
 
 
 def _checked_number(name: str, value: object, least: float = -math.inf) -> float:

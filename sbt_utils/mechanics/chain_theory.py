@@ -10,8 +10,9 @@ from threading import Event
 import numpy as np
 
 from sbt_utils.mechanics.chain import SpringBlockChain
-from sbt_utils.mechanics.chain_parameters import LARGEST, as_array, as_number
+from sbt_utils.mechanics.chain_parameters import LARGEST
 from sbt_utils.mechanics.chain_steps import drifts, relax
+from sbt_utils.numbers import as_array, as_number
 from sbt_utils.threads import in_threads
 
 MOST_STEPS = 10**6

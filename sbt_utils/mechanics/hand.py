@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from sbt_utils.mechanics.chain_parameters import as_array
+from sbt_utils.numbers import as_array
 
 LARGEST = 1e60
 """Of any number that a ruler or its hand is made of: beyond, products of them overflow."""

@@ -14,7 +14,6 @@ from scipy.special import fdtri
 
 from sbt_utils.measuring.curves import LoadCurve, scaled
 from sbt_utils.mechanics.chain import SpringBlockChain
-from sbt_utils.mechanics.chain_parameters import as_number
 from sbt_utils.mechanics.published_chains import (
     DURATION,
     SECOND_ORDER,
@@ -22,6 +21,7 @@ from sbt_utils.mechanics.published_chains import (
     relaxed_curve,
     theory_diagram,
 )
+from sbt_utils.numbers import as_number
 from sbt_utils.text import quoted
 
 # Where a fit looks. More noise changes the curve's shape no further, and makes the chain jitter by

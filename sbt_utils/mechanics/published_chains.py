@@ -10,9 +10,9 @@ import numpy as np
 
 from sbt_utils.measuring.curves import LoadCurve
 from sbt_utils.mechanics.chain import SpringBlockChain
-from sbt_utils.mechanics.chain_parameters import as_levels, as_number
 from sbt_utils.mechanics.chain_theory import relaxation
 from sbt_utils.mechanics.trajectories import curve_of
+from sbt_utils.numbers import as_levels, as_number
 
 if TYPE_CHECKING:
     import xarray as xr

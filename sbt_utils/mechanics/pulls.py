@@ -2,10 +2,10 @@
 
 import numpy as np
 
-from sbt_utils.mechanics.chain_parameters import as_number
 from sbt_utils.mechanics.hand import LARGEST, Hand
 from sbt_utils.mechanics.ruler import FoldingRuler
 from sbt_utils.mechanics.trajectories import check_seed
+from sbt_utils.numbers import as_number
 
 JERKS = np.arange(2.0, 10.0)
 """Frequencies of the sinusoids of a jerky hand, in Hz."""

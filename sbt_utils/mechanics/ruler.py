@@ -17,9 +17,9 @@ from typing import Any, NamedTuple, NoReturn
 import numpy as np
 
 from sbt_utils.measuring.curves import LoadCurve
-from sbt_utils.mechanics.chain_parameters import as_number
 from sbt_utils.mechanics.hand import LARGEST, Hand
 from sbt_utils.mechanics.linkage import advance
+from sbt_utils.numbers import as_number
 from sbt_utils.text import quoted
 from sbt_utils.threads import in_threads
 

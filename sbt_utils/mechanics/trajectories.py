@@ -12,8 +12,9 @@ from typing import Any
 import numpy as np
 
 from sbt_utils.measuring.curves import LoadCurve
-from sbt_utils.mechanics.chain_parameters import LARGEST, ChainParameters, as_array, as_number
+from sbt_utils.mechanics.chain_parameters import LARGEST, ChainParameters
 from sbt_utils.mechanics.chain_steps import langevin_steps, overdamped_steps
+from sbt_utils.numbers import as_array, as_number
 from sbt_utils.text import quoted
 from sbt_utils.threads import in_threads
 

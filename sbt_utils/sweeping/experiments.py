@@ -9,8 +9,10 @@ from typing import Any
 
 import numpy as np
 
+from sbt_utils.data.downloads import NAMES
+from sbt_utils.numbers import as_levels
 from sbt_utils.text import quoted
-from sbt_utils.training.ranges import OPTIMIZERS, RANGES, check_range
+from sbt_utils.training.ranges import OPTIMIZERS, RANGES, check_counts, check_number
 
 Level = float | int | str
 """A value of one parameter."""
@@ -80,19 +82,27 @@ class Experiment:
     root: int = 0
 
     def __post_init__(self) -> None:
+        if not isinstance(self.axes, Mapping):
+            raise ValueError(f"axes={quoted(self.axes)}: give a mapping of two names to levels")
         if len(self.axes) != 2 or not set(self.axes) <= set(PARAMETERS):
             raise ValueError(
-                f"axes={list(self.axes)}: give two different ones of {', '.join(PARAMETERS)}"
+                f"axes={quoted(list(self.axes))}: give two different ones of "
+                f"{', '.join(PARAMETERS)}"
             )
-        for name in ("seeds", "train", "size", *PARAMETERS):
-            if name != "batch_size" or self.batch_size is not None:
+        for name, value in vars(self).items():
+            if isinstance(value, np.generic):  # JSON does not know NumPy's types
+                object.__setattr__(self, name, value.item())
+        for name in ("seeds", "train", "test", "size", *PARAMETERS):
+            if name not in ("batch_size", "test") or getattr(self, name) is not None:
                 _check_level(name, getattr(self, name))
+        if not isinstance(self.dataset, str) or self.dataset not in NAMES:
+            raise ValueError(f"dataset={quoted(self.dataset)}: choose one of {', '.join(NAMES)}")
+        if not isinstance(self.root, int) or isinstance(self.root, bool) or self.root < 0:
+            raise ValueError(f"root={quoted(self.root)}: give an integer of at least 0")
         axes: dict[str, tuple[Level, ...]] = {}
         for name in self.axes:
-            # JSON does not know NumPy's types.
-            levels = [x.item() if isinstance(x, np.generic) else x for x in self.axes[name]]
-            if not levels:
-                raise ValueError(f"axis {name!r} has no levels: give at least one")
+            given = as_levels(f"axis {name!r}", self.axes[name])
+            levels = [x.item() if isinstance(x, np.generic) else x for x in given]
             for level in levels:
                 _check_level(name, level)
             # The integer 0 and 0.0 are one level and must give one seed.
@@ -210,7 +220,7 @@ def published(experiment: str, profile: str = "paper", **settings: Any) -> Exper
     >>> sum(len(published(noise)) for noise, _ in PHASE_DIAGRAMS)
     2820
     """
-    if experiment not in _NOISES:
+    if not isinstance(experiment, str) or experiment not in _NOISES:
         raise ValueError(f"experiment={quoted(experiment)}: choose one of {', '.join(_NOISES)}")
     few = _FEW[experiment]
     epochs = 200 if experiment == "learning_rate" else 100
@@ -219,7 +229,7 @@ def published(experiment: str, profile: str = "paper", **settings: Any) -> Exper
         "quick": (few, (0.0, 0.4, 1.0), {"seeds": 2, "epochs": epochs}),
         "paper": (_NOISES[experiment], SLOPES, {"epochs": epochs}),
     }
-    if profile not in grids:
+    if not isinstance(profile, str) or profile not in grids:
         raise ValueError(f"profile={quoted(profile)}: choose one of {', '.join(grids)}")
     levels, slopes, sizes = grids[profile]
     axes = {experiment: levels, "negative_slope": slopes}
@@ -229,12 +239,12 @@ def published(experiment: str, profile: str = "paper", **settings: Any) -> Exper
 def _check_level(name: str, value: Any) -> None:
     """Raise ValueError unless a parameter may have this value."""
     if name in RANGES:
-        check_range(name, value)
+        check_number(name, value)
     elif name == "optimizer":
-        if value not in OPTIMIZERS:
+        if not isinstance(value, str) or value not in OPTIMIZERS:
             raise ValueError(f"optimizer={quoted(value)}: choose one of {', '.join(OPTIMIZERS)}")
-    elif not isinstance(value, int) or isinstance(value, bool) or value < 1:
-        raise ValueError(f"{name}={quoted(value)}: give an integer of at least 1")
+    else:
+        check_counts(**{name: value})
 
 
 def _digest(value: Any) -> int:

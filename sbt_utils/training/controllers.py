@@ -7,8 +7,9 @@ import numpy as np
 from torch import nn
 from torch.nn.modules.dropout import _DropoutNd
 
+from sbt_utils.numbers import as_levels, as_number
 from sbt_utils.text import quoted
-from sbt_utils.training.ranges import check_range
+from sbt_utils.training.ranges import check_number, check_range
 
 
 class Controller(Protocol):
@@ -77,6 +78,8 @@ class DropoutController:
     error: float = 0.0
 
     def __post_init__(self) -> None:
+        for name, value in vars(self).items():
+            as_number(name, value)
         check_range("dropout", [self.memory, self.highest])
         if self.memory > self.highest:
             raise ValueError(
@@ -99,6 +102,7 @@ class DropoutController:
 
     def step(self, convexity: float) -> "DropoutController":
         """Return the controller after a reading of the convexity, which may be nan."""
+        convexity = as_number("convexity", convexity)
         if np.isnan(convexity):
             return self
         error = min(max(self.target - convexity, -self.limit), self.limit)
@@ -133,10 +137,9 @@ class Schedule:
     levels: tuple[float, ...]
 
     def __post_init__(self) -> None:
-        if not len(self.levels):
-            raise ValueError("levels=(): give the dropout of one segment or more")
-        check_range("dropout", self.levels)
-        object.__setattr__(self, "levels", tuple(float(level) for level in self.levels))
+        levels = as_levels("levels", self.levels)
+        check_range("dropout", levels)
+        object.__setattr__(self, "levels", tuple(float(level) for level in levels))
 
     @property
     def dropout(self) -> float:
@@ -171,7 +174,7 @@ def set_dropout(model: nn.Module, dropout: float) -> None:
     >>> model[1]
     Dropout(p=0.1, inplace=False)
     """
-    check_range("dropout", dropout)
+    check_number("dropout", dropout)
     layers = [layer for layer in model.modules() if isinstance(layer, _DropoutNd)]
     if not layers:
         raise ValueError(f"model: {type(model).__name__} has no dropout module; give it some")

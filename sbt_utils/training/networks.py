@@ -11,6 +11,11 @@ from torch import nn
 from sbt_utils.text import quoted
 from sbt_utils.training.ranges import check_counts, check_number
 
+MOST_LAYERS = 10_000
+"""Hidden layers of a network, at most: making more takes minutes."""
+MOST_UNITS = 100_000
+"""Of a layer's width, channels, inputs or classes, at most: the square are gigabytes."""
+
 
 class MLP(nn.Sequential):
     """The multilayer perceptron of the paper, made of stock PyTorch layers.
@@ -56,6 +61,7 @@ class MLP(nn.Sequential):
         check_counts(2, classes=classes)
         check_number("negative_slope", negative_slope)
         check_number("dropout", dropout)
+        _check_size(hidden_layers, width=width, inputs=inputs, classes=classes)
         layers: list[tuple[str, nn.Module]] = [
             ("flatten", nn.Flatten()),
             ("input_norm", nn.BatchNorm1d(inputs)),
@@ -112,6 +118,7 @@ class CNN(nn.Sequential):
         check_counts(2, classes=classes, size=size)
         check_number("negative_slope", negative_slope)
         check_number("dropout", dropout)
+        _check_size(hidden_layers, channels=channels, inputs=inputs, size=size, classes=classes)
         if size % 2:
             raise ValueError(f"size={quoted(size)}: give an even number, so that pooling halves it")
         layers: list[tuple[str, nn.Module]] = [("input_norm", nn.BatchNorm2d(inputs))]
@@ -127,3 +134,12 @@ class CNN(nn.Sequential):
             inputs = channels
         layers += [("flatten", nn.Flatten()), ("readout", nn.Linear(channels * size**2, classes))]
         super().__init__(OrderedDict(layers))
+
+
+def _check_size(hidden_layers: int, **sizes: int) -> None:
+    """Raise ValueError, before it is made, if a network would fit into no memory."""
+    if hidden_layers > MOST_LAYERS:
+        raise ValueError(f"hidden_layers={hidden_layers}: give at most {MOST_LAYERS}")
+    for name, size in sizes.items():
+        if size > MOST_UNITS:
+            raise ValueError(f"{name}={size}: give at most {MOST_UNITS}; more fit into no memory")

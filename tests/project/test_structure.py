@@ -18,7 +18,7 @@ ROOT = Path(__file__).parents[2]
 # A folder imports those before it in this order, and no other of its own row.
 LIBRARY = (
     {"lazily", "text"},
-    {"work_folders", "threads"},
+    {"work_folders", "threads", "numbers"},
     {"outputs"},
     {"data", "measuring", "ensembles", "results"},
     {"training", "reporting", "mechanics"},

@@ -30,10 +30,10 @@ def test_diagram_leaves_out_what_is_impossible():
 
 def test_a_diagram_without_levels_or_of_a_bad_seed_is_refused():
     for speeds, amplitudes, seeds, name in (([], [0], [0], "speeds"), ([1.0], [0], [], "seeds")):
-        with pytest.raises(ValueError, match=f"{name}: give a sequence of one number or more"):
+        with pytest.raises(ValueError, match=f"{name}: give a sequence of one value or more"):
             ruler_diagram(RULER, speeds, amplitudes, seeds)
     for odd in ([[1]], [[1, 2]], [1, [2]], np.array(0.5), "", {}):
-        with pytest.raises(ValueError, match="seeds: give a sequence of one number or more"):
+        with pytest.raises(ValueError, match="seeds: give a sequence of one value or more"):
             ruler_diagram(RULER, [1.0], [0.001], odd)
     with pytest.raises(ValueError, match="seed=-1: give an integer of at least 0"):
         ruler_diagram(RULER, [1.0], [0.001], [-1])

@@ -46,11 +46,11 @@ def test_what_is_no_number_or_no_levels_is_named():
     ):
         with pytest.raises(TypeError, match=f"{message}: give a number"):
             in_units(*arguments)
-    with pytest.raises(ValueError, match="friction: give a sequence of one number or more"):
+    with pytest.raises(ValueError, match="friction: give a sequence of one value or more"):
         theory_diagram(SMALL, [], [0.1])
-    with pytest.raises(ValueError, match="noise: give a sequence of one number or more"):
+    with pytest.raises(ValueError, match="noise: give a sequence of one value or more"):
         theory_diagram(SMALL, [0.1], 0.1)
-    with pytest.raises(ValueError, match="friction: give a sequence of one number or more"):
+    with pytest.raises(ValueError, match="friction: give a sequence of one value or more"):
         theory_diagram(SMALL, np.array(0.1), [0.1])
     with pytest.raises(ValueError, match="duration=inf: give a finite number"):
         relaxed_curve(SMALL, 10**5000)

@@ -101,7 +101,14 @@ def test_dimensions_of_a_phase_diagram_and_of_other_grids():
     [
         ({"dropout": [0]}, r"axes=\['dropout'\]: give two different ones of negative_slope, "),
         ({"dropout": [0], "seeds": [1]}, "axes=.*'seeds'.*: give two"),
-        ({"dropout": [], "width": [4]}, "axis 'dropout' has no levels"),
+        ({"dropout": [], "width": [4]}, "axis 'dropout': give a sequence of one value or more"),
+        ({"dropout": 0.1, "width": [4]}, "axis 'dropout': give a sequence of one value or more"),
+        ({"dropout": [[0.1]], "width": [4]}, "axis 'dropout': give a sequence of one value or"),
+        ({"dropout": ["0.1"], "width": [4]}, r"dropout='0.1': give one number in \[0, 1\)"),
+        ({"dropout": [0], "width": [10**400]}, "width=10.*: give an integer of at most 2147483647"),
+        ({"dropout": [0], "optimizer": [None]}, "optimizer=None: choose one of adam, sgd"),
+        (None, "axes=None: give a mapping of two names to levels"),
+        ([("dropout", [0]), ("width", [4])], "axes=.*: give a mapping of two names to levels"),
         ({"dropout": [0, 0.1, 0.0], "width": [4]}, r"axis 'dropout' repeats \[0.0\]"),
         ({"dropout": [0], "width": [4, 8, 4]}, r"axis 'width' repeats \[4\]"),
         ({"dropout": [1.0], "width": [4]}, r"dropout=1.0: give a number in \[0, 1\)"),
@@ -124,11 +131,31 @@ def test_axes(axes, message):
         ({"batch_size": 0}, "batch_size=0"),
         ({"learning_rate": -1.0}, r"learning_rate=-1.0: give a number in \(0, inf\)"),
         ({"optimizer": "rms"}, "optimizer='rms'"),
+        ({"optimizer": np.ones(7)}, "optimizer=array.*: choose one of adam"),
+        ({"dropout": np.array(0.1)}, "dropout=array.*: give one number in"),
+        ({"dataset": "mnits"}, "dataset='mnits': choose one of mnist, mnist_full"),
+        ({"test": 0}, "test=0: give an integer of at least 1"),
+        ({"root": -1}, "root=-1: give an integer of at least 0"),
+        ({"root": None}, "root=None: give an integer of at least 0"),
     ],
 )
 def test_settings(settings, message):
     with pytest.raises(ValueError, match=message):
         Experiment(AXES, **settings)
+
+
+def test_numpy_settings_are_pythons_own():
+    given = {"seeds": np.int64(2), "width": np.uint8(4), "learning_rate": np.float64(0.1)}
+    one = Experiment(AXES, **given)
+    assert one == Experiment(AXES, seeds=2, width=4, learning_rate=0.1)
+    assert Experiment(**json.loads(json.dumps(one.configuration))) == one
+
+
+def test_names_that_are_none_are_refused():
+    with pytest.raises(ValueError, match=r"experiment=\[\]: choose one of dropout"):
+        published([])
+    with pytest.raises(ValueError, match=r"profile=\{\}: choose one of smoke"):
+        published("dropout", {})
 
 
 def test_names():

@@ -100,7 +100,10 @@ def test_every_dropout_module_is_set():
         (lambda: DropoutController(integral_gain=math.nan), "integral_gain=nan: give a finite"),
         (lambda: DropoutController(limit=math.inf), "limit=inf: give a finite number"),
         (lambda: DropoutController(target=math.nan), "target=nan: give a finite convexity"),
-        (lambda: Schedule(()), r"levels=\(\): give the dropout of one segment or more"),
+        (lambda: Schedule(()), "levels: give a sequence of one value or more"),
+        (lambda: Schedule(None), "levels: give a sequence of one value or more"),
+        (lambda: Schedule([0.1, "0.2"]), r"dropout=\[0.1, '0.2'\]: give a number in \[0, 1\)"),
+        (lambda: set_dropout(nn.Dropout(), [0.1]), r"dropout=\[0.1\]: give one number"),
         (lambda: Schedule((0.1, 1.5)), r"dropout=1.5: give a number in \[0, 1\)"),
         (lambda: set_dropout(nn.Linear(2, 2), 0.1), "Linear has no dropout module"),
         (lambda: set_dropout(nn.Dropout(), 1.0), r"dropout=1.0: give a number in \[0, 1\)"),
@@ -109,3 +112,16 @@ def test_every_dropout_module_is_set():
 def test_bad_input_is_named(make, message):
     with pytest.raises(ValueError, match=message):
         make()
+
+
+@pytest.mark.parametrize("odd", [None, "0.1", [0.1], 1j, np.array(0.1)])
+def test_what_is_no_number_is_named(odd):
+    with pytest.raises(TypeError, match=r"convexity=.*: give a number"):
+        DropoutController().step(odd)
+    for name in ("memory", "gain", "target", "error"):
+        with pytest.raises(TypeError, match=rf"{name}=.*: give a number"):
+            DropoutController(**{name: odd})
+
+
+def test_a_convexity_beyond_all_bounds_counts_as_the_limit():
+    assert DropoutController().step(-(10**400)) == DropoutController().step(-math.inf)

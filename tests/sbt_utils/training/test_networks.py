@@ -2,6 +2,7 @@
 
 import math
 
+import numpy as np
 import pytest
 import torch
 from torch import nn
@@ -147,7 +148,14 @@ def test_the_published_convolutional_network():
         ("size", None, "size=None: give an integer of at least 2"),
         ("classes", 1, "classes=1: give an integer of at least 2"),
         ("dropout", 1.0, r"dropout=1\.0: give a number in \[0, 1\)"),
-        ("dropout", [0.1, 0.2], r"dropout=\[0\.1, 0\.2\]: give one number"),
+        ("dropout", [0.1, 0.2], r"dropout=\[0\.1, 0\.2\]: give one number in \[0, 1\)"),
+        ("dropout", True, r"dropout=True: give one number in \[0, 1\)"),
+        ("dropout", "0.3", r"dropout='0.3': give one number in \[0, 1\)"),
+        ("dropout", 10**400, r"dropout=10{20,}\.\.\.0+: give a number in \[0, 1\)"),
+        ("dropout", np.longdouble("1e4000"), r"dropout=inf: give a number in \[0, 1\)"),
+        ("channels", 10**400, r"channels=10{20,}\.\.\.0+: give an integer of at most 2147483647"),
+        ("channels", 10**6, "channels=1000000: give at most 100000; more fit into no memory"),
+        ("hidden_layers", 10**9, "hidden_layers=1000000000: give at most 10000"),
     ],
 )
 def test_convolutions_out_of_range(argument, value, message):
