@@ -6,11 +6,13 @@ from html import escape
 from html.parser import HTMLParser
 from pathlib import Path
 
+from sphinx.errors import ExtensionError
 from sphinx.ext.mathjax import MATHJAX_URL
 
 # Where pages that npm did not provide for load MathJax and widgets from.
 CDNS = "https://cdn.jsdelivr.net https://cdnjs.cloudflare.com"
 HEAD = '<meta charset="utf-8" />'
+POLICY = '<meta http-equiv="Content-Security-Policy"'
 RUN = (None, "", "module", "text/javascript", "application/javascript")  # types of scripts
 LIVE = 'type="application/vnd.jupyter.widget-view+json"'
 
@@ -78,10 +80,12 @@ def add_policies(app, exception):
     cdns = CDNS if app.config.mathjax_path == MATHJAX_URL else ""
     for path in Path(app.outdir).rglob("*.html"):
         html = path.read_text(encoding="utf-8")
-        if "_static" in path.parts or "Content-Security-Policy" in html.partition("</head>")[0]:
+        if "_static" in path.parts or POLICY in html.partition("</head>")[0]:
             continue
+        if HEAD not in html and "<script" in html:
+            raise ExtensionError(f"{path}: no {HEAD} to write a policy after; set HEAD to what is")
         content = escape(policy(html, cdns), quote=False)
-        element = f'<meta http-equiv="Content-Security-Policy" content="{content}" />'
+        element = f'{POLICY} content="{content}" />'
         path.write_text(html.replace(HEAD, f"{HEAD}\n    {element}", 1), encoding="utf-8")
 
 

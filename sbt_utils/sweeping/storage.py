@@ -16,6 +16,7 @@ from sbt_utils import results
 from sbt_utils.outputs import TEMPORARY, FilePath, check_writable, is_intact, whole_file
 from sbt_utils.sweeping.shards import SweepError
 from sbt_utils.sweeping.tasks import ALGORITHM
+from sbt_utils.text import shown
 from sbt_utils.work_folders import clear, give_up, is_work, owned
 
 SHARD = r"\d{6,}\.nc"
@@ -47,11 +48,22 @@ def folder_of(path: Path) -> Path:
 
 def check_replaceable(path: Path) -> None:
     """Raise ValueError if a file is none of ours, so that it must not be replaced."""
-    if path.exists() and is_intact(path) is None and b"results_version" not in path.read_bytes():
+    if path.exists() and is_intact(path) is None and not _says(path, b"results_version"):
         raise ValueError(
             f"out={path}: this file holds no results of sbt-utils and is not replaced; give "
             "another out, or remove it yourself"
         )
+
+
+def _says(path: Path, word: bytes) -> bool:
+    """Say whether a word is in a file, which may be larger than memory."""
+    with path.open("rb") as file:
+        before = b""
+        while block := file.read(2**20):
+            if word in before + block:
+                return True
+            before = block[-len(word) :]
+    return False
 
 
 def check_same(
@@ -67,8 +79,8 @@ def check_same(
     for key in wanted | made:
         if made.get(key) != wanted.get(key):
             raise ValueError(
-                f"{name} was made with {key} = {made.get(key)!r}, not {wanted.get(key)!r}: "
-                "give another out, or resume=False to replace it"
+                f"{name} was made with {shown(key)} = {shown(repr(made.get(key)))}, not "
+                f"{shown(repr(wanted.get(key)))}: give another out, or resume=False to replace it"
             )
 
 
@@ -76,6 +88,11 @@ def finished_shards(folder: Path, configuration: Mapping[str, Any]) -> list[xr.D
     """Return the finished shards in a folder; those that are damaged are set aside."""
     shards = []
     for path in sorted(path for path in folder.iterdir() if re.fullmatch(SHARD, path.name)):
+        if not path.is_file():
+            raise ValueError(
+                f"{shown(path, 300)} has the name of a shard and is no file: move it away, or give "
+                "another out"
+            )
         if not is_intact(path):
             aside = path.with_name(f"{path.name}.damaged")
             os.replace(path, aside)

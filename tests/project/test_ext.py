@@ -7,6 +7,7 @@ import sys
 import warnings
 from html import unescape
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -94,6 +95,26 @@ def test_without_npm_the_policy_names_the_servers_of_what_is_missing(page):
     assert len(sources) == 1  # MathJax
     for source in [*sources, *ipywidgets_js_factory()]:
         assert re.match("https://[^/]+", source)[0] in policy
+
+
+def test_no_page_with_scripts_is_left_without_a_policy(page, tmp_path):
+    add_policies = sys.modules["sbt_policy"].add_policies
+    config = SimpleNamespace(mathjax_path="mathjax.js")
+    app = SimpleNamespace(builder=SimpleNamespace(format="html"), config=config, outdir=tmp_path)
+    policy = re.compile(r'<meta http-equiv="Content-Security-Policy" content="[^"]+" />')
+    bare = policy.sub("", page)
+    named = bare.replace("<title>", "<title>Content-Security-Policy, ")
+    leading_on = '<meta http-equiv="Refresh" content="0; url=a.html" />'
+    for name, html in {"a": bare, "named": named, "index": leading_on}.items():
+        (tmp_path / f"{name}.html").write_text(html)
+    for _ in range(2):  # and none has two of them
+        add_policies(app, None)
+        for name in ("a", "named"):
+            assert len(policy.findall((tmp_path / f"{name}.html").read_text())) == 1
+    assert (tmp_path / "index.html").read_text() == leading_on
+    (tmp_path / "odd.html").write_text(bare.replace("utf-8", "UTF-8"))
+    with pytest.raises(Exception, match=r"odd\.html: no <meta .* to write a policy after"):
+        add_policies(app, None)
 
 
 def test_the_widget_manager_of_another_version_is_not_changed_blindly():

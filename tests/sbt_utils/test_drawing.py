@@ -45,6 +45,15 @@ def test_load_curves_without_a_shape():
     drawn(load_curves({"constant": LoadCurve([1.0, 1.0, 1.0])}))
 
 
+def test_labels_are_shown_whatever_they_begin_with_and_hold():
+    curve = LoadCurve([2.0, 1.0, 0.0])
+    figure = drawn(load_curves({"_hidden": curve, "a\x1b[31m": curve, "b\ud800": curve}, "\0"))
+    assert legend_of(figure) == ["_hidden", r"a\x1b[31m", r"b\ud800"]
+    assert figure.axes[0].get_xlabel() == r"\x00"
+    with pytest.raises(ValueError, match="curves: none given; give at least one, under its label"):
+        load_curves({})
+
+
 def test_many_load_curves_are_told_apart(rng):
     curves = {f"width {n}": LoadCurve(rng.normal(size=(2, 4))) for n in range(12)}
     figure = drawn(load_curves(curves))

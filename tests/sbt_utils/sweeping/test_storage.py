@@ -6,6 +6,7 @@ import os
 import platform
 import re
 import shutil
+import tracemalloc
 
 import pytest
 import xarray as xr
@@ -100,6 +101,48 @@ def test_starting_over_keeps_the_earlier_results_until_it_is_complete(out, monke
         with pytest.raises(RuntimeError, match=r"and the earlier results in .*grid\.nc$"):
             run(out, resume=False)
     assert out.read_bytes() == before
+
+
+@pytest.mark.parametrize("name", ["grid.shards/000000.nc", "grid.shards/complete.nc"])
+def test_no_results_in_the_folder_of_another_sweep(out, name):
+    with pytest.raises(ValueError, match=r"out=.*: this folder is of a sweep, which removes it; "):
+        run(out.parent / name)
+
+
+def test_a_folder_with_the_name_of_a_shard(tmp_path):
+    folder = tmp_path / "grid.shards"
+    (folder / "000000.nc").mkdir(parents=True)
+    (folder / LOCK).touch()
+    with pytest.raises(
+        ValueError, match=r"000000\.nc has the name of a shard and is no file: move"
+    ):
+        run(tmp_path / "grid.nc")
+
+
+def test_a_large_file_of_another_program_is_not_read_into_memory(tmp_path):
+    path = tmp_path / "grid.nc"
+    with path.open("wb") as file:
+        file.truncate(2**27)
+    tracemalloc.start()
+    with pytest.raises(ValueError, match="holds no results of sbt-utils and is not replaced"):
+        storage.check_replaceable(path)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < 2**24
+    with path.open("rb+") as file:  # between two blocks
+        file.seek(2**20 - 7)
+        file.write(b"results_version")
+    storage.check_replaceable(path)
+
+
+def test_settings_of_a_file_are_shown_cut(tmp_path):
+    out = tmp_path / "grid.nc"
+    settings = GRID.configuration | {"seed": "\x1b[31m" * 100}
+    results.save(xr.Dataset(), out, settings, 1.0)
+    with pytest.raises(ValueError, match="was made with ") as error:
+        run(out)
+    assert str(error.value).isprintable()
+    assert len(str(error.value)) < 600
 
 
 def test_starting_over_replaces_a_damaged_file(tmp_path, expected):
