@@ -1,6 +1,6 @@
 """The command line from its start, ``sbt-utils`` or ``python -m sbt_utils``.
 
-Ctrl-C ends it with a line from here on; while Python itself starts, it shows a traceback of its own.
+From here on Ctrl-C ends it with a line; while Python itself starts, it shows a traceback.
 """
 
 import gc

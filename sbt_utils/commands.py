@@ -197,7 +197,6 @@ def run_report(options: Namespace) -> None:
     from sbt_utils.drawing import stress_map
     from sbt_utils.reporting.model_files import load_images, load_model
     from sbt_utils.reporting.stress_map import report
-    from sbt_utils.training.settings import check_device
 
     _check_outputs(options)
     if bool(options.dataset) == bool(options.train):
@@ -211,7 +210,6 @@ def run_report(options: Namespace) -> None:
     else:
         parts = [load_images(path) for path in (options.train, options.test) if path]
     device = _device(options.device)
-    check_device(device)
     if not sys.flags.safe_path and os.getcwd() not in sys.path:
         sys.path.append(os.getcwd())  # as `python -m` does; last, so that it hides no package
     model = load_model(options.model, options.checkpoint, _arguments(options.arguments))
@@ -271,11 +269,12 @@ def _level(name: str, text: str) -> float | int | str:
 
 
 def _device(name: str) -> str:
+    """Return the name of the device to compute on; raise ValueError if it is not here."""
     import torch
 
-    if name == "auto":
-        return "cuda" if torch.cuda.is_available() else "cpu"
-    return name
+    from sbt_utils.training.settings import check_device
+
+    return check_device(name if name != "auto" else "cuda" if torch.cuda.is_available() else "cpu")
 
 
 def _check_outputs(options: Namespace, **inputs: Any) -> None:

@@ -13,7 +13,6 @@ from threading import Event, Thread
 from typing import Any
 
 import numpy as np
-import torch
 import xarray as xr
 from tqdm.auto import tqdm
 
@@ -111,13 +110,13 @@ def sweep(
     """
     if isinstance(experiment, str):
         experiment = published(experiment, profile)
-    check_device(device)
+    device = check_device(device)
     if out is None:
         return _without_file(
             experiment, executor=executor, device=device, shard_size=shard_size, progress=progress
         )
     shard_numbers = cut(experiment, set(range(len(experiment))), shard_size)
-    configuration = experiment.configuration | {"device": torch.device(device).type}
+    configuration = experiment.configuration | {"device": device.partition(":")[0]}
     path = storage.check_out(out)
     folder = storage.folder_of(path)
     if resume and path.exists():

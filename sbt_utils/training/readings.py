@@ -31,6 +31,14 @@ class Readings:
         """Take a reading and return the settings to go on with, checked."""
         # A copy: members that stop here keep the settings that they trained with.
         following = self.take(epoch, state, {name: old.copy() for name, old in members.items()})
+        shapes = {name: old.shape for name, old in members.items()}
+        if not isinstance(following, dict) or shapes != {
+            name: np.shape(values) for name, values in following.items()
+        }:
+            raise TypeError(
+                "readings: take returns other than the settings that it is given; return them all, "
+                "each an array with an entry for each member"
+            )
         for name, old in members.items():
             if not np.array_equal(following[name], old, equal_nan=True):
                 if name not in RANGES:

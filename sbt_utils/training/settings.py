@@ -95,6 +95,11 @@ def check_data(network: nn.Sequential, images: Tensor, labels: Tensor) -> int:
                              "your own")  # fmt: skip
     if not len(images):
         raise ValueError(f"images of shape {tuple(images.shape)}: give at least one")
+    values = network.state_dict().values()
+    dtypes = sorted({str(value.dtype) for value in values if value.is_floating_point()})
+    if len(dtypes) > 1:
+        raise ValueError(f"network: holds numbers of {' and '.join(dtypes)}; make all of one type, "
+                         "such as network.float() does")  # fmt: skip
     dtype = next(network.parameters()).dtype
     if images.dtype != dtype:
         remedy = f"images.to({dtype})" if images.is_floating_point() else "images.float() / 255"

@@ -164,6 +164,8 @@ def train(
     check_counts(epochs=epochs)
     if separation_every is not None:
         check_counts(separation_every=separation_every)
+    if not isinstance(readings, Readings | None):
+        raise TypeError(f"readings: {type(readings).__name__} given; give Readings")
     if separation_every and readings:
         raise ValueError("separation_every, readings: give one of the two")
     device = check_device(device)

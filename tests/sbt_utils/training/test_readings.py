@@ -185,3 +185,18 @@ def test_what_a_reading_may_not_change(change, message):
     images, labels = problem()
     with pytest.raises(ValueError, match=message):
         fit(network(), images, labels, epochs=3, readings=changing(1, **change))
+
+
+@pytest.mark.parametrize(
+    "take",
+    [
+        lambda epoch, state, members: None,
+        lambda epoch, state, members: {"dropout": members["dropout"]},
+        lambda epoch, state, members: members | {"dropout": 0.1},
+        lambda epoch, state, members: members | {"dropout": members["dropout"][:1]},
+    ],
+)
+def test_what_a_reading_must_return(take):
+    message = "^readings: take returns other than the settings that it is given; return them all"
+    with pytest.raises(TypeError, match=message):
+        fit(network(), *problem(), seeds=range(2), epochs=2, readings=Readings((1,), take))

@@ -69,6 +69,7 @@ def test_settings_out_of_range(settings, message):
         ({"separation_every": 1.5}, r"separation_every=1\.5"),
         ({"learning_rate": "fast"}, "learning_rate"),
         ({"seeds": True}, "seed=True"),
+        ({"readings": 3}, "^readings: int given; give Readings$"),
     ],
 )
 def test_settings_of_wrong_types(settings, message):
@@ -218,6 +219,15 @@ def test_networks_that_are_not_sequential(model):
     images, labels = problem()
     with pytest.raises(TypeError, match=r"network is a .*: ensembles train torch\.nn\.Sequential"):
         fit(model, images, labels)
+
+
+@pytest.mark.parametrize("part", ["linear1", "norm2", "linear2"])
+def test_a_network_of_mixed_types_is_refused(part):
+    mixed = network()
+    mixed.get_submodule(part).double()
+    message = r"^network: holds numbers of torch\.float32 and torch\.float64; make all of one type"
+    with pytest.raises(ValueError, match=message):
+        fit(mixed, *problem())
 
 
 def test_networks_with_unknown_layers():
