@@ -57,6 +57,12 @@ def test_the_base_install_is_what_the_library_imports():
     assert not set(base) & set(book)
 
 
+def test_no_version_of_pytorch_that_lets_code_in_is_accepted():
+    """By CVE-2025-32434, the versions before 2.6 may run code where they read weights alone."""
+    accepted = requirements(PROJECT["dependencies"])["torch"]
+    assert [v for v in ("1.13.1", "2.0.0", "2.5.0", "2.5.1", "2.6.0") if v in accepted] == ["2.6.0"]
+
+
 def test_environment_lists_the_dependencies_and_the_book():
     environment = yaml.safe_load((ROOT / "environment.yml").read_text(encoding="utf-8"))
     *conda, pip = environment["dependencies"]
