@@ -47,6 +47,7 @@ class ScatterStatistics:
         self.counts = self.means = self.origin = torch.empty(0)
         self.within: float | Tensor = 0.0  # sum of the squared residuals
         self.exponent = 0
+        self.largest = 0.0  # distance from the origin along any axis
         self.rounding = 2.0**-44  # a smaller fraction of the total standard deviation is noise
         self.totals: list[float] = []  # counts, `within` and tr Σb, once read back
         self._squares: list[list[Tensor]] = []  # of each batch's samples, on a GPU
@@ -102,18 +103,19 @@ class ScatterStatistics:
         if not passes.in_loops(self.origin) or (narrow and self.reach > 150):
             return
         origin = self.origin * 2.0**self.exponent
-        largest = passes.largest_difference(features, origin)
-        if not largest > 0 or abs(_exponent(largest) - self.exponent) <= self.reach:
+        # Of all samples so far: a batch of small differences must not scale up what is kept.
+        self.largest = max(self.largest, passes.largest_difference(features, origin))
+        if not self.largest > 0 or abs(_exponent(self.largest) - self.exponent) <= self.reach:
             return
         # What the features have in common must stay finite, too.
-        exponent = _exponent(max(largest, float(origin.abs().max()) * 2.0**-900))
+        exponent = _exponent(max(self.largest, float(origin.abs().max()) * 2.0**-900))
         self.rescale(min(1000, max(-1000, exponent)))
 
     def rescale(self, exponent: int) -> float:
         """Set `exponent`, and return the factor by which all that is kept has changed."""
         self.origin *= 2.0**self.exponent
         self.origin *= 2.0**-exponent
-        # Differences only grow with more samples: nothing but zeros is ever scaled up.
+        # The largest difference only grows: nothing but zeros is ever scaled up.
         factor = 2.0 ** max(-1000, min(0, self.exponent - exponent))
         self.means *= factor
         self.within = self.within * factor * factor

@@ -103,6 +103,23 @@ def test_a_scale_that_the_first_batch_did_not_show(measure, seed, decade, first)
     np.testing.assert_allclose(draws(features, labels, cuts), draws(features, labels), atol=1e-5)
 
 
+@pytest.mark.parametrize("small", [1e-8, 1e-30, 1e-130, 1e-200])
+@pytest.mark.parametrize("kind", [ScatterStatistics, SampledScatter])
+def test_a_batch_that_differs_little_from_the_first_sample(kind, small):
+    """By hand: tr Σw is small^2 / 8, tr Σb 1/4 but for what rounding leaves."""
+    samples = [([[0.0]], [0]), ([[1.0]], [1]), ([[small]], [0]), ([[1.0]], [1])]
+    features, labels = (np.concatenate(part) for part in zip(*samples, strict=True))
+    scatter = streamed(kind(), [(np.array(x), y) for x, y in samples])
+    if small < 2.0**-44:
+        for found in (lambda: scatter.separation, lambda: data_separation(features, labels)):
+            with pytest.raises(ValueError, match=r"^features: zero variance within"):
+                found()
+        return
+    expected = 2 * math.log(small) - math.log(2)
+    assert scatter.separation == pytest.approx(expected, abs=1e-6)
+    assert data_separation(features, labels) == pytest.approx(expected, abs=1e-6)
+
+
 def test_a_constant_feature_of_another_scale_is_no_matter():
     features, labels = problem(0)
     beside = np.column_stack([features * 1e-100, np.full(40, 1e200)])
