@@ -19,7 +19,10 @@ from sbt_utils.measuring.scatter import ProjectedScatter, ScatterStatistics
 from sbt_utils.measuring.separation import data_separation
 from sbt_utils.reporting.bootstrap import SampledScatter, bootstrap
 
-pytestmark = pytest.mark.usefixtures("one_thread")
+pytestmark = [
+    pytest.mark.usefixtures("one_thread"),
+    pytest.mark.filterwarnings("ignore:labels. class .* left out"),
+]
 
 MEASURE = st.sampled_from(MEASURES)
 
