@@ -28,12 +28,14 @@ def watching(
     end: Callable[[str, Any], None],
     begin: Callable[[str, nn.Module | None, Any], None] | None = None,
     functions: bool = True,
+    leave: Callable[[], Any] | None = None,
 ) -> Iterator[Counter[str]]:
     """Call ``end(name, output)`` after each call in a model that runs meanwhile.
 
-    ``begin(name, module, arguments)`` is called before it. Yields how often each name has been
-    called: clear it ahead of each forward pass, for calls to be numbered from 1 again. Modules
-    that hand on to compiled ones are left out. Where functions are watched, too, PyTorch takes
+    ``begin(name, module, arguments)`` is called before it, and ``leave()`` when it is over, even by
+    an error. Yields how often each name has been
+    called: clear it ahead of each forward pass, for calls to be numbered from 1 again. What is
+    compiled in the model runs uncompiled meanwhile. Where functions are watched, too, PyTorch takes
     other ways through attention, which round differently.
     """
     names = names_of(model)
@@ -45,14 +47,18 @@ def watching(
         return name if counts[name] == 1 else f"{name}#{counts[name]}"
 
     def before(module: nn.Module, args: Any, kwargs: Any) -> None:
-        running.append((module, name := numbered(names[module])))
+        name = numbered(names[module])
         if begin is not None:
             begin(name, module, (args, kwargs))
+        running.append((module, name))
 
     def after(module: nn.Module, args: Any, output: Any) -> None:
-        while (entry := running.pop())[0] is not module:
-            pass  # the model caught an error in it
-        end(entry[1], output)
+        end(running[-1][1], output)
+
+    def over(module: nn.Module, args: Any, output: Any) -> None:
+        running.pop()
+        if leave is not None:
+            leave()
 
     class Functions(TorchFunctionMode):
         def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None):  # type: ignore[no-untyped-def]
@@ -67,16 +73,41 @@ def watching(
                 begin(name, None, (args, kwargs))
             output = func(*args, **(kwargs or {}))
             end(name, output)
+            if leave is not None:
+                leave()
             return output
 
     with ExitStack() as stack:
+        stack.enter_context(_uncompiled(model))
         for module in names:
             hook = module.register_forward_pre_hook(before, with_kwargs=True)
             stack.callback(hook.remove)
             stack.callback(module.register_forward_hook(after).remove)
+            # Also when the module fails and the model catches the error.
+            stack.callback(module.register_forward_hook(over, always_call=True).remove)
         if functions:
             stack.enter_context(Functions())
         yield counts
+
+
+@contextmanager
+def _uncompiled(model: nn.Module) -> Iterator[None]:
+    """Run the compiled modules of a model as they were before, since compiling may reject hooks."""
+    # By `torch.compiler.set_stance`, other threads would change, too.
+    changed: list[tuple[nn.Module, str, Any]] = []
+    for module in model.modules():
+        changed.append((module, "_compiled_call_impl", None))
+        if "_orig_mod" in module._modules:
+            changed.append((module, "forward", module.get_submodule("_orig_mod")))
+    former = [(vars(m), name, vars(m)[name]) for m, name, _ in changed if name in vars(m)]
+    try:
+        for module, name, value in changed:
+            if name in vars(module):
+                vars(module)[name] = value
+        yield
+    finally:
+        for attributes, name, value in former:
+            attributes[name] = value
 
 
 def names_of(model: nn.Module) -> dict[nn.Module, str]:

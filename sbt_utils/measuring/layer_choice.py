@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
-from torch import nn
+from torch import fx, nn
 
 from sbt_utils.measuring.blocks import Part, activations_on, blocks_on, holder
 from sbt_utils.measuring.calls import base_name, name_in_model, names_of
@@ -24,6 +24,7 @@ ACTIVATIONS = tuple(
 NORMS = (nn.modules.batchnorm._NormBase, nn.LayerNorm, nn.GroupNorm, nn.RMSNorm)
 # Layers that hand the values of the input on in evaluation mode (a leaf nn.Sequential is empty).
 PASSIVE = (nn.Flatten, nn.Unflatten, nn.Identity, nn.Sequential, nn.modules.dropout._DropoutNd)
+_TRACED = "; blocks are lost in this traced graph: give the original module"
 _MOST_ROWS = 8
 # Modules with children that are part of a block, or mere lists of blocks.
 _NO_BLOCKS = (nn.MultiheadAttention, nn.ModuleList, nn.ModuleDict)
@@ -149,6 +150,8 @@ def choose_layers(model: nn.Module, layers: Layers | None, look: Look | None) ->
         raise ValueError(
             f"layers: {type(model).__name__} has no repeated blocks, and no activation that "
             f"everything passes through; {_remedy(model)}"
+            + _TRACED
+            * isinstance(model, fx.GraphModule)
         )
     (numbers,) = longest
     chosen = [calls[number] for number in numbers]
@@ -219,14 +222,16 @@ def _rule(chosen: Sequence[Call]) -> str:
     return f"the {len(chosen)} repeated blocks ({kinds})"
 
 
-def _several_chains(model: nn.Module, blocks: Sequence[Call]) -> str:
+def _several_chains(model: nn.Module, listed: Sequence[Call]) -> str:
     """Say which rows of blocks a model has, and how to choose one of them."""
-    rows = Counter((holder(call), call.kind) for call in blocks).most_common()
-    listed = [f"{count} {kind} in {row!r}" for (row, kind), count in rows[:_MOST_ROWS]]
-    listed += [f"{len(rows) - _MOST_ROWS} more"] * (len(rows) > _MOST_ROWS)
+    blocks = all(call.module is not None and any(call.module.children()) for call in listed)
+    rows = Counter((holder(call) if blocks else "", call.kind) for call in listed).most_common()
+    parts = [f"{n} {kind}" + f" in {row!r}" * bool(row) for (row, kind), n in rows[:_MOST_ROWS]]
+    parts += [f"{len(rows) - _MOST_ROWS} more"] * (len(rows) > _MOST_ROWS)
     (row, kind), _ = rows[0]
     within = f"name.startswith({row + '.'!r}) and " if row else ""
+    rest = f", such as layers=lambda name, module: {within}type(module).__name__ == {kind!r}"
     return (
-        f"layers: those of {type(model).__name__} form several chains: {', '.join(listed)}; choose "
-        f"one, such as layers=lambda name, module: {within}type(module).__name__ == {kind!r}"
-    )
+        f"layers: those of {type(model).__name__} form several chains: {', '.join(parts)}; choose "
+        f"one{rest if blocks else ' by the names of its layers'}"
+    ) + _TRACED * isinstance(model, fx.GraphModule)

@@ -6,7 +6,7 @@ if whatever the model makes of an input passes through its output; other calls l
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from typing import Any
@@ -103,11 +103,12 @@ def look(model: nn.Module, run: Callable[[], Any]) -> Look:
         calls.append({"name": name, "module": module, "parent": parent, "read": read, "made": None})
 
     def end(name: str, output: Any) -> None:
-        while calls[number := running.pop()]["name"] != name:
-            pass  # the model caught an error in it
+        call = calls[running[-1]]
+        if call["module"] is None:
+            flow.join(tensors(output))
         if (tensor := first_tensor(output)) is not None:
-            calls[number]["made"] = flow.node(tensor)
-        if not running:
+            call["made"] = flow.node(tensor)
+        if call["parent"] is None:
             outputs.extend(tensors(output))
 
     devices = {t.device.index for t in model.parameters() if t.device.type == "cuda"}
@@ -116,10 +117,12 @@ def look(model: nn.Module, run: Callable[[], Any]) -> Look:
         stack.enter_context(evaluation_mode(model))
         stack.enter_context(torch.random.fork_rng(devices))
         stack.enter_context(flow)
-        stack.enter_context(watching(model, end, begin))
+        stack.enter_context(watching(model, end, begin, leave=running.pop))
         outputs.extend(tensors(run()))
-    ends = {node for t in outputs if t.is_floating_point() and (node := flow.node(t)) is not None}
     made = [call["made"] for call in calls]
+    ends = {node for t in outputs if t.is_floating_point() and (node := flow.node(t)) is not None}
+    # An output may hold its tensors out of sight: then the last that was made.
+    ends = ends or {max((node for node in made if node is not None), default=0)}
     return Look(tuple(Call(**call) for call in calls), tuple(flow.chains(ends, made)))
 
 
@@ -162,6 +165,13 @@ class _Flow(TorchDispatchMode):
     def node(self, tensor: Tensor) -> int | None:
         """Return the node of a tensor, None if it is made of no input."""
         return self.nodes.get(_storage(tensor))
+
+    def join(self, outputs: Sequence[Tensor]) -> None:
+        """Take all outputs of a function for one: what an LSTM makes is also its last state."""
+        sources = {node for tensor in outputs if (node := self.node(tensor)) is not None}
+        if len(sources) > 1:
+            self.nodes |= {_storage(tensor): len(self.sources) for tensor in outputs}
+            self.sources.append(sources)
 
     def add_input(self, tensor: Tensor) -> None:
         """Take a tensor for an input of the model, unless it is made of others."""
