@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import inspect
+import sys
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from itertools import chain
@@ -12,8 +14,11 @@ from weakref import WeakKeyDictionary
 import torch
 from torch import Tensor, nn
 
+from sbt_utils.text import shown
+
 _LOCKS: WeakKeyDictionary[nn.Module, RLock] = WeakKeyDictionary()
 _NEW_LOCK = Lock()
+_STANCES: list[Any] = []  # by each that wants compiled code to run as it was written
 
 
 def check_model(model: nn.Module) -> None:
@@ -30,20 +35,47 @@ def check_model(model: nn.Module) -> None:
         raise ValueError("model: its parameters are on 'meta', without values; load them first")
 
 
-def run_model(model: nn.Module, inputs: Tensor) -> Any:
-    """Return the output of a model; say so where it may have wanted numbers of another type."""
+def run_model(model: nn.Module, *args: Any, **kwargs: Any) -> Any:
+    """Return the output of a model; say so where it may have wanted other inputs."""
     try:
-        return model(inputs)
+        inspect.signature(model.forward).bind(*args, **kwargs)
+    except ValueError:  # it has none, as a function in C
+        pass
+    except TypeError as error:
+        raise TypeError(
+            f"data: these inputs are not what the model takes ({shown(error)}); give what its "
+            "forward pass takes, or forward=, a function of model and batch"
+        ) from error
+    try:
+        return model(*args, **kwargs)
     except torch.OutOfMemoryError:
         raise
     except RuntimeError as error:
-        if inputs.is_floating_point():
+        if '"forward" function' in str(error):
+            refusal = (
+                f"model: {type(model).__name__} has no forward pass; give forward=, such as "
+                "lambda model, batch: model.training_step(batch, 0)"
+            )
+        elif len(dtypes := _floating_dtypes(model)) > 1 and "dtype" in str(error):
+            refusal = (
+                f"model: parameters of {' and '.join(dtypes)} do not work together "
+                f"({shown(error, 200)}); make all of one type, such as model.float() does"
+            )
+        elif kwargs or len(args) != 1 or not isinstance(inputs := args[0], Tensor):
+            raise
+        elif inputs.is_floating_point():
             error.add_note(f"in the model, with inputs of {tuple(inputs.shape)} and {inputs.dtype}")
             raise
-        raise TypeError(
-            f"data: inputs of {inputs.dtype} do not suit the model ({error}); give floating ones, "
-            "of images for instance images.float() / 255"
-        ) from error
+        else:
+            refusal = (
+                f"data: inputs of {inputs.dtype} do not suit the model ({error}); give floating "
+                "ones, of images for instance images.float() / 255"
+            )
+        raise TypeError(refusal) from error
+
+
+def _floating_dtypes(model: nn.Module) -> list[str]:
+    return sorted({str(one.dtype) for one in model.parameters() if one.is_floating_point()})
 
 
 @contextmanager
@@ -58,8 +90,26 @@ def evaluation_mode(model: nn.Module) -> Iterator[None]:
             with _NEW_LOCK:
                 lock = _LOCKS.setdefault(module, RLock())
             stack.enter_context(lock)
+        stack.enter_context(_uncompiled())
         stack.enter_context(_evaluation_mode(model))
         yield
+
+
+@contextmanager
+def _uncompiled() -> Iterator[None]:
+    """Run compiled models as they were written: hooks do not reach into compiled code."""
+    if "torch._dynamo" not in sys.modules:  # slow to import, and nothing is compiled without it
+        yield
+        return
+    with _NEW_LOCK:  # for all threads; the last one ends it
+        _STANCES.append(None if _STANCES else torch.compiler.set_stance("force_eager"))
+    try:
+        yield
+    finally:
+        with _NEW_LOCK:
+            if len(_STANCES) == 1:
+                _STANCES[0].__exit__(None, None, None)
+            _STANCES.pop()
 
 
 @contextmanager

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import math
 import sys
+import warnings
 from collections.abc import Iterable, Iterator, Sequence
 
 import numpy as np
@@ -25,7 +26,15 @@ _BLOCK = 2**21  # elements of a float64 working block: 16 MB, which allocators k
 
 
 class UndefinedSeparation(ValueError):
-    """The features leave data separation undefined: no scatter, or non-finite values."""
+    """The features leave data separation undefined: no scatter, or non-finite values.
+
+    `state` says which scatter is missing: ``"dead"``, all; ``"mixed"``, that between the classes;
+    ``"collapsed"``, that within them; ``""``, none.
+    """
+
+    def __init__(self, message: str, state: str = "") -> None:
+        super().__init__(message)
+        self.state = state
 
 
 class ScatterStatistics:
@@ -49,6 +58,7 @@ class ScatterStatistics:
         self.exponent = 0
         self.largest = 0.0  # distance from the origin along any axis
         self.rounding = 2.0**-44  # a smaller fraction of the total standard deviation is noise
+        self.precision = 2.0**-44  # a smaller fraction of what all samples share is noise
         self.totals: list[float] = []  # counts, `within` and tr Σb, once read back
         self._squares: list[list[Tensor]] = []  # of each batch's samples, on a GPU
 
@@ -68,6 +78,7 @@ class ScatterStatistics:
             self.origin = features[0].to(device, copy=True).double()
             self.counts = self.origin.new_zeros(0)
             self.means = self.origin.new_zeros(0, len(self.origin))
+            self.precision = device_passes.rounding(features.dtype)
             if not passes.in_loops(self.origin):
                 self.rounding = device_passes.rounding(features.dtype)
         self.check_length(features)
@@ -147,20 +158,27 @@ class ScatterStatistics:
 
     def class_factor(self) -> Tensor:
         """Return B (C, d) with B^T B = Σb: the centred class means, weighted by sqrt(n_c / N)."""
-        share = self.counts / self.counts.sum()
+        share = self.weights / self.weights.sum()
         return share.sqrt()[:, None] * self.centred_means()
 
     def centred_means(self) -> Tensor:
         """Return the class means relative to the mean over all samples, (C, d)."""
-        return self.means - (self.counts / self.counts.sum()) @ self.means
+        return self.means - (self.weights / self.weights.sum()) @ self.means
+
+    @property
+    def weights(self) -> Tensor:
+        """Number of samples of each class, (C,); 0 for one alone, which has no scatter."""
+        return torch.where(self.counts > 1, self.counts, 0)
 
     def scatter(self) -> tuple[float, float]:
         """Return tr Σw and tr Σb; raise where they leave D undefined."""
         if not self.totals:
             read_together([self])
         *counts, within, between = self.totals
-        check_counts(self.classes, counts)
-        within /= sum(counts)
+        numbers = dict(zip(self.classes, counts, strict=True))
+        numbers = {label: number for label, number in numbers.items() if number > 1} or numbers
+        check_counts(numbers, list(numbers.values()))
+        within /= sum(numbers.values())
         if not np.isfinite(within + between):
             self._check_finite()
             kind = "float64" if self.rounding == 2.0**-44 else "float32, which a GPU uses"
@@ -168,7 +186,8 @@ class ScatterStatistics:
         if between <= self.rounding**2 * (within + between):
             raise UndefinedSeparation(
                 "features: zero variance between the classes, so D is infinite: all class means "
-                "coincide; leave out layers that carry nothing of the classes, such as dead ones"
+                "coincide; leave out layers that carry nothing of the classes, such as dead ones",
+                "mixed" if within > 0 else "dead",
             )
         _check_within(within, self.rounding**2 * (within + between))
         return within, between
@@ -200,7 +219,8 @@ class ProjectedScatter:
         noise = first.rounding**2 * sum(first.scatter())
         # Not from B B^T, which would square the condition number of the class means.
         scale, directions = _decomposed(first.class_factor())
-        scale = scale[: len(first.classes) - 1]  # C centred means span no more directions
+        # The centred means of C classes span no more than C - 1 directions.
+        scale = scale[: int(first.weights.count_nonzero()) - 1]
         scale = scale[scale > noise**0.5]
         self.projection = directions[: len(scale)].T / scale
         self.noise = noise * float(scale.pow(-2).sum())
@@ -224,13 +244,13 @@ class ProjectedScatter:
                 f"features: {self.samples} samples in the second pass after {expected} in the "
                 "first; measure 'fuzziness' reads the same samples twice"
             )
-        within = float(self.within) / self.samples
+        within = float(self.within) / float(self.first.weights.sum())
         _check_within(within, self.noise)
         return float(np.log(within))
 
 
 def read_together(statistics: Sequence[ScatterStatistics]) -> None:
-    """Read back what several statistics need in the end, waiting for a GPU once."""
+    """Read back what statistics of the same samples need, once; warn of samples left out."""
     totals = []
     for one in statistics:
         between = one.class_factor().square().sum()
@@ -238,6 +258,12 @@ def read_together(statistics: Sequence[ScatterStatistics]) -> None:
         totals.append(torch.cat([one.counts, both]))
     for one, values in zip(statistics, on_cpu(totals), strict=True):
         one.totals = values.tolist()
+    one = statistics[0]
+    alone = [label for label, n in zip(one.classes, one.totals[:-2], strict=True) if n == 1]
+    if alone and len(alone) < len(one.classes):
+        which = "has 1 sample and is" if len(alone) == 1 else f"and {len(alone) - 1} more are"
+        message = f"labels: class {min(alone)} {which} left out: D needs 2 samples of a class"
+        warnings.warn(message, stacklevel=3)
 
 
 def on_cpu(tensors: Sequence[Tensor]) -> list[Tensor]:
@@ -273,7 +299,8 @@ def _check_within(within: float, noise: float) -> None:
     if within <= noise:
         raise UndefinedSeparation(
             "features: zero variance within the classes, so D is minus infinity: all samples of a "
-            "class coincide along the class means; measure earlier layers or more varied samples"
+            "class coincide along the class means; measure earlier layers or more varied samples",
+            "collapsed",
         )
 
 

@@ -44,9 +44,14 @@ def data_separation(
         Labels that are not integers, features that are not real numbers.
     ValueError
         Unknown measure; empty or non-finite features, or integers that float64 cannot hold; labels
-        that do not match in number, are negative or hold one class only; a class with one sample;
+        that do not match in number, are negative or hold one class only (of two samples or more);
         no variance between the classes (D would be infinite) or within them (D would be minus
         infinity).
+
+    Warns
+    -----
+    UserWarning
+        A class with one sample, which is left out.
 
     Notes
     -----

@@ -136,11 +136,12 @@ def bootstrap(
     rows = scatters[0].classes_in_order()
     rng = np.random.default_rng(seed)
     draws = np.zeros((resamples, len(scatters)))
+    samples = float(scatters[0].weights.sum())  # less those that are alone in their class
     for row in range(rows.max() + 1):
         members = influence[rows == row]
         chosen = rng.integers(len(members), size=(resamples, len(members)))
         # Numbered on from draw to draw, so that one count gives the weights of all draws.
         chosen += len(members) * np.arange(resamples)[:, None]
         weights = np.bincount(chosen.ravel(), minlength=chosen.size).reshape(chosen.shape)
-        draws += weights @ members / len(rows)
+        draws += weights @ members / samples
     return separation + draws - draws.mean(axis=0)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from textwrap import fill
 from typing import Any
@@ -12,11 +12,12 @@ import numpy as np
 import pandas as pd
 from torch import nn
 
-from sbt_utils.measuring.batches import Array, Data, as_batches, holds_arrays
+from sbt_utils.measuring.batches import Data, are_inputs_and_labels, as_batches
 from sbt_utils.measuring.curves import LoadCurve, interval, load_draws, shares
-from sbt_utils.measuring.layer_choice import Layers, choose
-from sbt_utils.measuring.models import check_model
-from sbt_utils.measuring.probe import Pool, layer_scatter, noting
+from sbt_utils.measuring.forward import Forward
+from sbt_utils.measuring.layer_choice import Layers
+from sbt_utils.measuring.pools import Pool
+from sbt_utils.measuring.probing import Probe, noting
 from sbt_utils.reporting.advice import Advice, advise, layer_states, percent
 from sbt_utils.reporting.bootstrap import SampledScatter, bootstrap
 from sbt_utils.text import shown
@@ -144,6 +145,9 @@ def report(
     *,
     layers: Layers | None = None,
     pool: Pool | None = None,
+    mask: Callable[[Any], Any] | None = None,
+    forward: Forward | None = None,
+    labels: Callable[[Any], Any] | None = None,
     resamples: int = 200,
     seed: int = 0,
     batch_size: int = 512,
@@ -157,13 +161,16 @@ def report(
     ----------
     model : torch.nn.Module
         As in `sbt_utils.measuring.probe.load_curve`.
-    train, test : tuple (images, labels) of arrays, or loader of such batches
-        Images that the model was trained on and, if available, images that it has not seen.
-        Without any augmentation: the load curve is that of the images as they are. Without unseen
-        images, ``report(model, images, labels)`` will do.
-    layers, pool : optional
-        What to measure, as in `sbt_utils.measuring.probe.load_curve`: by default the model's
-        repeated blocks, or its activations where it has none.
+    train, test : tuple (images, labels) of arrays, mapping, loader of batches, or data set
+        Images that the model was trained on and, if available, images that it has not seen; or
+        texts as a tokenizer returns them, or other inputs, in any form that
+        `sbt_utils.measuring.probe.load_curve` takes. Without any augmentation: the load curve is
+        that of the images as they are. Without unseen images, ``report(model, images, labels)``
+        will do.
+    layers, pool, mask, forward, labels : optional
+        What to measure, and how to call the model, as in `sbt_utils.measuring.probe.load_curve`:
+        by default the model's repeated blocks, or its activations where it has none; `labels` is
+        a function that finds those of a batch.
     resamples : int
         Draws of the bootstrap over the images, which gives the intervals.
     seed : int
@@ -201,18 +208,17 @@ def report(
         raise ValueError(f"resamples={resamples!r}: give an integer of {FEWEST_RESAMPLES} or more")
     if not isinstance(seed, int | np.integer) or isinstance(seed, bool) or seed < 0:
         raise ValueError(f"seed={seed!r}: give an integer of at least 0")
-    check_model(model)
-    choose(model, layers)
+    probe = Probe(model, layers, pool, mask, forward, labels)
     parts: dict[str, Any] = {"train": train} | ({} if test is None else {"test": test})
-    if isinstance(train, Array) and not holds_arrays(test):
-        parts = {"train": (train, test)}  # inputs and their labels
+    if are_inputs_and_labels(train, test):
+        parts = {"train": (train, test)}
     curves, counts = [], []
     for number, (name, data) in enumerate(parts.items()):
         with noting(f"in the {name} data"):
-            batches = as_batches(data, None, batch_size)
-            scatters = layer_scatter(model, batches, layers, pool, lambda name: SampledScatter())
+            batches = as_batches(data, labels, batch_size)
+            scatters = probe.statistics(batches, lambda name: SampledScatter())
             for layer, scatter in scatters.items():
-                with noting(f"in layer {layer!r}"):
+                with noting(f"in layer '{shown(layer)}'"):
                     scatter.scatter()
         draws = bootstrap(list(scatters.values()), resamples, [seed, number])
         curves.append(LoadCurve(draws, "trace", tuple(scatters)))

@@ -291,7 +291,7 @@ pairs = [0, 0, 1, 1]
         (good, torch.tensor(pairs).bfloat16(), TypeError, r"labels: torch.bfloat16 .*integers"),
         (good, [False, False, True, True], TypeError, r"labels: bool .*integers"),
         (good, [2, 2, 2, 2], ValueError, r"labels: one class only, \[2\]; .*2 or more"),
-        (good, [0, 0, 0, 3], ValueError, r"class 3 has 1 sample; give at least 2"),
+        (good, [0, 1, 2, 3], ValueError, r"class 0 has 1 sample; give at least 2"),
         (np.ones((4, 2)), pairs, ValueError, r"zero variance between the classes.* infinite"),
         ([[1.0], [-1.0], [1.0], [-1.0]], pairs, ValueError, r"zero variance between the classes"),
         ([[1.0], [1.0], [2.0], [2.0]], pairs, ValueError, r"zero variance within .*minus infinity"),
@@ -300,6 +300,25 @@ pairs = [0, 0, 1, 1]
 def test_bad_input_names_argument_value_and_remedy(features, labels, error, message, measure):
     with pytest.raises(error, match=message):
         data_separation(features, labels, measure)
+
+
+def test_classes_with_one_sample_are_left_out(rng, measure):
+    features = rng.normal(size=(30, 4))
+    labels = np.arange(30) % 3
+    expected = data_separation(features, labels, measure)
+    for more, message in (
+        ([7], "^labels: class 7 has 1 sample and is left out: D needs 2 samples of a class$"),
+        ([9, 8, 7], "^labels: class 7 and 2 more are left out: D needs 2 samples of a class$"),
+    ):
+        extended = np.concatenate([features[: len(more)] + 5, features])
+        with pytest.warns(UserWarning, match=message):
+            found = data_separation(extended, [*more, *labels], measure)
+        assert found == pytest.approx(expected, rel=1e-12)
+    with (
+        pytest.warns(UserWarning, match="class 3 has 1 sample"),
+        pytest.raises(ValueError, match=r"labels: one class only, \[0\]"),
+    ):
+        data_separation(features[:4], [0, 0, 0, 3], measure)
 
 
 @pytest.mark.parametrize("dtype", ["int64", "uint64"])

@@ -176,9 +176,9 @@ def test_a_loader_that_fails_keeps_its_error():
             function(MODEL, loader())
 
 
-@pytest.mark.parametrize("pool", [3, "mean"])
-def test_a_pool_that_is_no_function(pool):
-    with pytest.raises(TypeError, match=r"^pool: .* given; give a function of features"):
+@pytest.mark.parametrize("pool", [3, "max", ["mean"]])
+def test_a_pool_that_is_none(pool):
+    with pytest.raises(TypeError, match=r"^pool: .* given; give one of 'mean', 'cls', 'last', or"):
         load_curve(MODEL, INPUTS, LABELS, pool=pool)
 
 
