@@ -94,7 +94,7 @@ def load_model(
         model.load_state_dict(state)
     except RuntimeError as error:  # tensors without values, of a kind that cannot be copied
         raise ValueError(
-            f"checkpoint={checkpoint}: its weights cannot be copied into {type(model).__name__} "
+            f"{_given(checkpoint)}: its weights cannot be copied into {type(model).__name__} "
             f"({shown(error, _LONGEST)}); save those of a model in use"
         ) from error
     return model
@@ -107,7 +107,7 @@ def load_state(
 
     Prefixes of wrappers are removed, unless they belong to one of a model's own `names`.
     """
-    _check_regular(checkpoint, f"checkpoint={checkpoint}: not a checkpoint", _SAVE)
+    _check_regular(checkpoint, f"{_given(checkpoint)}: not a checkpoint", _SAVE)
     with open(checkpoint, "rb") as file:
         content = _read_archive(file, checkpoint)
     for key in _WRAPPERS:
@@ -117,7 +117,7 @@ def load_state(
         isinstance(name, str) and isinstance(value, torch.Tensor) for name, value in content.items()
     ):
         raise ValueError(
-            f"checkpoint={checkpoint}: holds no state_dict; save model.state_dict(), alone or "
+            f"{_given(checkpoint)}: holds no state_dict; save model.state_dict(), alone or "
             f"under one of the keys {', '.join(_WRAPPERS)}"
         )
     state = dict(content)
@@ -144,7 +144,7 @@ def _read_archive(file: BinaryIO, checkpoint: str | PathLike[str]) -> Any:
     """
     if file.read(len(_ZIP)) != _ZIP:
         raise ValueError(
-            f"checkpoint={checkpoint}: not a checkpoint; {_SAVE}, with PyTorch 1.6 or newer"
+            f"{_given(checkpoint)}: not a checkpoint; {_SAVE}, with PyTorch 1.6 or newer"
         )
     file.seek(0)
     try:
@@ -154,14 +154,14 @@ def _read_archive(file: BinaryIO, checkpoint: str | PathLike[str]) -> Any:
             return torch.load(file, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError as error:
         raise ValueError(
-            f"checkpoint={checkpoint}: holds more than tensors, which could run code, and is not "
+            f"{_given(checkpoint)}: holds more than tensors, which could run code, and is not "
             "read; save the state_dict alone, torch.save(model.state_dict(), path)"
         ) from error
     except Exception as error:  # readers of damaged and of made-up files fail in every way
         # After its first sentence, PyTorch's advice is to read the file as code.
         first = shown(re.split(r"\n|\. ", str(error))[0] or type(error).__name__, _LONGEST)
         raise ValueError(
-            f"checkpoint={checkpoint}: not a whole checkpoint ({first}); copy or save it again, "
+            f"{_given(checkpoint)}: not a whole checkpoint ({first}); copy or save it again, "
             "torch.save(model.state_dict(), path)"
         ) from error
 
@@ -216,7 +216,7 @@ def load_images(path: str | PathLike[str]) -> tuple[np.ndarray, np.ndarray]:
     [(4, 1, 2, 2), (4,)]
     """
     remedy = "write it by numpy.savez(path, images=..., labels=...)"
-    _check_regular(path, f"{path}: not an npz file of images", remedy)
+    _check_regular(path, f"{_path(path)}: not an npz file of images", remedy)
     with open(path, "rb") as file:
         try:
             if file.read(len(_ZIP)) != _ZIP:
@@ -235,7 +235,9 @@ def load_images(path: str | PathLike[str]) -> tuple[np.ndarray, np.ndarray]:
                 return images, labels
         except Exception as error:  # damaged files fail in every way
             reason = shown(str(error) or type(error).__name__, _LONGEST)
-            raise ValueError(f"{path}: not an npz file of images ({reason}); {remedy}") from error
+            raise ValueError(
+                f"{_path(path)}: not an npz file of images ({reason}); {remedy}"
+            ) from error
 
 
 def _imported(target: str) -> Any:
@@ -258,6 +260,14 @@ def _imported(target: str) -> Any:
             f"model={shown(target)}: {type(make).__name__} given; name a class or a function"
         )
     return make
+
+
+def _path(path: object) -> str:
+    return shown(path, _LONGEST)
+
+
+def _given(checkpoint: object) -> str:
+    return f"checkpoint={_path(checkpoint)}"
 
 
 def _reason(error: Exception) -> str:
@@ -290,6 +300,6 @@ def _check_fit(model: nn.Module, state: Mapping[str, torch.Tensor], checkpoint: 
             phrases.append(f"{fault} {', '.join(names[:_SHOWN])}{more}")
     if phrases:
         raise ValueError(
-            f"checkpoint={checkpoint}: does not fit {type(model).__name__}, "
+            f"{_given(checkpoint)}: does not fit {type(model).__name__}, "
             f"{'; '.join(phrases)}; give the model and the arguments it was saved from"
         )

@@ -434,3 +434,13 @@ def test_complex_weights_are_not_cut_to_real_ones(tmp_path):
     with pytest.raises(ValueError, match=message) as error:
         load_model("torch.nn:Linear", saved(state, tmp_path), [3, 2])
     assert len(str(error.value)) < 400
+
+
+@pytest.mark.parametrize("load", [load_state, load_images])
+@pytest.mark.parametrize("content", ["", "text", "PK\3\4text"])
+def test_names_of_files_steer_no_terminal(tmp_path, load, content):
+    path = tmp_path / "a\x1b[31m\n"
+    path.write_text(content)
+    with pytest.raises(ValueError, match=r"a\\x1b\[31m\\n: not an? ") as error:
+        load(path)
+    assert str(error.value).isprintable()
