@@ -11,12 +11,12 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from sbt_utils.measuring.curves import LoadCurve
-from sbt_utils.reporting.picture import drawn_table
+from sbt_utils.reporting.comparison import Comparison
+from sbt_utils.reporting.picture import COLOURS, STYLE, drawn_loads, drawn_table
 from sbt_utils.reporting.stress_map import StressMap
-from sbt_utils.style import COLOURS, STYLE
 from sbt_utils.text import printable
 
-__all__ = ["COLOURS", "STYLE", "draw_curve", "load_curves", "stress_map"]
+__all__ = ["COLOURS", "STYLE", "compared_loads", "draw_curve", "load_curves", "stress_map"]
 
 
 def load_curves(curves: Mapping[str, LoadCurve], xlabel: str = "layer l") -> Figure:
@@ -84,3 +84,29 @@ def stress_map(stress: StressMap) -> Figure:
     ['', 'load; dashed: an even one', 'share of the fall, in even shares']
     """
     return drawn_table(stress.table)
+
+
+def compared_loads(comparison: Comparison) -> Figure:
+    """Draw the loads of several networks beside each other, with their 95 % intervals.
+
+    Parameters
+    ----------
+    comparison : Comparison
+        From `sbt_utils.reporting.comparison.compare`.
+
+    Raises
+    ------
+    ValueError
+        No layer has the same name in all maps.
+
+    Examples
+    --------
+    >>> one, two = LoadCurve([[3.0, 2.0, 0.0]] * 2), LoadCurve([[3.0, 2.5, 0.0]] * 2)
+    >>> both = Comparison({"before": StressMap(one), "after": StressMap(two)})
+    >>> [axes.get_ylabel() for axes in compared_loads(both).axes]
+    ['load']
+    """
+    table = comparison.table
+    if not len(table):
+        raise ValueError("comparison: no layer has the same name in all maps; compare their curves")
+    return drawn_loads({label: table[label] for label in comparison.maps})

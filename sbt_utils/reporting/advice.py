@@ -1,38 +1,43 @@
-"""What stands out in the load curves of a network, and what the theory suggests.
+"""What stands out in the load curves of a network, and what to do about it where that is known.
 
-Every rule asks the 95 % interval of the bootstrap, not only the number itself. The suggestions
-come from the phase diagram: noise shifts the work to shallow layers, nonlinearity to deep ones.
-They are suggestions from a theory, not promises.
+Every rule asks the 95 % interval of the bootstrap, not only the number itself. What a finding calls
+for is advice; what is merely seen is an observation. How noise, such as dropout, shifts the work
+from layer to layer depends on the kind of network: it is suggested for those alone in which this
+book measured it.
 """
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-import numpy as np
-
-from sbt_utils.measuring.curves import REGIME_TOLERANCE, LoadCurve, interval, load_draws, shares
+from sbt_utils.measuring.curves import REGIME_TOLERANCE, LoadCurve, interval, load_draws
+from sbt_utils.reporting.generalisation import (
+    little_fall,
+    noisy_labels,
+    separates_better,
+    turn,
+)
+from sbt_utils.reporting.states import (
+    BARELY_USED,
+    IDLE,
+    OVERLOADED,
+    by_chance,
+    fall,
+    floor,
+    is_resolved,
+    layer_name,
+    layer_states,
+    resolved_shares,
+)
 from sbt_utils.text import shown
 
-OVERLOADED = 2.0
-"""A layer is overloaded if it carries at least this many even shares of the fall.
+BY_CHANCE = 0.5
+"""Samples are too few if more than this fraction of the scatter between the classes is there by
+chance, as it is with shuffled labels."""
 
-In the published diagram of dropout, 1 % of the ReLU networks have such a layer, and 96 % of the
-linear ones, where the first two layers do most.
-"""
-
-BARELY_USED = 0.1
-"""A layer is barely used if it carries at most this fraction of an even share, however surely.
-
-In the same diagram none of the ReLU networks has such a layer, and 54 % of the linear ones.
-"""
-
-OVERFITTED = 0.5
-"""A network is overfitted if D surely falls on unseen data by less than this fraction of its fall.
-
-All networks in the same diagram, trained on 2,560 digits, keep more, 0.60 to 0.94: the less, the
-further their test accuracy is below that on training images (rank correlation -0.85).
-"""
+PERCEPTRON = "perceptron"
+"""The kind of network in which this book measured how dropout shifts the work."""
 
 
 @dataclass(frozen=True)
@@ -42,16 +47,19 @@ class Advice:
     Attributes
     ----------
     finding : str
-        ``"lazy"``, ``"active"``, ``"unresolved"``, ``"overloaded"``, ``"barely used"``,
-        ``"reversed"``, ``"overfitted"`` or ``"unclear"``.
+        ``"dead"``, ``"unresolved"``, ``"few samples"``, ``"overfitted"``, ``"noisy labels"``,
+        ``"idle"``, ``"mixed"``, ``"collapsed"``, ``"reversed"``, ``"overloaded"``, ``"barely
+        used"``, ``"lazy"``, ``"active"`` or ``"unclear"``.
     text : str
-        What is suggested.
+        What is seen, in its first sentence, and what is suggested.
     evidence : str
         The numbers behind it, with their 95 % intervals, and the threshold.
     basis : str
         Where the suggestion comes from.
     layers : tuple of str
         The layers that it is about; empty where it is about all.
+    kind : {"advice", "observation"}
+        Whether something ought to be done.
     """
 
     finding: str
@@ -59,151 +67,251 @@ class Advice:
     evidence: str
     basis: str
     layers: tuple[str, ...] = ()
+    kind: str = "observation"
 
 
-def layer_states(train: LoadCurve, test: LoadCurve | None = None) -> list[str]:
-    """Return what stands out about the load of each layer l = 1..L; curves hold bootstrap draws.
+def advise(
+    train: LoadCurve | None,
+    test: LoadCurve | None = None,
+    *,
+    sizes: Sequence[tuple[int, int]] = (),
+    undefined: Mapping[str, str] | None = None,
+    network: str = "",
+) -> tuple[Advice, ...]:
+    """Return what stands out in the load curves of a network, the most severe first.
 
-    ``"overloaded"``: at least `OVERLOADED` even shares and as many times what the other layers
-    that are used carry on average, surely more than an even share and, given unseen images, surely
-    more load than on those. ``"barely used"``: surely less than an even share, and a load that is
-    indistinguishable from zero or at most `BARELY_USED` of an even share. ``"reversed"``: D surely
-    rises. ``"unclear"``: indistinguishable both from zero and from an even share. ``""``: nothing.
+    Curves hold bootstrap draws; None where fewer than two layers have a D. `sizes` are the numbers
+    of samples and of classes of the two, `undefined` the states of layers that have no D, and
+    `network` is `PERCEPTRON` or unknown. C. Shi, L. Pan & I. Dokmanić, PRL 2025, arXiv:2407.19353.
     """
-    loads = load_draws(train)
-    even = loads.mean(axis=1, keepdims=True)
-    if not even.mean() > 0:
-        return [""] * loads.shape[1]
-    (low, high), (below, above) = interval(loads), interval(loads - even)
-    part = train.loads / train.loads.mean()
-    idle = ((abs(part) <= BARELY_USED) | ((low <= 0) & (high >= 0))) & (above < 0)
-    over = (part >= OVERLOADED) & (below > 0)
-    # Idle layers lower an even share, but that does not make the others overloaded.
-    others = (train.loads[~idle].sum() - train.loads) / max(1, (~idle).sum() - 1)
-    over &= train.loads >= OVERLOADED * others
-    if test is not None:
-        # The two sets are drawn independently, so differences of draws are draws of the difference.
-        over &= interval(loads - load_draws(test))[0] > 0
-    states = [over, idle, high < 0, low <= 0]
-    names = ["overloaded", "barely used", "reversed", "unclear"]
-    return np.select(states, names, default="").tolist()
+    found = [_without_separation(undefined or {}, state) for state in _UNDEFINED]
+    if train is not None:
+        states = layer_states(train, test)
+        found.append(_few_samples(train, sizes))
+        found.append(_of_layers(train, test, states, "idle", network))
+        if not is_resolved(train):
+            found.append(_unresolved(train))
+        else:
+            found.append(_generalisation(train, test, sizes, network))
+            found += [
+                _of_layers(train, test, states, state, network)
+                for state in _STATES
+                if state != "idle"
+            ]
+            found.append(_shape(train, network))
+    present = [advice for advice in found if advice]
+    return tuple(sorted(present, key=lambda advice: SEVERITY.index(advice.finding)))
 
 
-def advise(train: LoadCurve, test: LoadCurve | None = None) -> tuple[Advice, ...]:
-    """Return what stands out in the load curves of a network and what the theory suggests.
+SEVERITY = (
+    *("dead", "unresolved", "few samples", "overfitted", "noisy labels", "idle"),
+    *("mixed", "collapsed", "reversed", "overloaded", "barely used", "lazy", "active", "unclear"),
+)
+"""All findings, the most severe first."""
 
-    Both curves hold bootstrap draws; C. Shi, L. Pan & I. Dokmanić, PRL 2025, arXiv:2407.19353.
-    """
-    if not train.loads.sum() > 0:
-        return (_unresolved(train),)
-    states = layer_states(train, test)
-    of_layers = [_of_layers(train, test, states, state) for state in _STATES]
-    findings = [_shape(train), _overfitted(train, test), *of_layers]
-    return tuple(advice for advice in findings if advice)
-
-
-_DIAGRAM = "the phase diagram of noise and nonlinearity"
+_DIAGRAM = "the phase diagram of noise and nonlinearity, measured on perceptrons"
+_UNKNOWN = "how noise shifts the work was not measured in this kind of network"
 _SHAPES = {
     "lazy": (
-        "The deep layers do most. More noise wakes the shallow ones: more dropout, a larger "
-        "learning rate, smaller batches; or take a less nonlinear activation, such as a leaky ReLU."
+        "The deep layers do most.",
+        "More noise wakes the shallow ones: more dropout, a larger learning rate, smaller batches; "
+        "or take a less nonlinear activation, such as a leaky ReLU.",
     ),
     "active": (
-        "The shallow layers do most. Less noise lets the deep ones take part: less dropout, a "
-        "smaller learning rate, larger batches; or take a more nonlinear activation."
+        "The shallow layers do most.",
+        "Less noise lets the deep ones take part: less dropout, a smaller learning rate, larger "
+        "batches; or take a more nonlinear activation.",
     ),
 }
-# For layers in a state: what is suggested, the threshold of the state, and the basis.
+_MEANING = "the meaning of a load"
+# For layers in a state: what is seen, what is suggested, the threshold of the state, the basis.
 _STATES = {
-    "overloaded": (
-        "Far more than an even share rests on {}. More noise in training spreads loads towards "
-        "shallow layers, less noise towards deep ones.",
-        f"at least {OVERLOADED:g} even shares",
-        _DIAGRAM,
-    ),
-    "barely used": (
-        "Next to nothing rests on {}. Fewer layers may do; or more noise, if they are shallow.",
-        f"not told from zero, or at most {BARELY_USED:g} of an even share",
-        "the meaning of a load: a layer without one separates nothing",
+    "idle": (
+        "D is the same after {} as before.",
+        "See whether they were trained, or leave them out.",
+        f"within {IDLE:.1%} of an even share of zero in every draw",
+        f"{_MEANING}: a layer without one separates nothing",
     ),
     "reversed": (
-        "The classes are mixed again by {}. See what they are for, or leave them out.",
+        "The classes are mixed again by {}.",
+        "",
         "loads below zero",
-        "the meaning of a load: a negative one undoes what other layers did",
+        f"{_MEANING}: a negative one undoes what other layers did",
+    ),
+    "overloaded": (
+        "Far more than an even share rests on {}.",
+        "",
+        f"at least {OVERLOADED:g} even shares",
+        _MEANING,
+    ),
+    "barely used": (
+        "Next to nothing of the fall rests on {}.",
+        "Whether they can go is another question: sbt_utils.removal measures the loss without.",
+        f"not told from zero, or at most {BARELY_USED:g} of an even share",
+        _MEANING,
     ),
     "unclear": (
-        "Too few images to tell whether {} do their share or nothing. Measure on more.",
+        "It cannot be told whether {} do their share or nothing.",
+        "Measure on more inputs.",
         "told neither from zero nor from an even share",
         "statistics, not the theory",
     ),
 }
+# For layers without D: what is seen, what is suggested, and what that means.
+_UNDEFINED = {
+    "dead": (
+        "The same comes out of {} for every input.",
+        "What follows sees nothing of the input: look at the weights, take another initialisation "
+        "or activation, add normalisation, or train more gently.",
+        "no scatter at all",
+    ),
+    "mixed": (
+        "The means of all classes coincide in {}.",
+        "D is infinite there.",
+        "no scatter between the classes, but within them",
+    ),
+    "collapsed": (
+        "The inputs of each class coincide in {}.",
+        "Nothing is left to separate: D is minus infinity there.",
+        "no scatter within the classes, but between them",
+    ),
+}
 
 
-def _unresolved(train: LoadCurve) -> Advice:
-    """Return the advice for a curve that does not fall."""
-    low, high = interval(load_draws(train).sum(axis=1))
+def _without_separation(undefined: Mapping[str, str], state: str) -> Advice | None:
+    """Return what to do about layers that have no D for this reason."""
+    names = tuple(shown(name) for name, found in undefined.items() if found == state)
+    if not names:
+        return None
+    seen, suggested, meaning = _UNDEFINED[state]
+    kind = "advice" if state == "dead" else "observation"
+    evidence = f"{meaning} in {', '.join(names)}; left out of the curve"
     return Advice(
-        "unresolved",
-        "The last layer separates the classes no better than the input does. Train further, or see "
-        "whether labels and images belong together.",
-        f"D falls by {train.loads.sum():.2f} ({low:.2f} to {high:.2f}) in all",
-        "the law of data separation: in trained networks D falls",
+        state, f"{seen.format(_listed(names))} {suggested}", evidence, "measured", names, kind
     )
 
 
-def _shape(train: LoadCurve) -> Advice | None:
+def _unresolved(train: LoadCurve) -> Advice:
+    """Return the advice for a curve that does not surely fall."""
+    whole, low, high = fall(train)
+    if whole > 0:
+        text = (
+            "Whether D falls at all cannot be told, so nothing is said of shares. Measure on more "
+            "inputs, unless the network is untrained."
+        )
+    else:
+        text = (
+            "The last layer separates the classes no better than the input does. Train further, or "
+            "see whether labels and inputs belong together."
+        )
+    evidence = f"D falls by {whole:.2f} ({low:.2f} to {high:.2f}) in all"
+    basis = "the law of data separation: in trained networks D falls"
+    return Advice("unresolved", text, evidence, basis, kind="advice")
+
+
+def _few_samples(train: LoadCurve, sizes: Sequence[tuple[int, int]]) -> Advice | None:
+    """Return what to do where most of the scatter between the classes is there by chance."""
+    if not sizes:
+        return None
+    samples, classes = sizes[0]
+    part = by_chance(train.mean, samples, classes)
+    if part[0] <= BY_CHANCE:
+        return None
+    where = "of all layers" if (part > BY_CHANCE).all() else "of the input"
+    return Advice(
+        "few samples",
+        f"D {where} is near that of shuffled labels. Measure on more inputs of each class: chance "
+        "hides what separates the classes.",
+        f"D is {train.mean[0]:.2f} at first and {train.mean[-1]:.2f} in the end, that of shuffled "
+        f"labels {floor(samples, classes):.2f} for {samples} inputs of {classes} classes: "
+        f"{percent(part[0])} and {percent(part[-1])} of the scatter "
+        f"between the classes are chance, threshold {BY_CHANCE:.0%}",
+        "D of shuffled labels, which is the same for all features",
+        kind="advice",
+    )
+
+
+def _shape(train: LoadCurve, network: str) -> Advice | None:
     """Return what the regime suggests where the whole interval of the convexity lies in it."""
     convexity = train.convexity
     low, high = train.convexity_interval or (convexity, convexity)
     if train.regime not in _SHAPES or not (high < -REGIME_TOLERANCE or low > REGIME_TOLERANCE):
         return None
+    seen, suggested = _SHAPES[train.regime]
+    known = network == PERCEPTRON
+    text = f"{seen} {suggested if known else f'No change is suggested: {_UNKNOWN}.'}"
     threshold = f"threshold {REGIME_TOLERANCE:g} either way"
     evidence = f"convexity {convexity:.3f} ({low:.3f} to {high:.3f}), {threshold}"
-    return Advice(train.regime, _SHAPES[train.regime], evidence, _DIAGRAM)
+    return Advice(train.regime, text, evidence, _DIAGRAM if known else _MEANING)
 
 
-def _overfitted(train: LoadCurve, test: LoadCurve | None) -> Advice | None:
-    """Return what to do where D falls too little on unseen images."""
+def _generalisation(
+    train: LoadCurve, test: LoadCurve | None, sizes: Sequence[tuple[int, int]], network: str
+) -> Advice | None:
+    """Return what to do where what was learned holds for the training inputs only."""
     if test is None:
         return None
-    seen, unseen = (load_draws(curve).sum(axis=1) for curve in (train, test))
-    ratio = test.loads.sum() / train.loads.sum()
-    low, high = interval(unseen / seen)
-    if not (ratio < OVERFITTED and high < OVERFITTED):
+    noise = noisy_labels(train, test, sizes)
+    fits_noise = noise and separates_better(train, test)
+    held = [text for text in (little_fall(train, test), turn(train, test)) if text]
+    if fits_noise:
+        held.append(f"{noise}; in the end {train.mean[-1]:.2f} and {test.mean[-1]:.2f}")
+    if held:
+        text = "What the layers learned holds for the training inputs only. "
+        if fits_noise:
+            text += "Look at their labels: part of them look random."
+        else:
+            known = network == PERCEPTRON and train.regime != "active"
+            noisier = ", or with more noise, such as dropout" if known else ""
+            text += f"Train on more inputs{noisier}."
+        return Advice("overfitted", text, "; ".join(held), "common practice", kind="advice")
+    if not noise:
         return None
-    text = "What the layers learned holds for the training images only. Train on more images"
-    text += "." if train.regime == "active" else ", or with more noise, such as dropout."
-    return Advice(
-        "overfitted",
-        text,
-        f"D falls by {train.loads.sum():.2f} on the training images, by {test.loads.sum():.2f} on "
-        f"unseen ones: {ratio:.2f} ({low:.2f} to {high:.2f}) of it, threshold {OVERFITTED:g}",
-        "common practice; in the phase diagram noise also straightens a lazy curve",
+    text = (
+        "Part of the training labels look random. Look at them, unless training and unseen inputs "
+        "are of different kinds."
     )
+    return Advice("noisy labels", text, noise, "how mixed classes scatter", kind="advice")
 
 
 def _of_layers(
-    train: LoadCurve, test: LoadCurve | None, states: list[str], state: str
+    train: LoadCurve, test: LoadCurve | None, states: list[str], state: str, network: str
 ) -> Advice | None:
-    """Return the advice for all layers in one state, None if there are none."""
+    """Return the finding for all layers in one state, None if there are none."""
     chosen = [layer for layer, layer_state in enumerate(states) if layer_state == state]
     if not chosen:
         return None
-    text, threshold, basis = _STATES[state]
-    names = [shown(train.layers[i + 1]) if train.layers else f"l = {i + 1}" for i in chosen]
+    seen, suggested, threshold, basis = _STATES[state]
+    if state == "overloaded" and network == PERCEPTRON:
+        suggested = (
+            "More noise in training spreads loads towards shallow layers, less noise towards deep "
+            "ones."
+        )
+        basis = _DIAGRAM
+    names = tuple(layer_name(train, layer) for layer in chosen)
     low, high = interval(load_draws(train))
     numbers = []
     for name, i in zip(names, chosen, strict=True):
-        part = f"{name}: {train.loads[i]:z.2f} ({low[i]:z.2f} to {high[i]:z.2f}), "
-        part += f"{percent(shares(train)[i])} of the fall"
-        if test is not None:
-            part += f", {percent(shares(test)[i])} on unseen data"
+        part = f"{name}: {train.loads[i]:z.2f} ({low[i]:z.2f} to {high[i]:z.2f})"
+        for curve, where in ((train, " of the fall"), (test, " on unseen data")):
+            if curve is not None and is_resolved(curve):
+                part += f", {percent(resolved_shares(curve)[i])}{where}"
         numbers.append(part)
     if state == "overloaded":
         compared = "no unseen data to compare with" if test is None else "more than on unseen data"
         threshold += f"; {compared}"
-    evidence = f"loads {'; '.join(numbers)}; an even share is {1 / len(states):.0%} ({threshold})"
-    return Advice(state, text.format(", ".join(names)), evidence, basis, tuple(names))
+    even = f"an even share is {1 / len(states):.0%} " if is_resolved(train) else ""
+    evidence = f"loads {'; '.join(numbers)}; {even}({threshold})"
+    text = f"{seen.format(_listed(names))} {suggested}".strip()
+    kind = "advice" if state == "idle" else "observation"
+    return Advice(state, text, evidence, basis, names, kind)
+
+
+def _listed(names: Sequence[str]) -> str:
+    """Return names in words; of many the first and the last."""
+    if len(names) > 4:
+        return f"{names[0]}, {names[1]}, ... {names[-1]} ({len(names)} layers)"
+    return ", ".join(names)
 
 
 def percent(value: float) -> str:

@@ -1,4 +1,4 @@
-"""Stress maps as pictures, drawn from their tables."""
+"""Stress maps as pictures, drawn from their tables, in the style of all figures."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from typing import Any
 import matplotlib as mpl
 import numpy as np
 import pandas as pd
+from cycler import cycler
 from matplotlib.axes import Axes
 from matplotlib.colors import LinearSegmentedColormap, Normalize
 from matplotlib.figure import Figure
@@ -17,8 +18,21 @@ from matplotlib.patches import Patch, Rectangle
 
 from sbt_utils.reporting.advice import percent
 from sbt_utils.reporting.states import OVERLOADED
-from sbt_utils.style import COLOURS, STYLE
 from sbt_utils.text import shown
+
+# Okabe and Ito's colours, which colour-blind readers can tell apart, in order of falling contrast.
+COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
+STYLE: Any = {
+    "axes.prop_cycle": cycler(color=COLOURS),
+    "axes.spines.right": False,
+    "axes.spines.top": False,
+    "figure.constrained_layout.use": True,
+    "figure.dpi": 110,
+    "font.size": 10,
+    "legend.frameon": False,
+    "lines.linewidth": 1.8,
+    "lines.markersize": 4.5,
+}
 
 # Blue for less than an even share, red for more: colour-blind readers can tell them apart.
 _SHARES = LinearSegmentedColormap.from_list(
@@ -58,7 +72,8 @@ def drawn_table(table: pd.DataFrame) -> Figure:
         chain.tick_params(length=0, labelbottom=False)
         chain.spines[:].set_visible(False)
         loads.axhline(0, color="0.3", lw=0.8, zorder=0)
-        _name_layers(loads, table, names, upright)
+        # No name is a formula.
+        loads.set_xticks(table.index, names, rotation=90 if upright else 0, parse_math=False)
         loads.set(ylabel="load; dashed: an even one", xlim=(0.2, count + 1.1))
         colours = mpl.cm.ScalarMappable(norm, _SHARES)
         bar = figure.colorbar(colours, ax=[chain, loads], extend="both", aspect=25, pad=0.01)
@@ -74,11 +89,10 @@ def drawn_table(table: pd.DataFrame) -> Figure:
 def drawn_loads(tables: Mapping[str, pd.DataFrame]) -> Figure:
     """Draw the loads of several networks beside each other, layer by layer.
 
-    Tables have one row for each of the same layers, with the columns ``layer``, ``load``, ``low``
-    and ``high``.
+    Tables have one row for each of the same layers, by its name, with the columns ``load``,
+    ``low`` and ``high``.
     """
-    table = next(iter(tables.values()))
-    names = [shown(name, 14) for name in table.layer]
+    names = [_end(name) for name in next(iter(tables.values())).index]
     count = len(names)
     upright = max(map(len, names)) > 50 / count
     with mpl.rc_context(STYLE):
@@ -102,11 +116,6 @@ def as_image(figure: Figure, description: str) -> str:
     data = base64.b64encode(file.getvalue()).decode()
     style = "max-width: 100%; background: white"
     return f'<img src="data:image/png;base64,{data}" alt="{description}" style="{style}">'
-
-
-def _name_layers(axes: Axes, table: pd.DataFrame, names: list[str], upright: bool) -> None:
-    # No name is a formula.
-    axes.set_xticks(table.index, names, rotation=90 if upright else 0, parse_math=False)
 
 
 def _draw_chain(

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from functools import partial
+from html import escape
+from itertools import compress
 from textwrap import fill
 from typing import Any
 
@@ -13,49 +15,75 @@ import pandas as pd
 from torch import nn
 
 from sbt_utils.measuring.batches import Data, are_inputs_and_labels, as_batches
-from sbt_utils.measuring.curves import LoadCurve, interval, load_draws, shares
+from sbt_utils.measuring.curves import LoadCurve, interval, load_draws
 from sbt_utils.measuring.forward import Forward
 from sbt_utils.measuring.layer_choice import Layers
 from sbt_utils.measuring.pools import Pool
-from sbt_utils.measuring.probing import Probe, noting
-from sbt_utils.reporting.advice import Advice, advise, layer_states, percent
-from sbt_utils.reporting.bootstrap import SampledScatter, bootstrap
+from sbt_utils.measuring.probing import Probe
+from sbt_utils.reporting import words
+from sbt_utils.reporting.advice import Advice, advise
+from sbt_utils.reporting.measured import measured
+from sbt_utils.reporting.states import (
+    fall,
+    floor,
+    is_resolved,
+    layer_states,
+    resolved_shares,
+)
 from sbt_utils.text import shown
 
 FEWEST_RESAMPLES = 40
 """With fewer, the 2.5 percentile is hardly more than the smallest draw."""
 
-_WIDTH = 96  # characters of a line of text
-
 
 @dataclass(frozen=True, eq=False, repr=False)
 class StressMap:
-    """The loads of a network's layers on training and on unseen images, and what stands out.
+    """The loads of a network's layers on training and on unseen inputs, and what stands out.
 
     Made by `report`.
 
     Attributes
     ----------
-    train, test : LoadCurve
-        On the training images and on unseen ones, or None. ``separation`` has one row per draw of
-        the bootstrap over images; the mean of the draws, which ``mean``, ``loads`` and
-        ``convexity`` describe, is what was measured.
-    images : tuple of int
-        How many images were measured: training and, where given, unseen ones.
+    train, test : LoadCurve or None
+        On the training inputs and on unseen ones, of the layers that have a D on both; `test` is
+        None without unseen inputs, both are if fewer than two layers have a D. ``separation`` has
+        one row per draw of the bootstrap over inputs; the mean of the draws, which ``mean``,
+        ``loads`` and ``convexity`` describe, is what was measured.
+    images, classes : tuple of int
+        How many inputs were measured, and of how many classes: training and, where given, unseen
+        ones.
+    layers : tuple of str
+        Names of all layers l = 0..L.
+    undefined : mapping of str to str
+        Of the layers without a D, their state: ``"dead"``, their features are the same for every
+        input; ``"mixed"``, the means of all classes coincide, D = inf; ``"collapsed"``, the inputs
+        of each class coincide, D = -inf.
+    rule : str
+        How the layers were chosen.
+    network : str
+        ``"perceptron"``, or ``""``: not a kind in which this book measured what noise does.
+    notes : tuple of str
+        What was left out.
 
     Examples
     --------
     >>> draws = [[3.0, 3.0, 2.5, 0.0], [3.2, 3.2, 2.5, 0.0]]
     >>> stress = StressMap(LoadCurve(draws, layers=("images", "one", "two", "three")))
     >>> stress.table.state.tolist()
-    ['barely used', '', 'overloaded']
+    ['idle', '', 'overloaded']
     >>> [advice.finding for advice in stress.advice]
-    ['lazy', 'overloaded', 'barely used']
+    ['idle', 'overloaded', 'lazy']
     """
 
-    train: LoadCurve
+    train: LoadCurve | None
     test: LoadCurve | None = None
     images: tuple[int, ...] = ()
+    classes: tuple[int, ...] = ()
+    layers: tuple[str, ...] = ()
+    undefined: Mapping[str, str] = field(default_factory=dict)
+    rule: str = ""
+    network: str = ""
+    notes: tuple[str, ...] = ()
 
     @property
     def table(self) -> pd.DataFrame:
@@ -63,52 +91,81 @@ class StressMap:
 
         Columns ``layer`` (its name), ``load``, its 95 % interval ``low`` and ``high``, ``share``
         of the whole fall D_0 - D_L; ``unseen_load`` to ``unseen_share`` likewise, where there are
-        unseen images; ``state``: ``"overloaded"``, ``"barely used"``, ``"reversed"``,
-        ``"unclear"`` or ``""``.
+        unseen inputs; ``state``: ``"dead"``, ``"mixed"``, ``"collapsed"``, ``"idle"``,
+        ``"overloaded"``, ``"barely used"``, ``"reversed"``, ``"unclear"`` or ``""``. A load counts
+        from the last layer before that has a D; it is nan for a layer that has none itself, or has
+        no such layer before it. Shares are nan unless D surely falls.
         """
-        names = self.train.layers or [""] * len(self.train.mean)
-        columns: dict[str, Any] = {"layer": list(names[1:])}
-        for prefix, curve in (("", self.train), ("unseen_", self.test)):
+        names = self._names
+        has = [name not in self.undefined for name in names]
+        places = list(compress(range(len(names)), has))[1:]
+        columns: dict[str, Any] = {"layer": list(names)}
+        for prefix, curve in self._curves.items():
+            low, high, load, share = np.full((4, len(names)), np.nan)
             if curve is not None:
-                low, high = interval(load_draws(curve))
-                columns |= {f"{prefix}load": curve.loads, f"{prefix}low": low}
-                columns |= {f"{prefix}high": high, f"{prefix}share": shares(curve)}
-        columns["state"] = layer_states(self.train, self.test)
-        rows = pd.RangeIndex(1, len(self.train.mean), name="l")
-        return pd.DataFrame(columns, index=rows)
+                low[places], high[places] = interval(load_draws(curve))
+                load[places], share[places] = curve.loads, resolved_shares(curve)
+            columns |= {f"{prefix}load": load, f"{prefix}low": low}
+            columns |= {f"{prefix}high": high, f"{prefix}share": share}
+        states = [self.undefined.get(name, "") for name in names]
+        if self.train is not None:
+            for place, state in zip(places, layer_states(self.train, self.test), strict=True):
+                states[place] = state
+        columns["state"] = states
+        return pd.DataFrame(columns, index=pd.RangeIndex(len(names), name="l")).iloc[1:]
 
     @property
     def regime(self) -> str:
-        """``"lazy"``, ``"equiseparated"``, ``"active"`` or ``"unresolved"``, on training images."""
-        return self.train.regime
+        """``"lazy"``, ``"equiseparated"``, ``"active"`` or ``"unresolved"``, on training inputs."""
+        return self.train.regime if self.train and is_resolved(self.train) else "unresolved"
 
     @property
     def verdict(self) -> str:
         """The regime in words, with the interval of the convexity; says so at an edge."""
-        return self.train.verdict
+        return _verdict(self.train)
 
     @property
     def advice(self) -> tuple[Advice, ...]:
-        """What stands out and what the theory suggests; empty where nothing does."""
-        return advise(self.train, self.test)
+        """What stands out and what is suggested, the most severe first; empty where nothing."""
+        return advise(
+            self.train,
+            self.test,
+            sizes=tuple(zip(self.images, self.classes, strict=False)),
+            undefined=self.undefined,
+            network=self.network,
+        )
+
+    @property
+    def title(self) -> str:
+        """How many layers were measured, and on how many inputs."""
+        title = f"Stress map of {len(self._names) - 1} layers"
+        if self.images:
+            kinds = zip(self.images, ("training", "unseen"), strict=False)
+            title += ", " + " and ".join(f"{count} {kind} inputs" for count, kind in kinds)
+        return title
 
     def __repr__(self) -> str:
         """Return the report as text."""
-        # Names of nested modules get long; their ends tell them apart.
-        names = map(shown, self.table.layer)
-        short = (name if len(name) <= 32 else "..." + name[-29:] for name in names)
-        table = self.table.assign(layer=list(short))
-        title = f"Stress map of {len(table)} layers"
-        if self.images:
-            kinds = zip(self.images, ("training", "unseen"), strict=False)
-            title += ", " + " and ".join(f"{count} {kind} images" for count, kind in kinds)
-        formats = {name: percent for name in table if str(name).endswith("share")}
-        text = table.to_string(formatters=formats, float_format="{:z.3f}".format, na_rep="-")
-        lines = [title, "", text, "", fill(f"On training images: {self.verdict}.", _WIDTH)]
+        findings = self.advice
+        lines = [self.title, "", *words.headlines(findings), "", words.numbers(self.table), ""]
+        said = [f"Layers: {shown(self.rule, 300)}; layers= chooses others."] if self.rule else []
+        said += [f"On training inputs: {self.verdict}."]
         if self.test is not None:
-            lines.append(fill(f"On unseen images: {self.test.verdict}.", _WIDTH))
-        lines += ["", *_advice_lines(self.advice)]
+            said += [f"On unseen inputs: {_verdict(self.test)}."]
+        said += [f"Note: {note}." for note in self.notes]
+        lines += [fill(line, words.WIDTH) for line in said]
+        if findings:
+            lines += ["", *words.evidence(findings)]
         return "\n".join(line.rstrip() for line in lines)
+
+    def _repr_html_(self) -> str:
+        """Return the findings and the picture for a notebook, with the text to unfold."""
+        from sbt_utils.reporting.picture import as_image, drawn_table  # Matplotlib is slow to load
+
+        findings = self.advice
+        description = escape(f"{self.title}: {self.verdict}")
+        image = as_image(drawn_table(self.table), description)
+        return words.page(self.title, findings, image, repr(self))
 
     def to_json(self) -> str:
         """Return the stress map as JSON.
@@ -117,25 +174,67 @@ class StressMap:
         -------
         str
             An object with the keys ``measure``; ``layers`` (names of l = 0..L); ``regime``;
-            ``verdict``; ``train`` and ``test``, null or objects with ``images``, ``separation``
-            (D_0..D_L), ``separation_low``, ``separation_high``, ``convexity``, ``convexity_low``,
-            ``convexity_high``; ``table``, one object per layer with ``l`` and the columns of
-            `table`; ``advice``, one object per finding with the attributes of
-            `sbt_utils.reporting.advice.Advice`. All intervals are of 95 %; non-finite numbers are
-            null.
+            ``verdict``; ``train`` and ``test``, null or objects with ``images``, ``classes``,
+            ``floor`` (D of shuffled labels), ``separation`` (D_0..D_L), ``separation_low``,
+            ``separation_high``, ``convexity``, ``convexity_low``, ``convexity_high``; ``table``,
+            one object per layer with ``l`` and the columns of `table`; ``advice``, one object per
+            finding with the attributes of `sbt_utils.reporting.advice.Advice`; ``undefined``,
+            ``rule``, ``network`` and ``notes``, as the attributes. All intervals are of 95 %;
+            non-finite numbers are null.
         """
-        counts = [*self.images, None, None]
-        content = {
-            "measure": self.train.measure,
-            "layers": list(self.train.layers),
-            "regime": self.regime,
-            "verdict": self.verdict,
-            "train": _curve_as_dict(self.train, counts[0]),
-            "test": None if self.test is None else _curve_as_dict(self.test, counts[1]),
-            "table": self.table.reset_index().to_dict(orient="records"),
-            "advice": [asdict(advice) for advice in self.advice],
+        return words.as_json(
+            {
+                "measure": "trace" if self.train is None else self.train.measure,
+                "layers": list(self._names) if any(self._names) else [],
+                "regime": self.regime,
+                "verdict": self.verdict,
+                "train": self._part(0),
+                "test": self._part(1),
+                "table": self.table.reset_index().to_dict(orient="records"),
+                "advice": [asdict(advice) for advice in self.advice],
+                "undefined": dict(self.undefined),
+                "rule": self.rule,
+                "network": self.network,
+                "notes": list(self.notes),
+            }
+        )
+
+    @property
+    def _names(self) -> tuple[str, ...]:
+        if self.layers or self.train is None:
+            return self.layers
+        return self.train.layers or ("",) * len(self.train.mean)
+
+    @property
+    def _curves(self) -> dict[str, LoadCurve | None]:
+        """The curves by the prefix of their columns in the table."""
+        unseen = self.test is not None or len(self.images) > 1
+        return {"": self.train} | ({"unseen_": self.test} if unseen else {})
+
+    def _part(self, number: int) -> dict[str, Any] | None:
+        """Return what JSON tells of the training inputs, 0, or the unseen ones, 1."""
+        if number >= len(self._curves):
+            return None
+        curve = list(self._curves.values())[number]
+        images, classes = (known[number : number + 1] for known in (self.images, self.classes))
+        has = [name not in self.undefined for name in self._names]
+        rows = np.full((3, len(has)), np.nan)
+        convexity, bounds = np.nan, None
+        if curve is not None:
+            rows[:, has] = curve.mean, *interval(np.atleast_2d(curve.separation))
+            convexity, bounds = curve.convexity, curve.convexity_interval
+        mean, low, high = rows.tolist()
+        return {
+            "images": images[0] if images else None,
+            "classes": classes[0] if classes else None,
+            "floor": floor(images[0], classes[0]) if images and classes else None,
+            "separation": mean,
+            "separation_low": low,
+            "separation_high": high,
+            "convexity": convexity,
+            "convexity_low": bounds and bounds[0],
+            "convexity_high": bounds and bounds[1],
         }
-        return json.dumps(_plain(content), indent=1, allow_nan=False, ensure_ascii=False)
 
 
 def report(
@@ -154,7 +253,7 @@ def report(
 ) -> StressMap:
     """Map the loads of a trained network: which layers do much, which do little, and why.
 
-    One pass over the images, in evaluation mode and without gradients; the model is left as it
+    One pass over the inputs, in evaluation mode and without gradients; the model is left as it
     was. Data separation is that of measure ``"trace"``.
 
     Parameters
@@ -162,37 +261,39 @@ def report(
     model : torch.nn.Module
         As in `sbt_utils.measuring.probe.load_curve`.
     train, test : tuple (images, labels) of arrays, mapping, loader of batches, or data set
-        Images that the model was trained on and, if available, images that it has not seen; or
-        texts as a tokenizer returns them, or other inputs, in any form that
+        Inputs that the model was trained on and, if available, inputs that it has not seen:
+        images, texts as a tokenizer returns them, or others, in any form that
         `sbt_utils.measuring.probe.load_curve` takes. Without any augmentation: the load curve is
-        that of the images as they are. Without unseen images, ``report(model, images, labels)``
-        will do.
+        that of the inputs as they are. Without unseen ones, ``report(model, inputs, labels)`` will
+        do.
     layers, pool, mask, forward, labels : optional
         What to measure, and how to call the model, as in `sbt_utils.measuring.probe.load_curve`:
-        by default the model's repeated blocks, or its activations where it has none; `labels` is
-        a function that finds those of a batch.
+        by default the model's repeated blocks, or its activations where it has none, as the map
+        says; `labels` is a function that finds those of a batch.
     resamples : int
-        Draws of the bootstrap over the images, which gives the intervals.
+        Draws of the bootstrap over the inputs, which gives the intervals.
     seed : int
         Of the draws; 0 or above.
     batch_size : int
-        Images in one forward pass; a loader sets its own.
+        Inputs in one forward pass; a loader sets its own.
 
     Returns
     -------
     StressMap
         Print it, or take its ``table``, ``advice`` or ``to_json()``;
-        `sbt_utils.drawing.stress_map` draws it.
+        `sbt_utils.drawing.stress_map` draws it. Layers without a D, such as dead ones, are named in
+        it and left out of its curves.
 
     Raises
     ------
     TypeError, ValueError
-        As `sbt_utils.measuring.probe.load_curve`, with a note on which data are at fault; too few
+        As `sbt_utils.measuring.probe.load_curve`, with a note on which data are at fault, but for
+        layers without a D; features that are not finite; samples that are all the same; too few
         resamples; a negative seed.
 
     Notes
     -----
-    The intervals tell how the loads of this network would vary with other images, of the same
+    The intervals tell how the loads of this network would vary with other inputs, of the same
     number. They do not tell how those of another network would, trained from another seed.
 
     Examples
@@ -212,50 +313,15 @@ def report(
     parts: dict[str, Any] = {"train": train} | ({} if test is None else {"test": test})
     if are_inputs_and_labels(train, test):
         parts = {"train": (train, test)}
-    curves, counts = [], []
-    for number, (name, data) in enumerate(parts.items()):
-        with noting(f"in the {name} data"):
-            batches = as_batches(data, labels, batch_size)
-            scatters = probe.statistics(batches, lambda name: SampledScatter())
-            for layer, scatter in scatters.items():
-                with noting(f"in layer '{shown(layer)}'"):
-                    scatter.scatter()
-        draws = bootstrap(list(scatters.values()), resamples, [seed, number])
-        curves.append(LoadCurve(draws, "trace", tuple(scatters)))
-        counts.append(int(scatter.counts.sum()))
-    return StressMap(curves[0], curves[1] if len(curves) > 1 else None, tuple(counts))
+    batches = {n: partial(as_batches, data, labels, batch_size) for n, data in parts.items()}
+    return StressMap(**measured(probe, batches, resamples, seed))
 
 
-def _curve_as_dict(curve: LoadCurve, images: int | None) -> dict[str, Any]:
-    low, high = interval(np.atleast_2d(curve.separation))
-    convexity_low, convexity_high = curve.convexity_interval or (None, None)
-    return {
-        "images": images,
-        "separation": curve.mean.tolist(),
-        "separation_low": low.tolist(),
-        "separation_high": high.tolist(),
-        "convexity": curve.convexity,
-        "convexity_low": convexity_low,
-        "convexity_high": convexity_high,
-    }
-
-
-def _plain(content: Any) -> Any:
-    """Return content for JSON, with null for non-finite numbers."""
-    if isinstance(content, dict):
-        return {name: _plain(part) for name, part in content.items()}
-    if isinstance(content, (list, tuple)):
-        return [_plain(part) for part in content]
-    return None if isinstance(content, float) and not np.isfinite(content) else content
-
-
-def _advice_lines(findings: Sequence[Advice]) -> list[str]:
-    if not findings:
-        return ["Nothing stands out."]
-    lines = ["What stands out, and what to try (suggestions, not certainties):"]
-    for advice in findings:
-        text = f"- {advice.finding.capitalize()}. {advice.text}"
-        lines.append(fill(text, _WIDTH, subsequent_indent="  "))
-        text = f"{advice.evidence}. Basis: {advice.basis}."
-        lines.append(fill(text, _WIDTH, initial_indent="    ", subsequent_indent="    "))
-    return lines
+def _verdict(curve: LoadCurve | None) -> str:
+    """Return the regime of a curve in words, unless it does not surely fall."""
+    if curve is None:
+        return "unresolved (fewer than two layers have a D)"
+    if is_resolved(curve):
+        return curve.verdict
+    whole, low, high = fall(curve)
+    return f"unresolved (D does not surely fall: by {whole:.3f}, {low:.3f} to {high:.3f})"

@@ -67,7 +67,7 @@ def test_states_are_hatched_and_in_the_legend(stress):
     assert hatches[4:] == [None] * 4
     *kinds, barely, reverse, over = sorted(legend_of(figure), key="tubro".find)
     assert {barely, reverse, over, *kinds} == {
-        *("training images", "unseen images", "barely used", "reversed", "overloaded")
+        *("training inputs", "unseen inputs", "barely used", "reversed", "overloaded")
     }
 
 
@@ -96,7 +96,7 @@ def test_layers_are_named(stress):
 def test_training_images_alone_and_many_layers():
     figure = drawn(stress_map(StressMap(curve(np.ones(24)))))
     assert len(members(figure.axes[0])) == 24
-    assert legend_of(figure) == ["training images"]
+    assert legend_of(figure) == ["training inputs"]
     assert figure.get_figwidth() <= 14
 
 

@@ -52,7 +52,7 @@ def test_a_healthy_network_has_a_clean_bill(healthy, digits):
     assert stress.regime == "equiseparated"
     assert set(stress.table.state) == {""}
     assert str(stress) == repr(stress)  # what a notebook shows
-    assert str(stress).endswith("\nNothing stands out.")
+    assert "\n\nNothing stands out.\n\n" in str(stress)
 
 
 def with_identity_layers(network):
@@ -69,15 +69,15 @@ def with_identity_layers(network):
     return nn.Sequential(layers)
 
 
-def test_identity_layers_are_barely_used(healthy, digits):
+def test_identity_layers_are_idle(healthy, digits):
     stress = report(with_identity_layers(healthy), *parts(digits))
-    (advice,) = (advice for advice in stress.advice if advice.finding == "barely used")
+    (advice,) = stress.advice
+    assert (advice.finding, advice.kind) == ("idle", "advice")
     assert advice.layers == ("idle0", "idle1", "idle2")
-    assert stress.table.layer[stress.table.state == "barely used"].tolist() == list(advice.layers)
-    idle = stress.table[stress.table.state == "barely used"]
+    assert stress.table.layer[stress.table.state == "idle"].tolist() == list(advice.layers)
+    idle = stress.table[stress.table.state == "idle"]
     np.testing.assert_allclose(idle[["load", "low", "high"]], 0, atol=1e-12)
-    assert "Fewer layers" in advice.text
-    assert findings(stress) == ["barely used"]
+    assert "leave them out" in advice.text
 
 
 def test_a_network_without_regularisation_on_few_images_is_overfitted(digits):
@@ -176,13 +176,18 @@ def test_loaders_arrays_and_batch_sizes_agree(healthy, digits):
 def test_json_holds_the_numbers(healthy, digits):
     stress = report(with_identity_layers(healthy), *parts(digits))
     found = strict(stress.to_json())
-    assert " ".join(found) == "measure layers regime verdict train test table advice"
+    assert " ".join(found) == (
+        "measure layers regime verdict train test table advice undefined rule network notes"
+    )
+    assert found["rule"] == stress.rule
+    assert (found["undefined"], found["network"], found["notes"]) == ({}, "perceptron", [])
     assert found["measure"] == "trace"
     assert found["layers"] == list(stress.train.layers)
     assert (found["regime"], found["verdict"]) == (stress.regime, stress.verdict)
     for part, curve in (("train", stress.train), ("test", stress.test)):
         numbers = found[part]
-        assert numbers["images"] == 1000
+        assert (numbers["images"], numbers["classes"]) == (1000, 10)
+        assert numbers["floor"] == pytest.approx(np.log(990 / 9))
         assert numbers["separation"] == curve.mean.tolist()
         low, high = np.percentile(curve.separation, [2.5, 97.5], axis=0)
         assert numbers["separation_low"] == low.tolist()
@@ -210,15 +215,16 @@ def test_json_has_null_for_what_is_not_a_number():
 def test_the_text_says_what_was_measured_and_why(healthy, digits):
     stress = report(with_identity_layers(healthy), *parts(digits))
     text = str(stress)
-    assert text.startswith("Stress map of 7 layers, 1000 training images and 1000 unseen images\n")
+    assert text.startswith("Stress map of 7 layers, 1000 training inputs and 1000 unseen inputs\n")
     assert "suggestions, not certainties" in text
     lines = " ".join(text.split())
-    assert f"On training images: {stress.verdict}." in lines
-    assert f"On unseen images: {stress.test.verdict}." in lines
+    assert f"On training inputs: {stress.verdict}." in lines
+    assert f"On unseen inputs: {stress.test.verdict}." in lines
     for advice in stress.advice:
         assert advice.text in lines
         assert f"{advice.evidence}. Basis: {advice.basis}." in lines
-    assert max(map(len, text[text.index("On training") :].splitlines())) <= 96
+    assert f"Layers: {stress.rule}; layers= chooses others." in lines
+    assert max(map(len, text[text.index("Layers: ") :].splitlines())) <= 96
     assert not re.search(r"-0(%|\.000)", text)
     for name in stress.table.layer:
         assert name in text

@@ -1,0 +1,145 @@
+"""Several stress maps beside each other: of two checkpoints, seeds or models."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from html import escape
+
+import numpy as np
+import pandas as pd
+
+from sbt_utils.measuring.curves import interval, load_draws
+from sbt_utils.reporting.states import fall
+from sbt_utils.reporting.stress_map import StressMap
+from sbt_utils.text import shown
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class Comparison:
+    """Stress maps under their labels. Made by `compare`.
+
+    Attributes
+    ----------
+    maps : mapping of str to StressMap
+        The maps; others are compared with the first.
+
+    Examples
+    --------
+    >>> from sbt_utils.measuring.curves import LoadCurve
+    >>> one, two = [[3.0, 2.0, 0.0], [3.2, 2.2, 0.0]], [[3.0, 2.5, 0.0], [3.2, 2.7, 0.0]]
+    >>> maps = {"before": StressMap(LoadCurve(one)), "after": StressMap(LoadCurve(two))}
+    >>> compare(maps).table[("after - before", "load")].round(2).tolist()
+    [-0.5, 0.5]
+    """
+
+    maps: Mapping[str, StressMap]
+
+    @property
+    def summary(self) -> pd.DataFrame:
+        """One row per map, on its training inputs.
+
+        Columns ``fall`` of D in all, with its 95 % interval ``low`` and ``high``; ``convexity``;
+        ``regime``; ``stands_out``, the findings of `StressMap.advice`.
+        """
+        rows = {
+            label: [
+                *((np.nan,) * 3 if stress.train is None else fall(stress.train)),
+                np.nan if stress.train is None else stress.train.convexity,
+                stress.regime,
+                ", ".join(advice.finding for advice in stress.advice),
+            ]
+            for label, stress in self.maps.items()
+        }
+        columns = ["fall", "low", "high", "convexity", "regime", "stands_out"]
+        return pd.DataFrame.from_dict(rows, orient="index", columns=columns)
+
+    @property
+    def table(self) -> pd.DataFrame:
+        """One row per layer that all maps have by the same name, with a load on training inputs.
+
+        For each label, and for each difference from the first as ``"label - first"``, the columns
+        ``load``, ``low`` and ``high`` (its 95 % interval).
+        """
+        draws = {label: _draws(stress) for label, stress in self.maps.items()}
+        first, *others = draws
+        names = [name for name in draws[first] if all(name in draws[other] for other in others)]
+        loads = {
+            label: np.array([of[name] for name in names]).reshape(len(names), -1)
+            for label, of in draws.items()
+        }
+        loads |= {f"{label} - {first}": loads[label] - loads[first] for label in others}
+        columns: dict[tuple[str, str], np.ndarray] = {}
+        for label, values in loads.items():
+            low, high = interval(values.T) if names else (values[:, 0], values[:, 0])
+            columns |= {(label, "load"): values.mean(axis=1), (label, "low"): low}
+            columns |= {(label, "high"): high}
+        return pd.DataFrame(columns, index=pd.Index(names, name="layer"))
+
+    def __repr__(self) -> str:
+        """Return the comparison as text."""
+        form = {"float_format": "{:z.3f}".format, "na_rep": "-"}
+        table = self.table.rename(index=shown, columns=shown)
+        summary = self.summary.rename(index=shown).to_string(**form)
+        loads = table.to_string(**form) if len(table) else "No layer has the same name in all."
+        return f"{summary}\n\nLoads of the layers that all have:\n\n{loads}"
+
+    def _repr_html_(self) -> str:
+        """Return the tables and the picture for a notebook."""
+        from sbt_utils.reporting.picture import as_image, drawn_loads
+
+        table = self.table
+        form = {"float_format": "{:z.3f}".format, "na_rep": "-"}
+        page = self.summary.to_html(**form)
+        if len(table):
+            named = escape(f"Loads of {', '.join(map(shown, self.maps))}, layer by layer")
+            page += as_image(drawn_loads({n: table[n] for n in self.maps}), named)
+            page += table.to_html(**form)
+        return f"<div>{page}</div>"
+
+
+def compare(maps: Mapping[str, StressMap]) -> Comparison:
+    """Compare stress maps: of checkpoints, of seeds, of models.
+
+    Parameters
+    ----------
+    maps : mapping of str to StressMap
+        Two or more, under their labels, with equally many draws of the bootstrap.
+
+    Returns
+    -------
+    Comparison
+        Print it, or take its ``summary`` and its ``table`` of loads with their differences;
+        `sbt_utils.drawing.compared_loads` draws it.
+
+    Raises
+    ------
+    TypeError, ValueError
+        Something else than stress maps; fewer than two; other numbers of draws.
+
+    Notes
+    -----
+    Draws of maps that `sbt_utils.reporting.stress_map.report` made of the same inputs with the same
+    seed go together, so that what the choice of inputs does to both is not counted in the interval
+    of their difference.
+    """
+    if not isinstance(maps, Mapping) or len(maps) < 2:
+        raise ValueError('maps: give two or more under their labels, {"before": ..., "after": ...}')
+    for label, stress in maps.items():
+        if not isinstance(stress, StressMap):
+            kind = type(stress).__name__
+            raise TypeError(f"maps: {shown(label)} is {kind}; give what report() returns")
+    draws = {len(load_draws(m.train)) for m in maps.values() if m.train is not None}
+    if len(draws) > 1:
+        counts = " and ".join(map(str, sorted(draws)))
+        raise ValueError(f"maps: of {counts} draws; report() all with the same resamples")
+    return Comparison(dict(maps))
+
+
+def _draws(stress: StressMap) -> dict[str, np.ndarray]:
+    """Return the draws of the load of each layer that has one, by its name."""
+    if stress.train is None:
+        return {}
+    loads = load_draws(stress.train).T
+    names = stress.train.layers[1:] or [f"l = {layer}" for layer in range(1, len(loads) + 1)]
+    return dict(zip(names, loads, strict=True))
