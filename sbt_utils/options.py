@@ -3,20 +3,26 @@
 import argparse
 from argparse import ArgumentDefaultsHelpFormatter, ArgumentParser
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 from sbt_utils.data.downloads import NAMES
 from sbt_utils.measuring.curves import MEASURES
 from sbt_utils.sweeping import experiments
 from sbt_utils.sweeping.shards import SHARD_SIZE
+from sbt_utils.text import shown
 from sbt_utils.training.ranges import OPTIMIZERS
+
+
+class _Parser(ArgumentParser):
+    """Whatever was typed is no message's length, and steers no terminal."""
+
+    def error(self, message: str) -> NoReturn:
+        super().error(shown(message, 600))
 
 
 def parser(program: str) -> ArgumentParser:
     """Return the parser; what it returns says which command to run, unless none is named."""
-    all_commands = ArgumentParser(
-        program, description="Measure the load curves of neural networks."
-    )
+    all_commands = _Parser(program, description="Measure the load curves of neural networks.")
     commands = all_commands.add_subparsers(title="commands", metavar="COMMAND")
     for add in (_add_load_curve, _add_sweep, _add_report):
         command = add(commands)
