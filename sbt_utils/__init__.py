@@ -18,6 +18,7 @@ if TYPE_CHECKING:  # for editors and type checkers
     from sbt_utils.measuring.evaluation import evaluate as evaluate
     from sbt_utils.measuring.probe import load_curve as load_curve
     from sbt_utils.measuring.separation import data_separation as data_separation
+    from sbt_utils.measuring.skipping import removal as removal
     from sbt_utils.mechanics.chain import SpringBlockChain as SpringBlockChain
     from sbt_utils.mechanics.hand import Hand as Hand
     from sbt_utils.mechanics.matching import fit_chain as fit_chain
@@ -38,6 +39,7 @@ _imported, __dir__, __all__ = exports(
         "measuring.probe": "load_curve",
         "measuring.curves": "LoadCurve",
         "measuring.evaluation": "evaluate",
+        "measuring.skipping": "removal",
         "reporting.stress_map": "StressMap report",
         "drawing": "stress_map",
         "data.datasets": "load_data",

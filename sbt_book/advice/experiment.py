@@ -25,8 +25,8 @@ from sbt_book.gallery.small_models import fit
 from sbt_utils import results
 from sbt_utils.measuring.batches import as_batches
 from sbt_utils.measuring.probe import layer_scatter
-from sbt_utils.measuring.removal import removal
 from sbt_utils.measuring.scatter import UndefinedSeparation
+from sbt_utils.measuring.skipping import removal
 from sbt_utils.reporting.bootstrap import SampledScatter, bootstrap
 
 RESAMPLES = 60
@@ -144,7 +144,7 @@ def measured(kind: str, network: nn.Module, train: Part, test: Part) -> xr.Datas
     shuffled labels; ``state`` (layer), the number of one of `STATES`; ``moved`` (layer), root mean
     square change of the features from the layer before over their spread there, nan where the shape
     changes; ``accuracy`` with these labels; ``loss`` and ``loss_without``, ``influence`` and
-    ``angular_distance`` (layer), as `sbt_utils.measuring.removal.removal` has them.
+    ``angular_distance`` (layer), as `sbt_utils.measuring.skipping.removal` has them.
     """
     columns: dict[str, xr.DataArray] = {}
     for number, (part, (inputs, labels)) in enumerate({"train": train, "test": test}.items()):

@@ -166,7 +166,8 @@ def kinds_left_out(networks: xr.Dataset, finding: str, statistic: str) -> pd.Dat
     rows = {}
     for kind in dict.fromkeys(networks.kind.values):
         table = rate_table(networks, finding, statistic, networks.kind != kind)
-        rows[str(kind)] = table.loc[str(kind)] | {"threshold": table.attrs["threshold"]}
+        limit = {"threshold": table.attrs["threshold"]}
+        rows[str(kind)] = table.loc[str(kind)].to_dict() | limit
     return pd.DataFrame(rows).T
 
 

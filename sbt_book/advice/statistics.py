@@ -6,7 +6,6 @@ Each takes the networks of `sbt_book.advice.experiment.everything` and returns s
 
 from collections.abc import Callable, Mapping
 
-import numpy as np
 import xarray as xr
 
 from sbt_book.advice.experiment import STATES
@@ -68,7 +67,7 @@ def surely_no_load_at_all(networks: xr.Dataset) -> xr.DataArray:
         .max("quantile", skipna=False)
         for part in ("train", "test")
     ]  # fmt: skip
-    return -np.maximum(sizes[0], sizes[1])
+    return -xr.concat(sizes, "part").max("part", skipna=False)
 
 
 def no_move(networks: xr.Dataset) -> xr.DataArray:

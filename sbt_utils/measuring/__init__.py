@@ -9,6 +9,7 @@ __getattr__, __dir__, __all__ = exports(
         "curves": "LoadCurve MEASURES REGIME_TOLERANCE curve_statistics scaled",
         "probe": "load_curve",
         "evaluation": "accuracy evaluate",
+        "skipping": "Removal removal",
         "scatter": "ProjectedScatter ScatterStatistics UndefinedSeparation",
     },
 )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from typing import Any
@@ -13,13 +13,19 @@ from numpy.typing import ArrayLike
 from torch import Tensor, nn
 from torch.nn.functional import cosine_similarity, cross_entropy
 
-from sbt_utils.measuring.batches import Data, as_batches, on_model
-from sbt_utils.measuring.layer_choice import Layers, choose
-from sbt_utils.measuring.models import check_model, evaluation_mode, run_model
+from sbt_utils.measuring.batches import Data, as_batches, moved
+from sbt_utils.measuring.calls import base_name, first_tensor, names_of, tensors, unwrapped
+from sbt_utils.measuring.forward import Feed, cut
+from sbt_utils.measuring.layer_choice import Chosen, Layers, choose_layers
+from sbt_utils.measuring.models import check_model, evaluation_mode
+from sbt_utils.measuring.trunk import look
+from sbt_utils.text import shown
 
 Loss = Callable[[nn.Module, Any], Any]
 """From a model and a batch to the mean loss over the batch, such as
 ``lambda model, batch: model(**batch).loss``."""
+
+_FEW = 3  # samples in a look at the model
 
 
 @dataclass(frozen=True, eq=False)
@@ -104,7 +110,7 @@ def removal(
     batch_size : int
         Samples in one forward pass; a loader sets its own.
     loss : callable, optional
-        ``(model, batch)`` to the mean loss over a batch, which is as the loader yields it; batches
+        ``(model, batch)`` to the mean loss over a batch, a copy on the device of the model; batches
         weigh equally. By default the cross-entropy of the model's logits (its output, or the
         output's ``logits``) and the labels, each sample with the same weight.
 
@@ -140,55 +146,126 @@ def removal(
     (('0', '1'), (2,))
     """
     check_model(model)
-    chosen = choose(model, layers)
-    passes = _Passes(model, chosen)
-    measure = _cross_entropy if loss is None else _checked(loss)
+    model = unwrapped(model)
+    evaluate = _CrossEntropy(Feed(model)) if loss is None else _Given(model, loss)
+    passes: _Passes | None = None
     weights, whole, without = [], [], []
     with ExitStack() as stack:
         stack.enter_context(torch.no_grad())
         stack.enter_context(evaluation_mode(model))
-        stack.enter_context(passes.hooked())
         for batch in as_batches(data, labels, batch_size):
-            weight, value = measure(model, batch)
+            if passes is None:
+                passes = _Passes(model, _chosen(model, layers, evaluate, batch))
+                stack.enter_context(passes.hooked())
+            passes.mask = evaluate.mask(batch)
+            weight, value = evaluate(batch)
             weights.append(weight)
             whole.append(value)
             names = passes.settle()
-            without.append([measure(model, batch)[1] for _ in passes.skipping()])
-    if not weights:
+            without.append([evaluate(batch)[1] for _ in passes.skipping()])
+    if passes is None:
         raise ValueError("data: the loader yields no batch; give one or more")
     share = np.array(weights) / np.sum(weights)
     cosines, angles = passes.means()
     if np.isnan(cosines).all():
         raise ValueError(
-            f"layers: {', '.join(names)} change the shape of what they get, so that none can be "
-            "skipped; choose blocks whose output has the shape of their input"
+            f"layers: {shown(', '.join(names), 300)} change the shape of what they get, so that "
+            "none can be skipped; choose blocks whose output has the shape of their input"
         )
     kept = np.where(np.isnan(cosines), np.nan, share @ np.array(without))
     return Removal(names, float(share @ np.array(whole)), kept, 1 - cosines, angles)
 
 
+@dataclass(frozen=True)
+class _CrossEntropy:
+    """The cross-entropy of a model's logits and the labels of a batch."""
+
+    feed: Feed
+
+    def __call__(self, batch: Any) -> tuple[float, float]:
+        """Return the number of samples, and their mean loss."""
+        one = self.feed.of(batch)
+        output = one.run()
+        logits = getattr(output, "logits", output)
+        if not isinstance(logits, Tensor) or logits.dim() != 2:
+            is_tensor = isinstance(logits, Tensor)
+            kind = f"of shape {tuple(logits.shape)}" if is_tensor else type(output).__name__
+            raise TypeError(f"model: its output is {kind}, not logits (N, classes); give loss=")
+        classes = torch.as_tensor(one.labels, dtype=torch.int64, device=logits.device)
+        return float(len(logits)), cross_entropy(logits.double(), classes).item()
+
+    def mask(self, batch: Any) -> Tensor | None:
+        """Return where tokens count."""
+        return self.feed.of(batch).mask
+
+    def output(self, batch: Any) -> Any:
+        """Return what the model makes of a few samples of a batch."""
+        return self.feed.of(cut(batch, len(self.feed.of(batch).labels), _FEW)).run()
+
+
+@dataclass(frozen=True)
+class _Given:
+    """The loss that the user gives."""
+
+    model: nn.Module
+    loss: Loss
+
+    def __post_init__(self) -> None:
+        if not callable(self.loss):
+            raise TypeError(f"loss: {self.loss!r} given; give a function of model and batch")
+
+    def __call__(self, batch: Any) -> tuple[float, float]:
+        """Return the weight of a batch, and its mean loss."""
+        return 1.0, float(self.output(batch))
+
+    def mask(self, batch: Any) -> None:
+        """Return that all tokens count."""
+
+    def output(self, batch: Any) -> Any:
+        """Return the loss: what of a batch belongs to a sample is not known."""
+        return self.loss(self.model, moved(batch, self.model))
+
+
+def _chosen(
+    model: nn.Module, layers: Layers | None, evaluate: _CrossEntropy | _Given, batch: Any
+) -> Chosen:
+    """Return the blocks that are asked for, or those that a look at the model shows."""
+    if layers is not None:
+        return choose_layers(model, layers, None)
+    chosen = choose_layers(model, None, look(model, lambda: evaluate.output(batch)))
+    if any("()" in name for name in chosen.names):
+        raise ValueError(
+            f"layers: {chosen.rule} cannot be skipped, being functions; choose modules that are "
+            "whole blocks by name or type"
+        )
+    return chosen
+
+
 class _Passes:
     """The hooks on a model: they look at each block, or skip one of them."""
 
-    def __init__(self, model: nn.Module, chosen: Mapping[nn.Module, str]) -> None:
-        self.model, self.chosen = model, chosen
+    def __init__(self, model: nn.Module, chosen: Chosen) -> None:
+        self.chosen = chosen
+        asked = {base_name(name) for name in chosen.names}
+        self.modules = {module: name for module, name in names_of(model).items() if name in asked}
         self.names: tuple[str, ...] = ()
         self.sums: dict[str, list[float]] = {}  # of cosines and angles, and their number
         self.skipped: str | None = None
+        self.mask: Tensor | None = None
         self.start()
 
     def start(self) -> None:
         """Begin a forward pass."""
-        self.calls = dict.fromkeys(self.chosen, 0)
+        self.calls = dict.fromkeys(self.modules, 0)
         self.seen: list[str] = []
-        self.inputs: dict[nn.Module, Tensor | None] = {}
+        self.given: dict[nn.Module, list[Tensor]] = {}
 
     def settle(self) -> tuple[str, ...]:
         """Return the names of the blocks that ran; the same for all batches."""
         if not self.seen:
             raise ValueError(
-                f"layers: the forward pass calls none of {', '.join(self.chosen.values())}; choose "
-                "modules that it calls"
+                f"layers: the forward pass calls none of {shown(', '.join(self.chosen.names))}; "
+                "choose modules that it calls"
             )
         self.names = self.names or tuple(self.seen)
         if self.names != tuple(self.seen):
@@ -217,39 +294,44 @@ class _Passes:
     def hooked(self) -> Iterator[None]:
         """Keep the hooks on the model."""
         with ExitStack() as stack:
-            for module in self.chosen:
+            for module in self.modules:
                 before = module.register_forward_pre_hook(self.before, with_kwargs=True)
-                after = module.register_forward_hook(self.after, with_kwargs=True)
-                stack.enter_context(before)
-                stack.enter_context(after)
+                stack.callback(before.remove)
+                stack.callback(module.register_forward_hook(self.after).remove)
             yield
 
     def before(self, module: nn.Module, args: Any, kwargs: Any) -> None:
         """Keep what a block gets, since it may work in place."""
-        given = _first_tensor([args, kwargs])
-        self.inputs[module] = None if given is None else given.clone()
+        given = tensors((args, kwargs))
+        self.given[module] = [one.clone() for one in given if one.is_floating_point()]
 
-    def after(self, module: nn.Module, args: Any, kwargs: Any, output: Any) -> Any:
+    def after(self, module: nn.Module, args: Any, output: Any) -> Any:
         """Look at a block, or return what it got instead of its output."""
         self.calls[module] += 1
-        name = self.chosen[module]
+        name = self.modules[module]
         if self.calls[module] > 1:
             name += f"#{self.calls[module]}"
-        given, made = self.inputs.pop(module), _first_tensor(output)
-        if self.skipped is None:
-            self.seen.append(name)
-        if given is None or made is None or given.shape != made.shape:
+        if name not in self.chosen:
+            return None
+        self.seen.append(name)
+        made = first_tensor(output)
+        if made is None or not isinstance(output, Tensor | tuple | list):
+            return None
+        given = next((one for one in self.given[module] if one.shape == made.shape), None)
+        if given is None:
             return None
         if self.skipped is None:
-            self.look(name, given, made)
+            self.compare(name, given, made)
         return _exchanged(output, given) if name == self.skipped else None
 
-    def look(self, name: str, given: Tensor, made: Tensor) -> None:
+    def compare(self, name: str, given: Tensor, made: Tensor) -> None:
         """Add the cosines of what a block gets and what it makes of it."""
-        before, after = (
-            x.double().flatten(0, 1) if x.dim() == 3 else x.double().flatten(1)
-            for x in (given, made)
-        )
+        before, after = given.double(), made.double()
+        if made.dim() == 3:
+            counts = self.mask is not None and self.mask.shape == made.shape[:2]
+            rows = self.mask if counts else torch.ones(made.shape[:2], dtype=torch.bool)
+            before, after = before[rows], after[rows]
+        before, after = before.flatten(1), after.flatten(1)
         cosines = cosine_similarity(before, after, dim=1).clamp(-1, 1)
         cosines = torch.where((before == after).all(1), 1.0, cosines)  # also where both are 0
         angles = cosines.arccos() / torch.pi
@@ -258,42 +340,10 @@ class _Passes:
         self.sums[name] = [old + new for old, new in zip(sums, parts, strict=True)]
 
 
-def _first_tensor(output: Any) -> Tensor | None:
-    """Return the first floating tensor in nested tuples, lists and dicts."""
-    if isinstance(output, Tensor):
-        return output if output.is_floating_point() else None
-    if not isinstance(output, tuple | list | Mapping):
-        return None
-    parts = output.values() if isinstance(output, Mapping) else output
-    return next((tensor for part in parts if (tensor := _first_tensor(part)) is not None), None)
-
-
 def _exchanged(output: Any, tensor: Tensor) -> Any:
     """Return an output with another tensor in place of its first floating one."""
     if isinstance(output, Tensor):
         return tensor
-    if isinstance(output, Mapping):
-        key = next(key for key, part in output.items() if _first_tensor(part) is not None)
-        return type(output)({**output, key: _exchanged(output[key], tensor)})  # type: ignore[call-arg]
-    place = next(i for i, part in enumerate(output) if _first_tensor(part) is not None)
+    place = next(i for i, part in enumerate(output) if first_tensor(part) is not None)
     parts = [*output[:place], _exchanged(output[place], tensor), *output[place + 1 :]]
     return type(output)(*parts) if hasattr(output, "_fields") else type(output)(parts)
-
-
-def _cross_entropy(model: nn.Module, batch: Any) -> tuple[float, float]:
-    """Return the number of samples of a batch, and their mean cross-entropy."""
-    inputs, labels = on_model(batch, model)
-    output = run_model(model, inputs)
-    logits = getattr(output, "logits", output)
-    if not isinstance(logits, Tensor) or logits.dim() != 2:
-        kind = f"of shape {tuple(logits.shape)}" if isinstance(logits, Tensor) else type(output)
-        raise TypeError(f"model: its output is {kind}, not logits (N, classes); give loss=")
-    classes = torch.as_tensor(labels, dtype=torch.int64, device=logits.device)
-    return float(len(logits)), cross_entropy(logits.double(), classes).item()
-
-
-def _checked(loss: Loss) -> Callable[[nn.Module, Any], tuple[float, float]]:
-    """Return a function to the weight of a batch and its loss."""
-    if not callable(loss):
-        raise TypeError(f"loss: {loss!r} given; give a function of model and batch")
-    return lambda model, batch: (1.0, float(loss(model, batch)))
