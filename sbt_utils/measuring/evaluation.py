@@ -1,6 +1,7 @@
 """Load curves, accuracies and losses of trained networks."""
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from threading import Event
 from typing import Any, TypeVar
 
@@ -84,8 +85,9 @@ def evaluate(
         return _dataset(*measured(stack, inputs, classes, measure))
 
     def alone(network: nn.Module) -> tuple[np.ndarray, float, float]:
-        curve = separation_or_nan(network, inputs, classes, measure, layers)
-        logits, targets = _logits(network, inputs, classes)
+        with _stoppable(network):
+            curve = separation_or_nan(network, inputs, classes, measure, layers)
+            logits, targets = _logits(network, inputs, classes)
         if targets.max() >= (outputs := logits.shape[1]):
             raise ValueError(
                 f"labels: class {targets.max()}, but the networks tell {outputs} apart; number the "
@@ -187,6 +189,18 @@ def separation_or_nan(
         # A sample tells how often layers run.
         sample = [(inputs[:1], labels[:1])]
         return np.full(len(layer_scatter(network, sample, layers, None, _Unread)), np.nan)
+
+
+@contextmanager
+def _stoppable(network: nn.Module) -> Iterator[None]:
+    """Let no further part of a network run in a thread that is to stop."""
+    parts = network.children() if isinstance(network, nn.Module) else ()
+    handles = [part.register_forward_pre_hook(lambda *_: check_stopped()) for part in parts]
+    try:
+        yield
+    finally:
+        for handle in handles:
+            handle.remove()
 
 
 class _Batches:

@@ -1,5 +1,6 @@
 """The members' settings and data, checked once, before anything is trained."""
 
+from copy import deepcopy
 from typing import Any
 
 import numpy as np
@@ -8,7 +9,6 @@ from numpy.typing import ArrayLike
 from torch import Tensor, nn
 
 from sbt_utils.ensembles.ensemble import stock_layers
-from sbt_utils.measuring.models import evaluation_mode
 from sbt_utils.text import quoted
 from sbt_utils.training.ranges import check_range
 
@@ -84,7 +84,7 @@ def check_data(network: nn.Sequential, images: Tensor, labels: Tensor) -> int:
 
     Returns how many numbers the widest layer makes of an image.
     """
-    layers = stock_layers(network)
+    stock_layers(network)
     for name, tensor in network.state_dict(keep_vars=True).items():
         if tensor.device.type != "cpu":
             raise ValueError(f"network: {name!r} is on {str(tensor.device)!r}; give the network on "
@@ -110,8 +110,10 @@ def check_data(network: nn.Sequential, images: Tensor, labels: Tensor) -> int:
         raise ValueError(f"labels of shape {tuple(labels.shape)} and {labels.dtype} for "
                          f"{len(images)} images: give one integer for each image")  # fmt: skip
     features, widest = images[:1].to("cpu", copy=True), 1  # layers may work in place
+    # Of a copy: wherever Ctrl-C comes, the network stays in its mode.
+    layers = stock_layers(deepcopy(network).eval())
     try:
-        with evaluation_mode(network), torch.no_grad():
+        with torch.no_grad():
             for _, layer in layers:
                 features = layer(features)
                 widest = max(widest, features.numel())
