@@ -48,9 +48,9 @@ def watching(
 
     def before(module: nn.Module, args: Any, kwargs: Any) -> None:
         name = numbered(names[module])
+        running.append((module, name))  # first, for it ends even where `begin` fails
         if begin is not None:
             begin(name, module, (args, kwargs))
-        running.append((module, name))
 
     def after(module: nn.Module, args: Any, output: Any) -> None:
         end(running[-1][1], output)
@@ -71,10 +71,12 @@ def watching(
             name = numbered(f"{prefix}{kind}()")
             if begin is not None:
                 begin(name, None, (args, kwargs))
-            output = func(*args, **(kwargs or {}))
-            end(name, output)
-            if leave is not None:
-                leave()
+            try:
+                output = func(*args, **(kwargs or {}))
+                end(name, output)
+            finally:
+                if leave is not None:
+                    leave()
             return output
 
     with ExitStack() as stack:

@@ -93,12 +93,11 @@ def look(model: nn.Module, run: Callable[[], Any]) -> Look:
     outputs: list[Tensor] = []
 
     def begin(name: str, module: nn.Module | None, arguments: Any) -> None:
-        given = tensors(arguments)
-        if not running:
-            for tensor in given:
-                flow.add_input(tensor)
-        read = flow.node(given[0]) if given else None
         parent = running[-1] if running else None
+        given = tensors(arguments)
+        for tensor in given if parent is None else ():
+            flow.add_input(tensor)
+        read = flow.node(given[0]) if given else None
         running.append(len(calls))
         calls.append({"name": name, "module": module, "parent": parent, "read": read, "made": None})
 
