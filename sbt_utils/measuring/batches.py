@@ -35,7 +35,7 @@ def as_batches(data: Data, labels: Any, batch_size: int) -> Iterable[Any]:
         raise ValueError(f"batch_size: {batch_size!r} given; give an integer of 1 or more")
     whole = _whole(data, labels)
     if whole is not None:
-        classes = labels(whole) if callable(labels) else labels_in(whole)
+        classes = dense(labels(whole) if callable(labels) else labels_in(whole), "labels")
         _check_length(whole, classes)
         parts = (slice(start, start + batch_size) for start in range(0, len(classes), batch_size))
         return [sliced(whole, part) for part in parts]
@@ -119,6 +119,11 @@ def whole_arrays(data: Data, labels: Any = None) -> tuple[Tensor, Tensor]:
     if not batches:
         raise ValueError("data: the loader yields no batch; give one or more")
     inputs, classes = zip(*batches, strict=True)
+    shapes = list(dict.fromkeys(tuple(part.shape[1:]) for part in inputs))
+    if len(shapes) > 1:
+        raise ValueError(
+            f"data: samples of shapes {shapes[0]} and {shapes[1]} in two batches; give one shape"
+        )
     return torch.cat(inputs), torch.cat([as_tensor(part, "labels") for part in classes])
 
 
@@ -129,7 +134,9 @@ def checked_batch(batch: Any) -> tuple[Tensor, Any]:
     inputs, labels = batch
     if not isinstance(inputs, Array):
         raise TypeError(f"data: a batch holds {type(inputs).__name__}; yield tensors")
-    return as_tensor(inputs), dense(labels, "labels")
+    inputs, labels = as_tensor(inputs), dense(labels, "labels")
+    _check_length(inputs, labels)
+    return inputs, labels
 
 
 def on_model(batch: Any, model: nn.Module) -> tuple[Tensor, Any]:
@@ -173,9 +180,16 @@ def as_tensor(array: Any, name: str = "data") -> Tensor:
     """Return an array or a sequence of numbers as a tensor."""
     array = dense(array, name)
     if isinstance(array, torch.Tensor):
-        return array
+        small = (
+            array.is_floating_point() and array.itemsize < 2
+        )  # PyTorch computes nothing with them
+        return array.float() if small else array
     if array.dtype.kind not in "biufc":
         raise TypeError(f"{name}: an array of {array.dtype} given; give numbers")
+    shorter = {np.dtype(np.longdouble): np.float64, np.dtype(np.clongdouble): np.complex128}
+    native = array.dtype.newbyteorder("=")
+    with np.errstate(over="ignore"):  # what is infinite then is refused where it matters
+        array = array.astype(shorter.get(native, native), copy=False)  # as PyTorch knows them
     # PyTorch warns of arrays that must not be written to, and takes no negative strides.
     return torch.from_numpy(np.require(array, requirements=["C", "W"]))
 
@@ -192,8 +206,13 @@ def dense(array: Any, name: str) -> Array:
         raise TypeError(f"{name}: a masked array given; leave such samples out, or call filled()")
     try:
         return np.asarray(array)
-    except ValueError:
-        raise ValueError(f"{name}: rows of different lengths; give all one shape") from None
+    except ValueError as error:
+        what = (
+            "nested too deeply" if "maximum number" in str(error) else "rows of different lengths"
+        )
+        raise ValueError(f"{name}: {what}; give all one shape") from None
+    except RuntimeError:  # of tensors that need gradients, or lie on a GPU
+        raise TypeError(f"{name}: a list of tensors given; give one: torch.stack(list)") from None
 
 
 _TO_DENSE = "give a dense one: call to_dense()"
@@ -270,6 +289,8 @@ def _columns(value: Any, name: str = "data") -> Any:
 
 def _check_length(batch: Any, labels: Any) -> None:
     """Raise unless all arrays in a batch have as many rows as there are labels."""
+    if not labels.ndim:
+        raise ValueError("labels: a single one given; give one label per sample")
     if isinstance(batch, (Mapping, tuple)):
         for part in batch.values() if isinstance(batch, Mapping) else batch:
             _check_length(part, labels)

@@ -42,6 +42,13 @@ def test_whole_arrays_keep_their_dtype():
     assert (inputs.dtype, labels.dtype) == (torch.float64, torch.uint8)
 
 
+@pytest.mark.parametrize("dtype", [">f8", "<f4", ">i4", np.longdouble])
+def test_whole_arrays_of_any_number_type(dtype):
+    array = np.arange(11).astype(dtype)
+    inputs, labels = whole_arrays(array, array)
+    assert inputs.tolist() == labels.tolist() == list(range(11))
+
+
 @pytest.mark.parametrize("size", [4, np.int64(4)])
 def test_batches_of_arrays(size):
     for batches in (as_batches((INPUTS, LABELS), None, size), as_batches(INPUTS, LABELS, size)):
@@ -63,7 +70,14 @@ def test_a_loader_stays_as_it_is():
         (((INPUTS, LABELS), LABELS), TypeError, "labels: given twice, also in data; leave one of"),
         (([(INPUTS, LABELS)], LABELS), TypeError, "data: list given beside labels; give a tensor"),
         ((INPUTS, LABELS[1:]), ValueError, r"labels: shape \(10,\) does not match inputs of shap"),
-        ((INPUTS, 3), ValueError, r"labels: shape \(\) does not match"),
+        ((INPUTS, 3), ValueError, "labels: a single one given; give one"),
+        ((np.array(0.0), np.array(0)), ValueError, "labels: a single one given"),
+        (([(INPUTS, None)],), ValueError, "labels: a single one given"),
+        (
+            ([(INPUTS, LABELS), (INPUTS[:, 1], LABELS)],),
+            ValueError,
+            r"data: samples of shapes \(2, 3\)",
+        ),
         ((7,), TypeError, r"data: int given; give \(inputs, labels\) or a loader"),
         (([],), ValueError, "data: the loader yields no batch; give one or more"),
         ((iter([INPUTS]),), TypeError, r"data: a batch is Tensor; yield \(inputs, labels\) pairs"),
