@@ -55,7 +55,17 @@ def everything(folder: Path, kinds: Sequence[str] = tuple(KINDS)) -> xr.Dataset:
         As `measured`, along ``network``, nan beyond a network's last layer, with the coordinates
         ``kind``, ``data``, ``condition``, ``fault`` and ``seed``.
     """
-    cells = [
+    cells = all_cells(kinds)
+    return joined(cells, [one_network(folder, *cell) for cell in tqdm(cells, unit="network")])
+
+
+Cell = tuple[str, str, str, int]
+"""Condition, kind, data and seed of a network."""
+
+
+def all_cells(kinds: Sequence[str] = tuple(KINDS)) -> list[Cell]:
+    """Return the networks of the experiment, those of the first seed first."""
+    return [
         (condition, kind, data, seed)
         for seed in range(max(condition.seeds for condition in CONDITIONS.values()))
         for condition in CONDITIONS
@@ -63,20 +73,25 @@ def everything(folder: Path, kinds: Sequence[str] = tuple(KINDS)) -> xr.Dataset:
         for data in DATA[KINDS[kind].learns]
         if seed < CONDITIONS[condition].seeds
     ]
-    networks = [one_network(folder, *cell) for cell in tqdm(cells, unit="network")]
-    found = xr.concat(networks, "network", join="outer", combine_attrs="drop")
-    columns = {
-        name: ("network", list(values))
-        for name, values in zip(("condition", "kind", "data", "seed"), zip(*cells, strict=True),
-                                strict=True)
-    }  # fmt: skip
-    columns["fault"] = ("network", [CONDITIONS[name].fault for name, *_ in cells])
-    return found.assign_coords(columns)
+
+
+def joined(cells: Sequence[Cell], networks: Sequence[xr.Dataset]) -> xr.Dataset:
+    """Return what was measured of several networks along ``network``."""
+    found = xr.concat(networks, "network", join="outer", combine_attrs="drop").drop_encoding()
+    names = ("condition", "kind", "data", "seed")
+    columns = dict(zip(names, map(list, zip(*cells, strict=True)), strict=True))
+    columns["fault"] = [CONDITIONS[name].fault for name in columns["condition"]]
+    return found.assign_coords({name: ("network", values) for name, values in columns.items()})
+
+
+def network_file(folder: Path, condition: str, kind: str, data: str, seed: int) -> Path:
+    """Return the file of a network."""
+    name = f"{condition}_{kind}_{data}_{seed}".replace(" ", "-")
+    return folder / f"{name.replace(',', '').replace('%', '')}.nc"
 
 
 def one_network(folder: Path, condition: str, kind: str, data: str, seed: int) -> xr.Dataset:
     """Return what was measured of a network, from its file or by training it."""
-    name = f"{condition}_{kind}_{data}_{seed}".replace(" ", "-").replace(",", "").replace("%", "")
     recipe = KINDS[kind]
     settings = {
         "condition": asdict(CONDITIONS[condition]),
@@ -89,7 +104,7 @@ def one_network(folder: Path, condition: str, kind: str, data: str, seed: int) -
         "seed": seed,
     }
     compute = partial(trained_and_measured, condition, kind, data, seed)
-    return results.kept(folder / f"{name}.nc", settings, compute)
+    return results.kept(network_file(folder, condition, kind, data, seed), settings, compute)
 
 
 def trained_and_measured(condition: str, kind: str, data: str, seed: int) -> xr.Dataset:
