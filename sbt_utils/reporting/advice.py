@@ -220,8 +220,8 @@ def _few_samples(train: LoadCurve, sizes: Sequence[tuple[int, int]]) -> Advice |
     where = "of all layers" if (part > BY_CHANCE).all() else "of the input"
     return Advice(
         "few samples",
-        f"D {where} is near that of shuffled labels. Measure on more inputs of each class: chance "
-        "hides what separates the classes.",
+        f"D {where} is near that of shuffled labels. Measure on more inputs of each class, for "
+        "chance hides what separates them, or see whether labels and inputs belong together.",
         f"D is {train.mean[0]:.2f} at first and {train.mean[-1]:.2f} in the end, that of shuffled "
         f"labels {floor(samples, classes):.2f} for {samples} inputs of {classes} classes: "
         f"{percent(part[0])} and {percent(part[-1])} of the scatter "

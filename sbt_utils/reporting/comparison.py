@@ -65,13 +65,13 @@ class Comparison:
         first, *others = draws
         names = [name for name in draws[first] if all(name in draws[other] for other in others)]
         loads = {
-            label: np.array([of[name] for name in names]).reshape(len(names), -1)
+            label: np.array([of[name] for name in names]) if names else np.empty((0, 1))
             for label, of in draws.items()
         }
         loads |= {f"{label} - {first}": loads[label] - loads[first] for label in others}
         columns: dict[tuple[str, str], np.ndarray] = {}
         for label, values in loads.items():
-            low, high = interval(values.T) if names else (values[:, 0], values[:, 0])
+            low, high = interval(values.T)
             columns |= {(label, "load"): values.mean(axis=1), (label, "low"): low}
             columns |= {(label, "high"): high}
         return pd.DataFrame(columns, index=pd.Index(names, name="layer"))

@@ -463,7 +463,7 @@ def assert_refused(model, train, error, message, notes, **options):
 @pytest.mark.parametrize(
     ("train", "error", "message", "notes"),
     [
-        (UNLABELLED, TypeError, r"^data: a batch is Tensor; yield \(inputs, labels\) pairs, or", []),
+        (UNLABELLED, TypeError, r"^data: a batch is Tensor; yield \(inputs, labels\) pairs", []),
         (IMAGES, TypeError, NO_LABELS, []),
         ((*tabular(), 3), ValueError, "^data: 3 parts given; give", []),
         (tabular(classes=1), ValueError, "^labels: one class only", [IN_IMAGES]),
