@@ -23,11 +23,10 @@ def blocks_on(calls: Sequence[Call], chain: Chain) -> tuple[int, ...]:
     blocks = part.blocks(chain.points)
     rows = {_row(calls[n]) for n in blocks}
     taken = {m for n in blocks for m in (n, *part.inside[n])}
-    count = Counter(calls[n].kind for n in part.parents)
     single = [
         n
         for n in chain.points.difference(taken).intersection(part.parents)
-        if count[calls[n].kind] == 1
+        if part.count[calls[n].kind] == 1
         and _row(calls[n]) in rows
         and calls[n].made != chain.end
         and taken.isdisjoint(part.inside[n])
@@ -57,6 +56,7 @@ class Part:
 
     def __init__(self, calls: Sequence[Call], among: Collection[int]) -> None:
         self.calls, self.among = calls, among
+        self.count = Counter(call.kind for call in calls if call.made is not None)
         self.inside: defaultdict[int, set[int]] = defaultdict(set)
         for number in among:
             around = calls[number].parent
@@ -81,7 +81,7 @@ class Part:
         kinds: defaultdict[str, list[int]] = defaultdict(list)
         for number in self.parents:
             kinds[self.calls[number].kind].append(number)
-        repeated = [ns for ns in kinds.values() if len(ns) > 1]
+        repeated = [ns for kind, ns in kinds.items() if self.count[kind] > 1]
         if points is not None:
             repeated = [ns for ns in repeated if all(n in points for n in ns)]
         # What only maps linearly, such as the merging of patches, is no block, nor is what only

@@ -160,6 +160,8 @@ def tensors(output: Any) -> list[Tensor]:
     """Return the tensors in nested tuples, lists, mappings and dataclasses, in order."""
     if isinstance(output, Tensor):
         return [output]
+    if output is None or isinstance(output, (int, float, str)):  # most arguments are
+        return []
     if isinstance(output, Mapping):
         output = list(output.values())
     elif is_dataclass(output) and not isinstance(output, type):

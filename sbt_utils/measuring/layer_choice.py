@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from torch import fx, nn
 
@@ -49,8 +50,8 @@ def choose(model: nn.Module, layers: Layers | None = None) -> dict[nn.Module, st
     if callable(layers) and not isinstance(layers, type):
         function = layers
     elif layers is not None:
-        one = isinstance(layers, (str, type)) or not isinstance(layers, Iterable)
-        asked = [layers] if one else list(layers)
+        several = isinstance(layers, Iterable) and not isinstance(layers, (str, type))
+        asked: list[Any] = list(layers) if several else [layers]  # type: ignore[arg-type]
         if not all(isinstance(layer, (str, type)) for layer in asked):
             raise TypeError(f"layers: {layers!r} given; give names, module types or a function")
         names = {name_in_model(layer) for layer in asked if isinstance(layer, str)}

@@ -143,6 +143,19 @@ def test_the_parts_of_a_block_are_no_blocks():
     assert chosen(Net(Layer(), Layer()), X[None]).names == ("blocks.0", "blocks.1")
 
 
+def test_outputs_of_inner_layers_change_nothing():
+    class Open(Net):
+        def forward(self, x):
+            weights = [x.softmax(-1)]
+            for block in self.blocks:
+                x = block(x)
+                weights.append((2 * x).softmax(-1))
+            return self.head(x), weights
+
+    found = chosen(Open(*(Residual() for _ in range(3))))
+    assert found.names == ("blocks.0", "blocks.1", "blocks.2")
+
+
 def test_a_class_that_occurs_once_takes_its_turn():
     found = chosen(Net(Residual(), Reduction(), Residual()))
     assert found.names == ("blocks.0", "blocks.1", "blocks.2")
