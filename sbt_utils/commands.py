@@ -203,6 +203,10 @@ def run_report(options: Namespace) -> None:
         raise ValueError("train: give --train FILE.npz, or --dataset NAME in its place")
     if options.dataset and options.test:
         raise ValueError("test: --dataset brings its own test images; leave --test out")
+    for name in ("checkpoint", "train", "test"):
+        path = getattr(options, name)
+        if path and not path.exists():
+            raise ValueError(f"{name}={shown(path, 200)}: there is no such file; give another")
     if options.dataset:
         data = load_data(options.dataset)
         parts: list[Any] = [(data.train_images, data.train_labels)]

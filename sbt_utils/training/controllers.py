@@ -79,7 +79,7 @@ class DropoutController:
 
     def __post_init__(self) -> None:
         for name, value in vars(self).items():
-            as_number(name, value)
+            object.__setattr__(self, name, float(as_number(name, value)))
         check_range("dropout", [self.memory, self.highest])
         if self.memory > self.highest:
             raise ValueError(
@@ -91,9 +91,9 @@ class DropoutController:
             if not 0 <= value < np.inf:
                 raise ValueError(f"{name}={quoted(value)}: give a finite number of at least 0")
         if not np.isfinite(self.target):
-            raise ValueError(
-                f"target={quoted(self.target)}: give a finite convexity; straight is 0"
-            )
+            raise ValueError(f"target={self.target}: give a finite convexity; straight is 0")
+        if not np.isfinite(self.error):
+            raise ValueError(f"error={self.error}: give a finite number")
 
     @property
     def dropout(self) -> float:

@@ -99,6 +99,8 @@ def test_every_dropout_module_is_set():
         (lambda: DropoutController(gain=-1.0), "gain=-1.0: give a finite number of at least 0"),
         (lambda: DropoutController(integral_gain=math.nan), "integral_gain=nan: give a finite"),
         (lambda: DropoutController(limit=math.inf), "limit=inf: give a finite number"),
+        (lambda: DropoutController(gain=10**400), "gain=inf: give a finite number"),
+        (lambda: DropoutController(error=-(10**400)), "error=-inf: give a finite number"),
         (lambda: DropoutController(target=math.nan), "target=nan: give a finite convexity"),
         (lambda: Schedule(()), "levels: give a sequence of one value or more"),
         (lambda: Schedule(None), "levels: give a sequence of one value or more"),
