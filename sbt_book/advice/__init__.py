@@ -7,7 +7,7 @@ __getattr__, __dir__, __all__ = exports(
     {
         "kinds": "DATA KINDS",
         "faults": "CONDITIONS",
-        "experiment": "everything",
+        "experiment": "CONFIGURATION compact everything",
         "statistics": "STATISTICS",
         "rates": "FINDINGS kinds_left_out raised_table rate_table statistic_table",
         "removal_ranks": "PREDICTORS correlations rank_table regrets",

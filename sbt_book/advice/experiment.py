@@ -20,7 +20,7 @@ from torch import Tensor, nn
 from tqdm.auto import tqdm
 
 from sbt_book.advice.faults import CONDITIONS, plant, stop, training_set
-from sbt_book.advice.kinds import DATA, KINDS, data_of
+from sbt_book.advice.kinds import DATA, KINDS, SAMPLES, data_of
 from sbt_book.gallery.small_models import fit
 from sbt_utils import results
 from sbt_utils.measuring.batches import as_batches
@@ -34,6 +34,28 @@ RESAMPLES = 60
 
 SHUFFLES = 3
 """How often labels are shuffled, for the D that features have by chance."""
+
+STEP = 2.0**-11
+"""To this draws of D are rounded in a file: a fiftieth of what they differ by, or less."""
+
+CONFIGURATION: dict[str, Any] = {
+    "kinds": {
+        name: {
+            "epochs": kind.epochs,
+            "batch_size": kind.batch_size,
+            "learning_rate": kind.learning_rate,
+            "sizes": kind.sizes,
+        }
+        for name, kind in KINDS.items()
+    },
+    "conditions": {name: asdict(condition) for name, condition in CONDITIONS.items()},
+    "data": DATA,
+    "samples": SAMPLES,
+    "resamples": RESAMPLES,
+    "shuffles": SHUFFLES,
+    "step": STEP,
+}
+"""What a file of results says of how it came about."""
 
 STATES = ("defined", "constant", "no variance between", "no variance within", "not finite")
 """What can be said of D of a layer, by its number in ``state``."""
@@ -82,6 +104,18 @@ def joined(cells: Sequence[Cell], networks: Sequence[xr.Dataset]) -> xr.Dataset:
     columns = dict(zip(names, map(list, zip(*cells, strict=True)), strict=True))
     columns["fault"] = [CONDITIONS[name].fault for name in columns["condition"]]
     return found.assign_coords({name: ("network", values) for name, values in columns.items()})
+
+
+def compact(networks: xr.Dataset) -> xr.Dataset:
+    """Return networks for a small file: with draws rounded to `STEP`, and compressed there."""
+    rounded = {
+        name: np.round(networks[name] / STEP) * STEP
+        for name in ("separation_train", "separation_test")
+    }
+    small = networks.assign(rounded).drop_encoding()
+    for values in small.values():
+        values.encoding = {"zlib": True, "complevel": 9, "shuffle": True}
+    return small
 
 
 def network_file(folder: Path, condition: str, kind: str, data: str, seed: int) -> Path:

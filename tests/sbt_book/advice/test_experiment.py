@@ -9,9 +9,12 @@ import xarray as xr
 
 from sbt_book.advice import experiment
 from sbt_book.advice.experiment import (
+    CONFIGURATION,
     RESAMPLES,
     SHUFFLES,
     STATES,
+    STEP,
+    compact,
     everything,
     features_of,
     measured,
@@ -21,6 +24,7 @@ from sbt_book.advice.experiment import (
 )
 from sbt_book.advice.faults import CONDITIONS
 from sbt_book.advice.kinds import KINDS, data_of
+from sbt_utils import results
 from sbt_utils.measuring.probe import load_curve
 from sbt_utils.measuring.separation import data_separation
 from sbt_utils.measuring.skipping import removal
@@ -161,6 +165,24 @@ def test_everything_goes_on_where_it_stopped(tmp_path, monkeypatch):
     assert before.values == pytest.approx(after.values, abs=1e-6)
     assert idle.moved_train[layer] == 0
     assert isinstance(found, xr.Dataset)
+
+
+def test_a_small_file_holds_the_same(tmp_path):
+    draws = np.random.default_rng(0).normal(scale=0.03, size=(30, 60, 8)).astype("float32")
+    draws[20:, :, 5:] = np.nan
+    dims = ("network", "draw", "layer")
+    networks = xr.Dataset({f"separation_{part}": (dims, draws) for part in ("train", "test")})
+    networks["accuracy_test"] = "network", np.linspace(0, 1, 30)
+    sizes = []
+    for name, content in (("plain", networks), ("small", compact(networks))):
+        sizes.append(
+            results.save(content, tmp_path / f"{name}.nc", CONFIGURATION, 1).stat().st_size
+        )
+    assert sizes[1] < 0.5 * sizes[0]
+    found = results.load(tmp_path / "small.nc")
+    assert found.separation_train.dtype == "float32"
+    assert found.separation_train.values == pytest.approx(draws, abs=STEP / 2, nan_ok=True)
+    assert np.array_equal(found.accuracy_test, networks.accuracy_test)
 
 
 def test_networks_that_were_trained_otherwise_are_not_reused(tmp_path, monkeypatch):
