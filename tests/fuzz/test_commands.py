@@ -154,7 +154,7 @@ def below(folder):
     return found
 
 
-@tried(25)
+@tried(18)
 @given(line=typed())
 def test_what_is_typed(line, somewhere):
     folder = somewhere()

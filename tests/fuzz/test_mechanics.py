@@ -65,7 +65,7 @@ def finite(*arrays):
     return all(np.isfinite(np.asarray(array)).all() for array in arrays)
 
 
-@tried(8)
+@tried(5)
 @given(parameters)
 def test_states_of_rest(settings):
     chain = chain_of(settings)
@@ -106,7 +106,7 @@ def steps_of(chain, overdamped, forces, dt, steps):
     return x
 
 
-@tried(8)
+@tried(5)
 @given(parameters, st.booleans(), st.floats(0.01, 0.9), STEPS)
 def test_quiet_chains_take_the_steps_that_are_written_down(settings, overdamped, part, steps):
     chain = chain_of(settings | {"noise": 0.0})
@@ -133,7 +133,7 @@ RUN = {
 ODD_RUN = {"seed": odd_seeds, "every": st.one_of(odd, st.just(10**30)), "steps": odd}
 
 
-@tried(8)
+@tried(5)
 @given(parameters, arguments(RUN, ODD_RUN), st.booleans())
 def test_shaken_chains(settings, run, overdamped):
     chain = chain_of(settings)
@@ -169,7 +169,7 @@ def _is_long(chain, given, overdamped):
     return False
 
 
-@tried(5)
+@tried(3)
 @given(mild, st.booleans(), st.floats(0.01, 0.9), STEPS, *[st.integers(-40, 40)] * 3)
 def test_chains_do_not_depend_on_units(settings, overdamped, part, steps, length, time, weight):
     length, time, weight = 2.0**length, 4.0**time, 2.0**weight
@@ -206,7 +206,7 @@ def test_chains_do_not_depend_on_units(settings, overdamped, part, steps, length
     np.testing.assert_array_equal(theirs.times, ours.times * time)
 
 
-@tried(4)
+@tried(3)
 @given(parameters, st.one_of(amounts, amounts.map(lambda x: -x), odd), st.booleans())
 def test_drift(settings, force, overdamped):
     chain = chain_of(settings)
@@ -231,7 +231,7 @@ def test_drift(settings, force, overdamped):
     assert drift(mirrored, -force, overdamped) == pytest.approx(-velocity, rel=1e-6, abs=1e-300)
 
 
-@tried(4)
+@tried(3)
 @given(
     parameters,
     st.one_of(
@@ -259,7 +259,7 @@ def test_relaxation(settings, times, overdamped):
     np.testing.assert_allclose(alone[-1], loads[-1], atol=1e-4 * size)
 
 
-@tried(4)
+@tried(3)
 @given(arguments(PARAMETERS, ODD_PARAMETERS, most=1))
 def test_covariance(settings):
     settings |= dict.fromkeys(["friction_right", "friction_left", "noise_decay"], 0)
@@ -290,7 +290,7 @@ def test_covariance(settings):
 LEVELS = st.one_of(st.lists(close_to(1e-3, 0.3), min_size=1, max_size=2), odd, st.lists(odd))
 
 
-@tried(4)
+@tried(3)
 @given(parameters, LEVELS, LEVELS, st.one_of(close_to(1, 1e3), odd), st.booleans())
 def test_published_chains(settings, friction, noise, duration, overdamped):
     chain = chain_of(settings)
@@ -424,7 +424,7 @@ def follows(motion, dt):
     assert turns.max() <= np.pi + 1e-6
 
 
-@tried(5)
+@tried(3)
 @given(
     arguments(RULER, ODD_RULER),
     arguments(PULL, {"seed": odd_seeds}),
@@ -460,7 +460,7 @@ def wild(draw):
     return np.array([(0.0, 0.0), *offsets]), np.array([0.0, *np.cumsum(gaps)])
 
 
-@tried(5)
+@tried(3)
 @given(st.fixed_dictionaries(RULER), wild(), st.integers(-10, 10), st.integers(-30, 30))
 def test_wild_hands_and_units(settings, path, power, weight):
     ruler = FoldingRuler(**settings)

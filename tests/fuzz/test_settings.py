@@ -44,7 +44,7 @@ NETWORK = {
 }
 
 
-@tried(4)
+@tried(3)
 @given(arguments(NETWORK | {"width": st.integers(1, 9), "batch_norm": st.booleans()}))
 def test_perceptrons(settings):
     network = answer(lambda: MLP(**settings), *settings)
@@ -59,7 +59,7 @@ def test_perceptrons(settings):
     assert logits.shape == (3, settings["classes"])
 
 
-@tried(3)
+@tried(2)
 @given(arguments(NETWORK | {"channels": st.integers(1, 4), "size": st.sampled_from([2, 4, 6])}))
 def test_convolutional_networks(settings):
     network = answer(lambda: CNN(**settings), *settings)
@@ -96,7 +96,7 @@ def few(odd):
     return odd.filter(lambda value: not (isinstance(value, int) and 2 < value < 2**31))
 
 
-@tried(5)
+@tried(3)
 @given(
     arguments(TRAIN, dict.fromkeys(TRAIN, few(odd)), most=1),
     st.fixed_dictionaries(MEMBER),
@@ -136,7 +136,7 @@ CONTROLLER = {
 CONTROLLER_NAMES = (*CONTROLLER, "dropout")
 
 
-@tried(6)
+@tried(4)
 @given(arguments(CONTROLLER), st.lists(st.one_of(st.floats(-2, 2), odd), min_size=1, max_size=3))
 def test_controllers(settings, convexities):
     controller = answer(lambda: DropoutController(**settings), *CONTROLLER_NAMES)
@@ -155,7 +155,7 @@ def test_controllers(settings, convexities):
         controller = following
 
 
-@tried(3)
+@tried(2)
 @given(st.one_of(st.lists(st.one_of(parts, odd), max_size=3), odd))
 def test_schedules(levels):
     schedule = answer(lambda: Schedule(levels), "levels", "dropout")
@@ -193,7 +193,7 @@ ODD_STEER = dict.fromkeys(STEER, few(odd))
 ODD_STEER["controllers"] = st.sampled_from([[], (), [Schedule((0.1,))] * 2])
 
 
-@tried(4)
+@tried(3)
 @given(arguments(STEER, ODD_STEER, most=1))
 def test_steering(settings):
     network = MLP(**SHAPE)
@@ -252,7 +252,7 @@ def axes(draw):
     return draw(odd) if draw(st.integers(0, 9)) == 0 else grid
 
 
-@tried(6)
+@tried(4)
 @given(axes(), arguments(EXPERIMENT), st.integers(0, 10**6))
 def test_experiments(grid, settings, place):
     names = (*EXPERIMENT, "axes", "axis")
@@ -275,7 +275,7 @@ def test_experiments(grid, settings, place):
     assert Experiment(cell, **settings).network(int(seed)) == network
 
 
-@tried(3)
+@tried(2)
 @given(
     st.one_of(st.sampled_from([noise for noise, _ in PHASE_DIAGRAMS]), odd),
     st.one_of(st.sampled_from(["smoke", "quick", "paper"]), odd),
@@ -302,7 +302,7 @@ DATA = {
 }
 
 
-@tried(4)
+@tried(3)
 @given(arguments(DATA))
 def test_data(settings):
     data = answer(lambda: load_data(**settings), *DATA)
@@ -333,7 +333,7 @@ VALUES = st.recursive(
 )
 
 
-@tried(4)
+@tried(3)
 @given(st.dictionaries(st.text(), VALUES, max_size=3), st.floats(0, 1e9))
 def test_configurations_are_read_as_they_were_written(tmp_path_factory, configuration, seconds):
     path = tmp_path_factory.mktemp("results") / "chain.nc"
@@ -366,7 +366,7 @@ def folder_with_all_sorts(folder):
     return folder
 
 
-@tried(4)
+@tried(3)
 @given(paths, st.sampled_from(["", ".json", ".nc", ".svg"]))
 def test_names_of_outputs(tmp_path_factory, name, suffix):
     folder = folder_with_all_sorts(tmp_path_factory.mktemp("folder"))
