@@ -23,6 +23,7 @@ if TYPE_CHECKING:  # for editors and type checkers
     from sbt_utils.mechanics.hand import Hand as Hand
     from sbt_utils.mechanics.matching import fit_chain as fit_chain
     from sbt_utils.mechanics.ruler import FoldingRuler as FoldingRuler
+    from sbt_utils.reporting.comparison import compare as compare
     from sbt_utils.reporting.stress_map import StressMap as StressMap
     from sbt_utils.reporting.stress_map import report as report
     from sbt_utils.sweeping.experiments import Experiment as Experiment
@@ -40,6 +41,7 @@ _imported, __dir__, __all__ = exports(
         "measuring.curves": "LoadCurve",
         "measuring.evaluation": "evaluate",
         "measuring.skipping": "removal",
+        "reporting.comparison": "compare",
         "reporting.stress_map": "StressMap report",
         "drawing": "stress_map",
         "data.datasets": "load_data",

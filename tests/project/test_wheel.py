@@ -92,7 +92,7 @@ def test_the_lines_of_the_readme_run(environment, run):
     assert len(blocks) == 3
     done = run("python", "-c", "".join([OWN_MODEL.format(environment=str(environment)), *blocks]))
     assert done.returncode == 0, done.stderr
-    assert done.stdout.startswith("Stress map of 2 layers, 200 training images and 100 unseen")
+    assert done.stdout.startswith("Stress map of 2 layers, 200 training inputs and 100 unseen")
     assert done.stdout.endswith("\nlazy\nactive\n")
 
 
