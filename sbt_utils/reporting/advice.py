@@ -128,7 +128,7 @@ _MEANING = "the meaning of a load"
 _STATES = {
     "idle": (
         "D is the same after {} as before.",
-        "See whether they were trained, or leave them out.",
+        "See whether training reached that, or leave it out.",
         f"within {IDLE:.1%} of an even share of zero in every draw",
         f"{_MEANING}: a layer without one separates nothing",
     ),
@@ -163,17 +163,17 @@ _UNDEFINED = {
         "The same comes out of {} for every input.",
         "What follows sees nothing of the input: look at the weights, take another initialisation "
         "or activation, add normalisation, or train more gently.",
-        "no scatter at all",
+        "nothing scatters",
     ),
     "mixed": (
         "The means of all classes coincide in {}.",
         "D is infinite there.",
-        "no scatter between the classes, but within them",
+        "samples scatter within the classes, not between them",
     ),
     "collapsed": (
         "The inputs of each class coincide in {}.",
         "Nothing is left to separate: D is minus infinity there.",
-        "no scatter within the classes, but between them",
+        "samples scatter between the classes, not within them",
     ),
 }
 
@@ -185,7 +185,7 @@ def _without_separation(undefined: Mapping[str, str], state: str) -> Advice | No
         return None
     seen, suggested, meaning = _UNDEFINED[state]
     kind = "advice" if state == "dead" else "observation"
-    evidence = f"{meaning} in {', '.join(names)}; left out of the curve"
+    evidence = f"in {', '.join(names)} {meaning}; left out of the curve"
     return Advice(
         state, f"{seen.format(_listed(names))} {suggested}", evidence, "measured", names, kind
     )
@@ -242,7 +242,7 @@ def _shape(train: LoadCurve, network: str) -> Advice | None:
     text = f"{seen} {suggested if known else f'No change is suggested: {_UNKNOWN}.'}"
     threshold = f"threshold {REGIME_TOLERANCE:g} either way"
     evidence = f"convexity {convexity:.3f} ({low:.3f} to {high:.3f}), {threshold}"
-    return Advice(train.regime, text, evidence, _DIAGRAM if known else _MEANING)
+    return Advice(train.regime, text, evidence, _DIAGRAM if known else "the shape of the curve")
 
 
 def _generalisation(

@@ -100,6 +100,23 @@ def test_training_images_alone_and_many_layers():
     assert figure.get_figwidth() <= 14
 
 
+def test_layers_without_a_load_have_their_state_and_no_number():
+    names = ("images", "stem", "block", "head")
+    undefined = {"block": "collapsed", "head": "dead"}
+    stress = StressMap(curve([1.0]), layers=names, undefined=undefined)
+    figure = drawn(stress_map(stress))
+    assert [text.get_text() for text in figure.axes[0].texts if text.get_text()] == [
+        "100%",
+        "?",
+        "?",
+    ]
+    assert len({member.get_hatch() for member in members(figure.axes[0])}) == 3
+    assert legend_of(figure) == ["training inputs", "dead", "collapsed"]
+    nothing = StressMap(None, layers=names, undefined=dict.fromkeys(names[1:], "dead"))
+    figure = drawn(stress_map(nothing))
+    assert [text.get_text() for text in figure.axes[0].texts if text.get_text()] == ["?"] * 3
+
+
 def test_intervals_without_a_width():
     drawn(stress_map(StressMap(curve([0.1, 0.2, 0.3], spread=0))))
 

@@ -77,7 +77,7 @@ def test_identity_layers_are_idle(healthy, digits):
     assert stress.table.layer[stress.table.state == "idle"].tolist() == list(advice.layers)
     idle = stress.table[stress.table.state == "idle"]
     np.testing.assert_allclose(idle[["load", "low", "high"]], 0, atol=1e-12)
-    assert "leave them out" in advice.text
+    assert "leave it out" in advice.text
 
 
 def test_a_network_without_regularisation_on_few_images_is_overfitted(digits):
