@@ -8,7 +8,7 @@ from matplotlib.patches import Rectangle
 
 from sbt_utils.drawing import stress_map
 from sbt_utils.measuring.curves import LoadCurve
-from sbt_utils.reporting.advice import OVERLOADED
+from sbt_utils.reporting.states import OVERLOADED
 from sbt_utils.reporting.stress_map import StressMap
 
 pytestmark = pytest.mark.usefixtures("matplotlib_untouched")

@@ -11,9 +11,10 @@ from torch import nn
 
 from sbt_utils.data.datasets import load_data
 from sbt_utils.drawing import stress_map
+from sbt_utils.measuring.curves import LoadCurve
 from sbt_utils.measuring.scatter import UndefinedSeparation
 from sbt_utils.reporting.measured import network_kind
-from sbt_utils.reporting.stress_map import report
+from sbt_utils.reporting.stress_map import StressMap, report
 from sbt_utils.training.networks import CNN, MLP
 from sbt_utils.training.trainer import train
 
@@ -157,6 +158,15 @@ def test_a_layer_in_which_classes_collapse_is_left_out():
     # The load of the layer behind counts from the last one that has a D.
     np.testing.assert_array_equal(stress.train.mean, without.train.mean)
     assert stress.table.load[3] == without.table.load[2]
+    assert_shown(stress)
+
+
+def test_loads_count_from_the_first_layer_that_has_a_d():
+    curve = LoadCurve([[3.0, 2.0, 0.5], [3.1, 2.1, 0.6]], layers=("one", "two", "three"))
+    stress = StressMap(curve, layers=("in", *curve.layers), undefined={"in": "mixed"})
+    assert stress.table.load.tolist() == pytest.approx([np.nan, 1, 1.5], nan_ok=True)
+    assert stress.table.share.tolist() == pytest.approx([np.nan, 0.4, 0.6], nan_ok=True)
+    assert findings(stress) == ["mixed", "lazy"]
     assert_shown(stress)
 
 
