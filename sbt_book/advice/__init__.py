@@ -9,7 +9,7 @@ __getattr__, __dir__, __all__ = exports(
         "faults": "CONDITIONS",
         "experiment": "CONFIGURATION compact everything",
         "statistics": "STATISTICS",
-        "rates": "FINDINGS kinds_left_out raised_table rate_table statistic_table",
+        "rates": "FINDINGS kinds_left_out raised_table rate_table seen_first statistic_table",
         "removal_ranks": "PREDICTORS correlations rank_table regrets",
     },
 )

@@ -149,6 +149,31 @@ def lost_second_half(networks: xr.Dataset) -> xr.DataArray:
     return (1 - unseen / seen).where(seen > 0)
 
 
+def lost_from_the_top(networks: xr.Dataset) -> xr.DataArray:
+    """Return 1 less the fall from the highest D_l to D_L on unseen data over that on seen data."""
+    seen, unseen = (
+        separation.max("layer") - last(separation, networks).drop_vars("layer")
+        for separation in (
+            networks[f"separation_{part}"].mean("draw", skipna=False) for part in ("train", "test")
+        )
+    )
+    return (1 - unseen / seen).where(seen > 0)
+
+
+def not_repeated(networks: xr.Dataset) -> xr.DataArray:
+    """Return which share of the loads on seen data, where positive, unseen data does not repeat."""
+    seen, unseen = loads(networks), loads(networks, "test")
+    there = (seen > 0).where(seen.notnull(), False)
+    repeated = xr.where(unseen < seen, unseen, seen).where(there, 0).sum("layer", skipna=False)
+    total = seen.where(there, 0).sum("layer")
+    return (1 - repeated / total).where(total > 0)
+
+
+def accuracy_gap(networks: xr.Dataset) -> xr.DataArray:
+    """Return the accuracy on seen data, with the labels given, less that on unseen data."""
+    return networks.accuracy_train - networks.accuracy_test
+
+
 # Overloaded: one layer does most ----------------------------------------------------------------
 
 
@@ -200,6 +225,9 @@ STATISTICS: Mapping[str, Mapping[str, Statistic]] = {
         "rise": rise_on_unseen,
         "least kept": least_kept,
         "fall lost in the second half": lost_second_half,
+        "fall lost from the top": lost_from_the_top,
+        "loads not repeated": not_repeated,
+        "accuracy gap": accuracy_gap,
     },
     "overloaded": {"even shares": load_in_shares, "lead": load_over_the_others},
     "unresolved": {"fall in deviations": no_fall, "fall": no_fall_at_all},

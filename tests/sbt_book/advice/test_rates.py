@@ -15,6 +15,7 @@ from sbt_book.advice.rates import (
     raised,
     raised_table,
     rate_table,
+    seen_first,
     statistic_table,
     threshold,
 )
@@ -182,6 +183,14 @@ def test_what_is_raised_under_each_condition(made_up):
     assert table.overfitted.tolist()[1:] == [1.0, 1.0]
     assert table.loc["healthy", "overfitted"] <= 0.1
     assert table.idle.tolist() == [0.0, 1.0, 0.0]
+
+
+def test_what_was_seen_first():
+    names = ["healthy, wide", "few samples", "very few samples", "50 % random, half memorised"]
+    networks = xr.Dataset(
+        coords={"condition": ("network", names * 2), "seed": ("network", [0] * 4 + [1] * 4)}
+    )
+    assert seen_first(networks).values.tolist() == [True, True, False, False] + [False] * 4
 
 
 def test_every_finding_has_statistics_and_faults():

@@ -76,6 +76,19 @@ def test_overfitted(two):
     )
 
 
+def test_overfitted_where_the_curve_first_rises(two):
+    # Of the second network: 2.1 to 0 on unseen data, 2 to -1 on seen data.
+    lost = of("overfitted", "fall lost from the top", two)
+    assert lost == pytest.approx([1 - 2 / 6, 1 - 2.1 / 3])
+    # Seen 1, 1, 4 and unseen 0.5, 2.5, -1; seen 0, 3 and unseen -0.1, 2.1.
+    kept = of("overfitted", "loads not repeated", two)
+    assert kept == pytest.approx([1 - (0.5 + 1 - 1) / 6, 1 - 2.1 / 3])
+    two["accuracy_train"], two["accuracy_test"] = (
+        ("network", values) for values in ([0.9, 0.8], [0.5, 0.9])
+    )
+    assert of("overfitted", "accuracy gap", two) == pytest.approx([0.4, -0.1])
+
+
 def test_overloaded_and_unresolved(two):
     shares = [[np.nan, 0.5, 0.5, 2.0], [np.nan, 0.0, 2.0, np.nan]]
     assert of("overloaded", "even shares", two) == pytest.approx(np.array(shares), nan_ok=True)
@@ -96,4 +109,5 @@ def test_a_curve_that_does_not_fall_has_no_shares(two):
 def test_a_dead_end_leaves_the_fall_undefined(two):
     two.separation_train[1, :, 2] = np.nan
     assert np.isnan(of("unresolved", "fall", two)[1])
-    assert np.isnan(of("overfitted", "fall lost", two)[1])
+    for name in ("fall lost", "fall lost from the top", "loads not repeated"):
+        assert np.isnan(of("overfitted", name, two)[1])
