@@ -162,6 +162,55 @@ def test_a_class_that_occurs_once_takes_its_turn():
     assert found.rule == "the 3 repeated blocks (Residual, Reduction)"
 
 
+class NormAct(nn.Module):
+    """An activation that has a norm."""
+
+    def __init__(self):
+        super().__init__()
+        self.norm, self.act = nn.LayerNorm(6), nn.ReLU()
+
+    def forward(self, x):
+        return self.act(self.norm(x))
+
+
+def test_maps_activations_and_heads_are_no_blocks():
+    found = chosen(Net(Residual(), Merge(), NormAct(), Residual()))
+    assert found.names == ("blocks.0", "blocks.3")
+    assert chosen(nn.Sequential(Residual(), Residual(), Reduction())).names == ("0", "1")
+
+
+def test_layers_with_and_without_a_part_are_layers():
+    class Decoding(nn.Module):
+        def __init__(self, *parts):
+            super().__init__()
+            self.parts = nn.Sequential(*parts)
+
+        def forward(self, x):
+            return self.parts(x)
+
+    class Straight(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.map, self.act = nn.Linear(6, 6), nn.ReLU()
+
+        def forward(self, x):
+            return self.act(self.map(x))
+
+    class SelfPart(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.inner = Straight()
+
+        def forward(self, x):
+            return self.inner(x)
+
+    class CrossPart(SelfPart):
+        pass
+
+    model = Net(Decoding(SelfPart()), Decoding(SelfPart(), CrossPart()), Decoding(SelfPart()))
+    assert chosen(model).names == ("blocks.0", "blocks.1", "blocks.2")
+
+
 def test_one_block_for_all_layers_counts_call_by_call():
     block = Residual()
     found = chosen(Net(block, block, block))

@@ -1,6 +1,8 @@
 """The look at a forward pass: its calls, and the points through which everything passes."""
 
 import copy
+import subprocess
+import sys
 
 import networkx
 import pytest
@@ -84,7 +86,7 @@ def test_dominators_are_those_of_another_library():
         (lambda f, x: f[2](f[0](x).chunk(2, 1)[0]), ["0", "2"]),  # a view is what it views
         (lambda f, x: f[2](f[0](x).relu_()[:, :3]), ["0", "relu()", "2"]),  # written in place
         (lambda f, x: f[0](torch.zeros_like(x).copy_(x)), ["0"]),
-        (lambda f, x: f[0](torch.zeros_like(f[0](x)) + x), ["0#2"]),  # a shape is no feature
+        (lambda f, x: f[0](f[0](x) + torch.zeros_like(x)), ["0", "0#2"]),  # a shape is no feature
         (lambda f, x: f[0](f[0](x).masked_fill(x > 0, 0.0)), ["0", "0#2"]),  # nor is a mask
         (lambda f, x: (f[0](x) > 0).float(), ["0"]),  # unless nothing else leads on
         (lambda f, x: {"loss": f[0](x).sum(), "text": "none"}, ["0"]),
@@ -105,6 +107,15 @@ def test_a_tensor_written_in_part_is_made_of_both():
 
     model = function(forward, nn.Linear(6, 6), nn.Linear(6, 3))
     assert points(model, X) == ["Model", "layers.0#2"]
+
+
+def test_what_is_not_handed_on_ends_no_chain():
+    def forward(layers, x):
+        y = layers[0](x)
+        layers[1](y)
+        return y
+
+    assert points(function(forward, nn.Linear(6, 6), nn.Linear(6, 2)), X) == ["Model", "layers.0"]
 
 
 def test_masks_and_other_outputs_make_no_longer_chains():
@@ -268,3 +279,15 @@ def test_no_values_are_kept_alive():
     last.register_forward_pre_hook(lambda *_: gone.extend(ref.expired() for ref in alive[:3]))
     look(model, lambda: model(X))
     assert gone == [True, True, True]
+
+
+def test_looking_loads_no_compiler():
+    code = """if True:
+        import sys, torch
+        from torch import nn
+        from sbt_utils.measuring.trunk import look
+        model = nn.Sequential(nn.Linear(2, 2), nn.ReLU())
+        look(model, lambda: model(torch.zeros(1, 2)))
+        print("torch._dynamo" in sys.modules)"""
+    run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert run.stdout == "False\n"
