@@ -222,7 +222,7 @@ def test_wrappers_are_taken_off():
     assert unwrapped(model) is model
 
 
-@pytest.mark.filterwarnings("ignore:`torch.jit:DeprecationWarning")
+@pytest.mark.filterwarnings("ignore:`torch.jit")
 @pytest.mark.parametrize("convert", [torch.jit.script, lambda model: torch.jit.trace(model, X)])
 def test_scripted_and_traced_models_are_rejected(convert):
     with pytest.raises(TypeError, match="scripted or traced, runs as one; give the original"):
