@@ -66,15 +66,14 @@ def check_outputs(
         for other, file in used.items():
             if not _is_special(path) and _is_same(path, file):
                 raise ValueError(
-                    f"{name}={_named(path)}: this is the file of {shown(other)}; give another one"
+                    f"{name}={named(path)}: this is the file of {shown(other)}; give another one"
                 )
         used[name] = path
 
 
 def check_writable(name: str, path: FilePath) -> None:
     """Raise ValueError if a file cannot be written: its folder is tried."""
-    target = Path(os.path.realpath(path))
-    given = f"{name}={_named(path)}"
+    target, given = real_path(name, path), f"{name}={named(path)}"
     try:
         if target.is_dir():
             raise ValueError(f"{given}: this is a folder; give the name of a file in it")
@@ -82,7 +81,7 @@ def check_writable(name: str, path: FilePath) -> None:
             if not os.access(path, os.W_OK):
                 raise PermissionError(errno.EACCES, "it is write-protected")
         elif not target.parent.is_dir():
-            raise ValueError(f"{given}: there is no folder {_named(target.parent)}; make it first")
+            raise ValueError(f"{given}: there is no folder {named(target.parent)}; make it first")
         if is_work(target.parent):
             raise ValueError(f"{given}: this folder is of a sweep, which removes it; give another")
         if not _is_special(path):
@@ -93,6 +92,19 @@ def check_writable(name: str, path: FilePath) -> None:
         raise ValueError(
             f"{given}: cannot be written ({error.strerror}); give another file"
         ) from None
+
+
+def named(path: FilePath) -> str:
+    """Return a path as part of a message."""
+    return shown(path, 300)
+
+
+def real_path(name: str, path: FilePath) -> Path:
+    """Return the file that a path leads to; raise ValueError where none can have its name."""
+    try:
+        return Path(os.path.realpath(path))
+    except ValueError:  # it holds a zero, or half a character
+        raise ValueError(f"{name}={named(path)}: this cannot be a name; give another") from None
 
 
 def sealed(data: bytes) -> bytes:
@@ -138,10 +150,6 @@ def _is_same(one: FilePath, other: FilePath) -> bool:
 def _plain(path: FilePath) -> str:
     """Return a path without what some systems ignore: capitals, and how accents are written."""
     return unicodedata.normalize("NFC", os.path.realpath(path)).casefold()
-
-
-def _named(path: FilePath) -> str:
-    return shown(path, 300)
 
 
 def _is_special(path: FilePath) -> bool:

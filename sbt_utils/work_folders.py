@@ -69,7 +69,12 @@ def owned(folder: Path, work: str, done: Path | None = None) -> Iterator[None]:
             "would keep its own there: move the folder away, or give another out"
         )
     with locked(folder / LOCK, work):
-        yield
+        try:
+            yield
+        finally:
+            with suppress(OSError):
+                if os.listdir(folder) == [LOCK]:  # nothing to keep
+                    give_up(folder)
 
 
 def is_work(folder: Path) -> bool:

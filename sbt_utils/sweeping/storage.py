@@ -13,7 +13,15 @@ import xarray as xr
 from tqdm.auto import tqdm
 
 from sbt_utils import results
-from sbt_utils.outputs import TEMPORARY, FilePath, check_writable, is_intact, whole_file
+from sbt_utils.outputs import (
+    TEMPORARY,
+    FilePath,
+    check_writable,
+    is_intact,
+    named,
+    real_path,
+    whole_file,
+)
 from sbt_utils.sweeping.shards import SweepError
 from sbt_utils.sweeping.tasks import ALGORITHM
 from sbt_utils.text import shown
@@ -28,16 +36,16 @@ _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 def check_out(out: FilePath) -> Path:
     """Return the file that `out` leads to; raise ValueError now, not after hours, if it is none."""
-    path = Path(os.path.realpath(out))
+    path, given = real_path("out", out), f"out={named(out)}"
     if Path(out).suffix != ".nc" and not path.is_dir():
-        raise ValueError(f"out={out}: give a file name that ends in .nc")
+        raise ValueError(f"{given}: give a file name that ends in .nc")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise ValueError(f"out={out}: its folder cannot be made ({error.strerror})") from None
+        raise ValueError(f"{given}: its folder cannot be made ({error.strerror})") from None
     check_writable("out", out)
     if path.exists() and not path.is_file():
-        raise ValueError(f"out={out}: this is no regular file; give another name")
+        raise ValueError(f"{given}: this is no regular file; give another name")
     return path
 
 

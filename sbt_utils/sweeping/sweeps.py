@@ -2,6 +2,7 @@
 
 import os
 import shutil
+import sys
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import Executor
@@ -17,6 +18,7 @@ import xarray as xr
 from tqdm.auto import tqdm
 
 from sbt_utils import results
+from sbt_utils.outputs import named
 from sbt_utils.sweeping import storage
 from sbt_utils.sweeping.experiments import Experiment, published
 from sbt_utils.sweeping.shards import SHARD_SIZE, SweepError, cut, work
@@ -121,7 +123,7 @@ def sweep(
     folder = storage.folder_of(path)
     if resume and path.exists():
         diagram = results.load(path)
-        storage.check_same(f"out={out}", diagram, configuration)
+        storage.check_same(f"out={named(out)}", diagram, configuration)
         storage.remove_leftovers(path)
         return diagram
     if not resume:
@@ -308,7 +310,7 @@ def _progress_bar(experiment: Experiment, done: set[int], shown: bool) -> tqdm:
         initial=sum(work(experiment, number) for number in done),
         smoothing=0,  # the rate since the start: shards differ in duration
         bar_format="{l_bar}{bar}| [{elapsed}, {remaining} left{postfix}]",
-        disable=not shown,
+        disable=not shown or sys.stderr is None,
     )
     bar.set_postfix_str(f"{len(done)}/{len(experiment)} networks")
     return bar

@@ -16,6 +16,7 @@ from sbt_utils.measuring.curves import curve_statistics
 from sbt_utils.measuring.evaluation import accuracy, evaluate, separation_or_nan
 from sbt_utils.measuring.layer_choice import Layers
 from sbt_utils.measuring.stacked import Stack
+from sbt_utils.text import quoted
 from sbt_utils.training.controllers import Controller
 from sbt_utils.training.ranges import check_counts
 from sbt_utils.training.readings import Readings, Record
@@ -111,6 +112,7 @@ def steer(
             f"probe_images={probe_images}: there are {len(images)} images; give at most that"
         )
     unseen = None if unseen is None else whole_arrays(unseen)
+    _check_controllers(controllers)
     controller_of = _copies(controllers, np.size(seeds))
     start_of = deepcopy(controller_of)
     probe = images[:probe_images], labels[:probe_images]
@@ -176,3 +178,12 @@ def _copies(controllers: Any, count: int) -> list[Any]:
             f"controllers: {len(controllers)} for {count} seeds; give one, or one for each seed"
         )
     return [deepcopy(controller) for controller in controllers]
+
+
+def _check_controllers(controllers: Any) -> None:
+    for controller in controllers if isinstance(controllers, Sequence) else [controllers]:
+        if not callable(getattr(controller, "step", None)):
+            raise TypeError(
+                f"controllers: {quoted(controller)} given; give what has a step, such as a "
+                "DropoutController or a Schedule"
+            )

@@ -10,6 +10,7 @@ others, as cuBLAS chooses other kernels for other sizes. They are the same from 
 layers that are left to PyTorch there (`sbt_utils.ensembles.convolution_layers`).
 """
 
+import sys
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -201,7 +202,8 @@ def train(
         replace(readings, epochs=due),
     )
     chunks = divided(going, members["batch_size"], width, device)
-    with tqdm(total=len(going) * len(job.epochs), unit="epoch", disable=not progress) as bar:
+    hidden = not progress or sys.stderr is None
+    with tqdm(total=len(going) * len(job.epochs), unit="epoch", disable=hidden) as bar:
         settings = members | {"word": words[:, 1], "member": np.arange(len(words))}
 
         def train_members(chunk: np.ndarray) -> tuple[dict[str, Any], np.ndarray]:

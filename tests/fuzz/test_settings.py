@@ -190,7 +190,7 @@ STEER = {
     "batch_size": st.sampled_from([6, 24]),
 }
 ODD_STEER = dict.fromkeys(STEER, few(odd))
-ODD_STEER["controllers"] = st.sampled_from([[], (), [Schedule((0.1,))] * 2])
+ODD_STEER["controllers"] |= st.sampled_from([[], (), [Schedule((0.1,))] * 2])
 
 
 @tried(3)

@@ -522,7 +522,10 @@ def test_ctrl_c_elsewhere(monkeypatch, capsys):
         ("dropout", "out: name a file for the results"),
         ("dropouts --out a.nc", "experiment='dropouts': choose one of dropout, "),
         ("dropout --profile huge --out a.nc", "profile='huge': choose one of smoke"),
-        ("--axis width --axis dropout 0 --out a.nc", "'width' has no levels"),
+        (
+            "--axis width --axis dropout 0 --out a.nc",
+            "'width': give a sequence of one value or more",
+        ),
         ("--axis width 4 --out a.nc", "give two different ones of "),
         ("--axis width 4 --axis depth 3 --out a.nc", "give two different "),
         ("--axis width 4 4 --axis dropout 0 --out a.nc", r"repeats \[4\]"),

@@ -148,6 +148,12 @@ def test_a_file_that_is_protected(folder, monkeypatch):
         check_outputs({"json": "model.pt"})
 
 
+@pytest.mark.parametrize("name", ["a\0b", "a\ud800"])
+def test_what_cannot_be_a_name(name):
+    with pytest.raises(ValueError, match=r"json=a\\.*: this cannot be a name; give another"):
+        check_outputs({"json": name})
+
+
 def test_different_files_may_be_written(folder):
     check_outputs({"json": "a.json", "plot": "a.svg", "other": None}, {"checkpoint": "model.pt"})
     assert sorted(os.listdir(folder)) == ["hard.json", "link.json", "model.pt", "x.shards"]

@@ -100,6 +100,12 @@ def test_a_folder_of_somebody_else_is_refused(tmp_path):
     assert os.listdir(folder) == ["thesis.txt"]
 
 
+def test_a_folder_without_work_does_not_stay(tmp_path):
+    with pytest.raises(RuntimeError), owned(tmp_path / "x.shards", "x.nc"):
+        raise RuntimeError
+    assert not os.listdir(tmp_path)
+
+
 def test_only_own_files_are_removed(tmp_path):
     folder = tmp_path / "x.shards"
     folder.mkdir()  # an empty one is nobody's

@@ -6,6 +6,7 @@ import os
 import platform
 import re
 import shutil
+import sys
 import tracemalloc
 
 import pytest
@@ -221,6 +222,11 @@ def test_a_process_that_has_just_finished_may_leave_a_folder_of_somebody_else(
     monkeypatch.setattr("sbt_utils.sweeping.sweeps.data_of", finish)
     xr.testing.assert_identical(run(out).drop_attrs(), expected.drop_attrs())
     assert os.listdir(folder) == ["thesis.txt"]
+
+
+def test_a_sweep_without_a_stream_for_its_bar(tmp_path, monkeypatch):
+    monkeypatch.setattr(sys, "stderr", None)  # as in programs without a terminal
+    assert sweep(GRID, out=tmp_path / "grid.nc").sizes["seed"] == GRID.seeds
 
 
 # Damage --------------------------------------------------------------------------------------

@@ -203,13 +203,15 @@ def test_a_controller_may_not_ask_for_what_no_dropout_layer_can_do(images):
         ({"epochs": 1.5}, "epochs=1.5: give an integer of at least 1"),
         ({"probe_images": 301}, "probe_images=301: there are 300 images; give"),
         ({"controllers": [DropoutController()] * 3}, "controllers: 3 for 2 seeds; give one"),
+        ({"controllers": None}, "controllers: None given; give what has a step"),
+        ({"controllers": [0.1, 0.2]}, r"controllers: 0\.1 given; give what has a step"),
         ({"controllers": []}, "controllers: 0 for 2 seeds; give one"),
         ({"learning_rate": -1.0}, "learning_rate=-1.0"),
         ({"separation_every": 2}, "separation_every, readings: give one"),
     ],
 )
 def test_bad_input_is_named(images, settings, message):
-    with pytest.raises(ValueError, match=message):
+    with pytest.raises((ValueError, TypeError), match=message):
         steered(images, **({"controllers": DropoutController()} | settings))
 
 
