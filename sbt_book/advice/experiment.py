@@ -23,10 +23,10 @@ from sbt_book.advice.faults import CONDITIONS, plant, stop, training_set
 from sbt_book.advice.kinds import DATA, KINDS, SAMPLES, data_of
 from sbt_book.gallery.small_models import fit
 from sbt_utils import results
-from sbt_utils.measuring.batches import as_batches
 from sbt_utils.measuring.probe import layer_scatter
 from sbt_utils.measuring.scatter import UndefinedSeparation
 from sbt_utils.measuring.skipping import removal
+from sbt_utils.models.batches import as_batches
 from sbt_utils.reporting.bootstrap import SampledScatter, bootstrap
 
 RESAMPLES = 60

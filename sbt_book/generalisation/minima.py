@@ -8,7 +8,7 @@ from scipy.sparse.linalg import ArpackNoConvergence, LinearOperator, eigsh
 from torch import Tensor, nn
 from torch.func import functional_call, grad, vjp
 
-from sbt_utils.measuring.models import evaluation_mode
+from sbt_utils.models.running import evaluation_mode
 
 Loss = Callable[[dict[str, Tensor]], Tensor]
 """A function of named parameters, twice differentiable where it is asked for."""

@@ -10,13 +10,13 @@ import torch
 import xarray as xr
 from torch import Tensor, nn
 
-from sbt_utils.measuring.batches import Data, as_batches, on_model, whole_arrays
-from sbt_utils.measuring.layer_choice import Layers
-from sbt_utils.measuring.models import check_model, evaluation_mode, run_model
 from sbt_utils.measuring.probe import layer_scatter, load_curve
 from sbt_utils.measuring.scatter import UndefinedSeparation
 from sbt_utils.measuring.separation import check_measure
 from sbt_utils.measuring.stacked import Stack, measured, stacked
+from sbt_utils.models.batches import Data, as_batches, on_model, whole_arrays
+from sbt_utils.models.layer_choice import Layers
+from sbt_utils.models.running import check_model, evaluation_mode, run_model
 from sbt_utils.threads import check_stopped, in_threads
 
 _Item = TypeVar("_Item")

@@ -10,14 +10,14 @@ import torch
 from numpy.typing import ArrayLike
 from torch import nn
 
-from sbt_utils.measuring.batches import Data, as_batches
 from sbt_utils.measuring.curves import LoadCurve
-from sbt_utils.measuring.forward import Forward
-from sbt_utils.measuring.layer_choice import Layers
-from sbt_utils.measuring.pools import Pool
 from sbt_utils.measuring.probing import Probe, noting
 from sbt_utils.measuring.scatter import ProjectedScatter, ScatterStatistics
 from sbt_utils.measuring.separation import check_measure
+from sbt_utils.models.batches import Data, as_batches
+from sbt_utils.models.forward import Forward
+from sbt_utils.models.layer_choice import Layers
+from sbt_utils.models.pools import Pool
 from sbt_utils.text import shown
 
 __all__ = ["Layers", "Pool", "layer_scatter", "load_curve", "noting"]
@@ -59,7 +59,7 @@ def load_curve(
         labels of a batch.
     layers : optional
         What to measure: names as in ``model.named_modules()``, module types, or a function
-        ``(name, module) -> bool``. If None, as in `sbt_utils.measuring.layer_choice.choose_layers`.
+        ``(name, module) -> bool``. If None, as in `sbt_utils.models.layer_choice.choose_layers`.
     measure : {"trace", "fuzziness"}
         See `sbt_utils.measuring.separation.data_separation`. ``"fuzziness"`` reads the data twice.
     batch_size : int

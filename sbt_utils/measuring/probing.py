@@ -17,14 +17,14 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from sbt_utils.measuring.batch_axes import SAMPLES, batch_axes
-from sbt_utils.measuring.calls import base_name, first_tensor, unwrapped, watching
-from sbt_utils.measuring.forward import Feed, Forward, Pass, cut
-from sbt_utils.measuring.layer_choice import NORMS, PASSIVE, Chosen, Layers, choose_layers
-from sbt_utils.measuring.models import check_model, evaluation_mode
-from sbt_utils.measuring.pools import Pool, check_pool, checked_mask, has_tokens, pooled
 from sbt_utils.measuring.scatter import ScatterStatistics, read_together
-from sbt_utils.measuring.trunk import Look, look
+from sbt_utils.models.batch_axes import SAMPLES, batch_axes
+from sbt_utils.models.calls import base_name, first_tensor, unwrapped, watching
+from sbt_utils.models.forward import Feed, Forward, Pass, cut
+from sbt_utils.models.layer_choice import NORMS, PASSIVE, Chosen, Layers, choose_layers
+from sbt_utils.models.pools import Pool, check_pool, checked_mask, has_tokens, pooled
+from sbt_utils.models.running import check_model, evaluation_mode
+from sbt_utils.models.trunk import Look, look
 from sbt_utils.text import shown
 
 _EMBEDDINGS = (nn.Embedding, nn.EmbeddingBag)

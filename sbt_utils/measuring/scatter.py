@@ -20,7 +20,7 @@ from torch import Tensor
 
 from sbt_utils.measuring import device_passes
 from sbt_utils.measuring import scatter_passes as passes
-from sbt_utils.measuring.batches import Array, as_tensor, dense
+from sbt_utils.models.batches import Array, as_tensor, dense
 
 _BLOCK = 2**21  # elements of a float64 working block: 16 MB, which allocators keep for reuse
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 import torch
 from numpy.typing import ArrayLike
 
-from sbt_utils.measuring.batches import Array
 from sbt_utils.measuring.curves import MEASURES
 from sbt_utils.measuring.scatter import ProjectedScatter, ScatterStatistics
+from sbt_utils.models.batches import Array
 
 
 def data_separation(

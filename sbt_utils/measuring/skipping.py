@@ -13,12 +13,12 @@ from numpy.typing import ArrayLike
 from torch import Tensor, nn
 from torch.nn.functional import cosine_similarity, cross_entropy
 
-from sbt_utils.measuring.batches import Data, as_batches, moved
-from sbt_utils.measuring.calls import base_name, first_tensor, names_of, tensors, unwrapped
-from sbt_utils.measuring.forward import Feed, cut
-from sbt_utils.measuring.layer_choice import Chosen, Layers, choose_layers
-from sbt_utils.measuring.models import check_model, evaluation_mode
-from sbt_utils.measuring.trunk import look
+from sbt_utils.models.batches import Data, as_batches, moved
+from sbt_utils.models.calls import base_name, first_tensor, names_of, tensors, unwrapped
+from sbt_utils.models.forward import Feed, cut
+from sbt_utils.models.layer_choice import Chosen, Layers, choose_layers
+from sbt_utils.models.running import check_model, evaluation_mode
+from sbt_utils.models.trunk import look
 from sbt_utils.text import shown
 
 Loss = Callable[[nn.Module, Any], Any]

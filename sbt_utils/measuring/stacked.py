@@ -19,8 +19,8 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from sbt_utils.measuring import device_passes
-from sbt_utils.measuring.layer_choice import NORMS, PASSIVE, Layers, choose
 from sbt_utils.measuring.scatter import check_counts, checked
+from sbt_utils.models.layer_choice import NORMS, PASSIVE, Layers, choose
 
 _ELEMENTS = 2**26  # of the widest activations of a chunk: 256 MB of float32
 

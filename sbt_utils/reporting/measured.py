@@ -9,9 +9,9 @@ import numpy as np
 from torch import nn
 
 from sbt_utils.measuring.curves import LoadCurve
-from sbt_utils.measuring.layer_choice import ACTIVATIONS, NORMS, PASSIVE
 from sbt_utils.measuring.probing import INPUTS, Probe, noting
 from sbt_utils.measuring.scatter import UndefinedSeparation
+from sbt_utils.models.layer_choice import ACTIVATIONS, NORMS, PASSIVE
 from sbt_utils.reporting.advice import PERCEPTRON
 from sbt_utils.reporting.bootstrap import SampledScatter, bootstrap
 from sbt_utils.reporting.states import UNDEFINED, undefined_state

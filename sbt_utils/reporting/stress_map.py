@@ -14,12 +14,12 @@ import numpy as np
 import pandas as pd
 from torch import nn
 
-from sbt_utils.measuring.batches import Data, are_inputs_and_labels, as_batches
 from sbt_utils.measuring.curves import LoadCurve, interval, load_draws
-from sbt_utils.measuring.forward import Forward
-from sbt_utils.measuring.layer_choice import Layers
-from sbt_utils.measuring.pools import Pool
 from sbt_utils.measuring.probing import Probe
+from sbt_utils.models.batches import Data, are_inputs_and_labels, as_batches
+from sbt_utils.models.forward import Forward
+from sbt_utils.models.layer_choice import Layers
+from sbt_utils.models.pools import Pool
 from sbt_utils.reporting import words
 from sbt_utils.reporting.advice import Advice, advise
 from sbt_utils.reporting.measured import measured

@@ -9,8 +9,8 @@ import torch
 from torch import nn
 
 from sbt_utils.ensembles.ensemble import State, member_network
-from sbt_utils.measuring.layer_choice import Layers
 from sbt_utils.measuring.stacked import Stack, stacked_state
+from sbt_utils.models.layer_choice import Layers
 from sbt_utils.training.ranges import RANGES, check_range
 from sbt_utils.training.settings import Members
 

@@ -11,11 +11,11 @@ from numpy.typing import ArrayLike
 from torch import Tensor, nn
 
 from sbt_utils.ensembles.ensemble import State
-from sbt_utils.measuring.batches import Data, whole_arrays
 from sbt_utils.measuring.curves import curve_statistics
 from sbt_utils.measuring.evaluation import accuracy, evaluate, separation_or_nan
-from sbt_utils.measuring.layer_choice import Layers
 from sbt_utils.measuring.stacked import Stack
+from sbt_utils.models.batches import Data, whole_arrays
+from sbt_utils.models.layer_choice import Layers
 from sbt_utils.text import quoted
 from sbt_utils.training.controllers import Controller
 from sbt_utils.training.ranges import check_counts

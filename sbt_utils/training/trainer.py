@@ -24,10 +24,10 @@ from tqdm.auto import tqdm
 
 from sbt_utils.ensembles.ensemble import initial_state, member_network
 from sbt_utils.ensembles.noise import seed_words
-from sbt_utils.measuring.batches import Data, whole_arrays
 from sbt_utils.measuring.evaluation import evaluate, in_single_threads, separation_or_nan
-from sbt_utils.measuring.layer_choice import Layers
 from sbt_utils.measuring.stacked import Stack
+from sbt_utils.models.batches import Data, whole_arrays
+from sbt_utils.models.layer_choice import Layers
 from sbt_utils.training.chunks import divided, in_turn
 from sbt_utils.training.descent import Job, concatenate, select, train_chunk
 from sbt_utils.training.ranges import OPTIMIZERS, RANGES, check_counts

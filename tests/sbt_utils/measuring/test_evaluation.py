@@ -15,8 +15,8 @@ from torch import nn
 from torch.utils.data import DataLoader, TensorDataset
 
 from sbt_utils.measuring.evaluation import accuracy, evaluate, separation_or_nan
-from sbt_utils.measuring.models import evaluation_mode
 from sbt_utils.measuring.probe import load_curve
+from sbt_utils.models.running import evaluation_mode
 from sbt_utils.training.networks import MLP
 
 pytestmark = pytest.mark.usefixtures("one_thread")

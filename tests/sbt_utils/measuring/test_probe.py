@@ -12,10 +12,10 @@ from torch import nn
 from torch.utils.data import DataLoader, TensorDataset
 
 from sbt_utils.measuring.curves import MEASURES
-from sbt_utils.measuring.layer_choice import choose
 from sbt_utils.measuring.probe import load_curve
 from sbt_utils.measuring.scatter import UndefinedSeparation
 from sbt_utils.measuring.separation import data_separation
+from sbt_utils.models.layer_choice import choose
 
 
 def labelled():

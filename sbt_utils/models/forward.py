@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from torch import Tensor, nn
 
-from sbt_utils.measuring.batches import (
+from sbt_utils.models.batches import (
     LABELS,
     Array,
     as_tensor,
@@ -21,8 +21,8 @@ from sbt_utils.measuring.batches import (
     labels_in,
     moved,
 )
-from sbt_utils.measuring.models import run_model
-from sbt_utils.measuring.pools import checked_mask
+from sbt_utils.models.pools import checked_mask
+from sbt_utils.models.running import run_model
 
 Forward = Callable[[nn.Module, Any], Any]
 """Runs a model on a batch, such as ``lambda model, batch: model.training_step(batch, 0)``."""

@@ -7,9 +7,9 @@ import torch
 from torch import nn
 from torch.nn import functional
 
-from sbt_utils.measuring.calls import unwrapped
-from sbt_utils.measuring.layer_choice import Chosen, choose_layers
-from sbt_utils.measuring.trunk import look
+from sbt_utils.models.calls import unwrapped
+from sbt_utils.models.layer_choice import Chosen, choose_layers
+from sbt_utils.models.trunk import look
 
 X = torch.randn(3, 6, generator=torch.Generator().manual_seed(0))
 

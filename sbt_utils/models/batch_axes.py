@@ -7,10 +7,10 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from sbt_utils.measuring.calls import first_tensor, watching
-from sbt_utils.measuring.forward import Feed, cut
-from sbt_utils.measuring.layer_choice import Chosen
-from sbt_utils.measuring.models import evaluation_mode
+from sbt_utils.models.calls import first_tensor, watching
+from sbt_utils.models.forward import Feed, cut
+from sbt_utils.models.layer_choice import Chosen
+from sbt_utils.models.running import evaluation_mode
 from sbt_utils.text import shown
 
 SAMPLES = 3  # in the first of two forward passes; the other one has a sample less

@@ -16,8 +16,8 @@ from torch import Tensor, nn
 from torch.multiprocessing.reductions import StorageWeakRef
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from sbt_utils.measuring.calls import base_name, first_tensor, tensors, watching
-from sbt_utils.measuring.models import evaluation_mode
+from sbt_utils.models.calls import base_name, first_tensor, tensors, watching
+from sbt_utils.models.running import evaluation_mode
 
 
 @dataclass(frozen=True)
@@ -62,7 +62,7 @@ def look(model: nn.Module, run: Callable[[], Any]) -> Look:
     Parameters
     ----------
     model : torch.nn.Module
-        As `sbt_utils.measuring.calls.unwrapped` returns it.
+        As `sbt_utils.models.calls.unwrapped` returns it.
     run : callable
         Runs the model, and returns what it makes of the samples. Tensors given to the model, or to
         those of its modules that `run` calls itself, are the inputs.

@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 import torch
 
-from sbt_utils.measuring.layer_choice import choose_layers
-from sbt_utils.measuring.trunk import look
+from sbt_utils.models.layer_choice import choose_layers
+from sbt_utils.models.trunk import look
 
 TABLE = tomllib.loads(Path(__file__).with_name("architectures.toml").read_text(encoding="utf-8"))
 CASES = [(package, name) for package, names in TABLE.items() for name in names]

@@ -5,7 +5,7 @@ import pytest
 import torch
 from torch.utils.data import DataLoader, TensorDataset
 
-from sbt_utils.measuring.batches import as_batches, whole_arrays
+from sbt_utils.models.batches import as_batches, whole_arrays
 
 INPUTS = torch.randn(11, 2, 3, generator=torch.Generator().manual_seed(0))
 LABELS = torch.arange(11) % 3

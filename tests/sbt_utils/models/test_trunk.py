@@ -12,8 +12,8 @@ from torch import nn
 from torch.nn import functional
 from torch.utils.checkpoint import checkpoint
 
-from sbt_utils.measuring.calls import unwrapped, watching
-from sbt_utils.measuring.trunk import _Flow, look
+from sbt_utils.models.calls import unwrapped, watching
+from sbt_utils.models.trunk import _Flow, look
 
 
 class Residual(nn.Module):
@@ -285,7 +285,7 @@ def test_looking_loads_no_compiler():
     code = """if True:
         import sys, torch
         from torch import nn
-        from sbt_utils.measuring.trunk import look
+        from sbt_utils.models.trunk import look
         model = nn.Sequential(nn.Linear(2, 2), nn.ReLU())
         look(model, lambda: model(torch.zeros(1, 2)))
         print("torch._dynamo" in sys.modules)"""

@@ -9,8 +9,8 @@ from collections.abc import Collection, Sequence
 
 from torch import nn
 
-from sbt_utils.measuring.calls import ACTIVATIONS, base_name
-from sbt_utils.measuring.trunk import Call, Chain
+from sbt_utils.models.calls import ACTIVATIONS, base_name
+from sbt_utils.models.trunk import Call, Chain
 
 
 def blocks_on(calls: Sequence[Call], chain: Chain) -> tuple[int, ...]:

@@ -9,9 +9,9 @@ from typing import Any
 
 from torch import fx, nn
 
-from sbt_utils.measuring.blocks import Part, activations_on, blocks_on, holder
-from sbt_utils.measuring.calls import base_name, name_in_model, names_of
-from sbt_utils.measuring.trunk import Call, Chain, Look
+from sbt_utils.models.blocks import Part, activations_on, blocks_on, holder
+from sbt_utils.models.calls import base_name, name_in_model, names_of
+from sbt_utils.models.trunk import Call, Chain, Look
 
 Layers = str | type[nn.Module] | Sequence[str | type[nn.Module]] | Callable[[str, nn.Module], bool]
 """How to choose layers: names, module types, or a function of name and module."""
@@ -113,12 +113,12 @@ def choose_layers(model: nn.Module, layers: Layers | None, look: Look | None) ->
     Parameters
     ----------
     model : torch.nn.Module
-        As `sbt_utils.measuring.calls.unwrapped` returns it.
+        As `sbt_utils.models.calls.unwrapped` returns it.
     layers : optional
         As for `sbt_utils.measuring.probe.load_curve`; a name may be that of a call, such as
         ``"relu()#2"``.
     look : Look, optional
-        The forward pass, as `sbt_utils.measuring.trunk.look` saw it. None will do for `layers` that
+        The forward pass, as `sbt_utils.models.trunk.look` saw it. None will do for `layers` that
         are modules.
 
     Raises
@@ -129,7 +129,7 @@ def choose_layers(model: nn.Module, layers: Layers | None, look: Look | None) ->
     Examples
     --------
     >>> import torch
-    >>> from sbt_utils.measuring.trunk import look
+    >>> from sbt_utils.models.trunk import look
     >>> model = nn.Sequential(nn.Linear(5, 8), nn.ReLU(), nn.Linear(8, 2))
     >>> choose_layers(model, None, look(model, lambda: model(torch.zeros(3, 5))))
     Chosen(names=('1',), rule='the activation that everything passes through', ...)
