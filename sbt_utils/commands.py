@@ -7,6 +7,7 @@ import io
 import json
 import os
 import sys
+import warnings
 from argparse import Namespace
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, nullcontext, suppress
@@ -52,7 +53,11 @@ def main(
         if "run" in options:
             import_module("sbt_utils.training.trainer")  # and with it PyTorch and xarray
             imported()
-            commands[options.run](options)
+            with warnings.catch_warnings():
+                warnings.showwarning = lambda message, *_: _complain(
+                    f"{program}: warning: {printable(str(message))}"
+                )
+                commands[options.run](options)
         else:
             parser(program).print_help()
         sys.stdout.flush()

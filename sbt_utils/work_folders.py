@@ -32,7 +32,7 @@ _held_lock = threading.Lock()
 
 
 @contextmanager
-def locked(file: Path, work: str) -> Iterator[None]:
+def locked(file: Path, work: str) -> Iterator[int]:
     """Hold a lock file, which is made if need be, along with its folder.
 
     The lock of a process that ended, however it did, is free. ValueError if another process or
@@ -46,7 +46,7 @@ def locked(file: Path, work: str) -> Iterator[None]:
     try:
         descriptor = _acquire(file, work)
         try:
-            yield
+            yield descriptor
         finally:
             os.close(descriptor)  # and the lock is free
     finally:
@@ -68,13 +68,15 @@ def owned(folder: Path, work: str, done: Path | None = None) -> Iterator[None]:
             f"{shown(folder, _LONGEST)} holds files of somebody else, and {shown(work, _LONGEST)} "
             "would keep its own there: move the folder away, or give another out"
         )
-    with locked(folder / LOCK, work):
+    with locked(folder / LOCK, work) as descriptor:
         try:
             yield
-        finally:
-            with suppress(OSError):
-                if os.listdir(folder) == [LOCK]:  # nothing to keep
+        except BaseException:
+            with suppress(OSError):  # of a folder that was given up, and may be another's by now
+                held = os.path.samestat(os.stat(folder / LOCK), os.fstat(descriptor))
+                if held and os.listdir(folder) == [LOCK]:  # nothing to keep
                     give_up(folder)
+            raise
 
 
 def is_work(folder: Path) -> bool:

@@ -76,11 +76,12 @@ def add_and_sketch(
     means: Tensor,
     signs: Tensor,
     length: int,
-) -> tuple[float | Tensor, Tensor, Tensor, Tensor]:
+) -> tuple[float | Tensor, Tensor, Tensor, Tensor, float | Tensor]:
     """Do as `add_samples`, and fold the samples relative to the origin to (n, min(d, length)).
 
-    Also returned, last but one, is what the folded samples lack (2, n), with the means so far: of
-    squared residuals, and of their products with the centred mean of their class.
+    Also returned are what the folded samples lack (2, n), with the means so far: of squared
+    residuals, and of their products with the centred mean of their class; the folded samples; and
+    the power of two that they are in units of, for on a GPU their own would leave float32.
     """
     if in_loops(x):
         within, squares = add_samples(x, origin, rows, counts, means)
@@ -90,8 +91,9 @@ def add_and_sketch(
         along -= class_products(centred, rows, sketches)
         lacking = torch.stack([squares - sketches.square().sum(1), along])
         # Of the samples, not of the residuals: the means so far will have moved in the end.
-        return within, squares, lacking, sketches.add_(means.index_select(0, rows))
-    signs = signs.to(device_passes.working_type(x.dtype))
+        return within, squares, lacking, sketches.add_(means.index_select(0, rows)), 1.0
+    scale = device_passes.unit(x[None])[0, 0]
+    signs = signs.to(scale.dtype) * scale
     block = device_passes.add_block(x[None], origin[None], rows, counts, means[None], signs)
     added, squares, away, first = (part[0] for part in block)
     means, classes = means.to(away.dtype), len(counts)
@@ -107,10 +109,12 @@ def add_and_sketch(
         missing -= of_means.index_select(0, rows)
         toward_all = missing[:, classes:] @ (counts / counts.sum()).float()
     own, toward_own = (part.gather(1, rows[:, None])[:, 0] for part in missing.split(classes, 1))
-    lacking = squares - sketches.square().sum(1) - 2 * own
+    lacking = squares * scale.double().square() - sketches.square().sum(1) - 2 * own
     lacking -= of_means.diagonal().index_select(0, rows)
     sketches = sketches + (folded[classes:] - folded[:classes]).index_select(0, rows)
-    return added, squares, torch.stack([lacking, (toward_own - toward_all).double()]), sketches
+    lacking = torch.stack([lacking, (toward_own - toward_all).double()])
+    back = scale.reciprocal().double()
+    return added, squares, lacking * back.square(), sketches, back
 
 
 def sketched_residuals(

@@ -53,6 +53,7 @@ class SampledScatter(ScatterStatistics):
         super().__init__()
         self.rows: list[torch.Tensor] = []
         self.sketches: list[torch.Tensor] = []
+        self.units: list[float | torch.Tensor] = []  # of the sketches
         self.corrections: list[torch.Tensor] = []
 
     def add(self, x: torch.Tensor, rows: torch.Tensor) -> tuple[float | torch.Tensor, torch.Tensor]:
@@ -60,12 +61,13 @@ class SampledScatter(ScatterStatistics):
 
         Sketches are float32: their rounding adds noise to intervals, and D does not depend on it.
         """
-        within, squares, corrections, sketches = add_and_sketch(
+        within, squares, corrections, sketches, unit = add_and_sketch(
             x, self.origin, rows, self.counts, self.means, self._signs, SKETCH
         )
         self.rows.append(rows)
         self.corrections.append(corrections)
         self.sketches.append(sketches)
+        self.units.append(unit)
         return within, squares
 
     def rescale(self, exponent: int) -> float:
@@ -82,7 +84,9 @@ class SampledScatter(ScatterStatistics):
     def uncentred(self) -> torch.Tensor:
         """Return the influence of each sample, (N,), but for the mean over its class."""
         within, between = self.scatter()
-        rows, residuals = torch.cat(self.rows), torch.cat(self.sketches)
+        sketches = zip(self.sketches, self.units, strict=True)
+        residuals = torch.cat([sketch.double() * unit for sketch, unit in sketches])
+        rows = torch.cat(self.rows)
         residuals -= self._sketch(self.means).index_select(0, rows)
         squares, along = torch.cat(self.corrections, dim=1)
         along = along + class_products(self._sketch(self.centred_means()), rows, residuals)
@@ -94,8 +98,8 @@ class SampledScatter(ScatterStatistics):
         return torch.cat(self.rows).cpu().numpy()
 
     def _sketch(self, vectors: torch.Tensor) -> torch.Tensor:
-        """Sketch vectors (n, d)."""
-        return fold(vectors.float() * self._signs, SKETCH)
+        """Sketch vectors (n, d) of float64."""
+        return fold(vectors * self._signs, SKETCH)
 
     @cached_property
     def _signs(self) -> torch.Tensor:

@@ -464,7 +464,6 @@ def test_something_else_under_the_name(tmp_path):
         ((GRID,), {"shard_size": 0}, "shard_size=0: give an integer"),
         ((GRID,), {"device": "tpu"}, "device='tpu': choose 'cpu' or 'cuda'"),
         ((GRID,), {"device": "cuda:99"}, "device='cuda:99': this machine has no such GPU"),
-        ((Experiment(GRID.axes, dataset="mist"),), {}, "dataset='mist': choose one of mnist"),
         ((Experiment(GRID.axes, train=100, batch_size=200),), {}, "batch_size=200: there are 100"),
         ((Experiment(GRID.axes, train=100, batch_size=33),), {}, "leaves a batch of 1 of 100"),
     ],
