@@ -96,14 +96,14 @@ def _add_report(commands: Any) -> ArgumentParser:
     command.add_argument("model", metavar="package.module:Name", help="class or function")
     command.add_argument("checkpoint", type=Path, help="file with its state_dict")
     command.add_argument("--arguments", metavar="JSON", help='for the call, such as {"width": 50}')
-    command.add_argument("--train", type=Path, metavar="FILE.npz", help="images and labels")
+    command.add_argument("--train", type=Path, metavar="FILE.npz", help="arrays images and labels")
     command.add_argument("--test", type=Path, metavar="FILE.npz", help="the same, unseen")
     command.add_argument("--dataset", choices=NAMES, help="instead of files")
     command.add_argument(
-        "--layers", nargs="+", metavar="NAME", help="default: blocks or activations"
+        "--layers", nargs="+", metavar="NAME", help="default: repeated blocks or activations"
     )
     command.add_argument("--resamples", type=int, default=200, help="of the bootstrap")
-    command.add_argument("--batch-size", type=int, default=512, help="images in a forward pass")
+    command.add_argument("--batch-size", type=int, default=512, help="inputs in a forward pass")
     command.add_argument("--json", type=Path, metavar="FILE", help="write the map to this file")
     command.add_argument("--plot", type=Path, metavar="FILE", help="draw the map to this file")
     return command
