@@ -18,10 +18,18 @@ import torch
 from torch import Tensor, nn
 
 from sbt_utils.measuring.scatter import ScatterStatistics, read_together
+from sbt_utils.measuring.stacked import row_of
 from sbt_utils.models.batch_axes import SAMPLES, batch_axes
 from sbt_utils.models.calls import base_name, first_tensor, unwrapped, watching
 from sbt_utils.models.forward import Feed, Forward, Pass, cut
-from sbt_utils.models.layer_choice import NORMS, PASSIVE, Chosen, Layers, choose_layers
+from sbt_utils.models.layer_choice import (
+    NORMS,
+    PASSIVE,
+    Chosen,
+    Layers,
+    choose_in_row,
+    choose_layers,
+)
 from sbt_utils.models.pools import Pool, check_pool, checked_mask, has_tokens, pooled
 from sbt_utils.models.running import check_model, evaluation_mode
 from sbt_utils.models.trunk import Look, look
@@ -49,7 +57,8 @@ class Probe:
         check_pool(pool)
         self.model, self.layers, self.pool = unwrapped(model), layers, pool
         self.feed = Feed(self.model, forward, labels, mask)
-        if layers is not None and not set("#()") & set(str(layers)):  # calls are seen as they run
+        self.names_calls = bool(set("#()") & set(str(layers)))  # which are seen as they run
+        if layers is not None and not self.names_calls:
             choose_layers(self.model, layers, None)  # now, before anything runs
         self.chosen: Chosen | None = None
         self.start: str | None = None  # the call that is l = 0, if any is
@@ -80,6 +89,11 @@ class Probe:
 
     def _choose(self, batch: Any) -> Chosen:
         """Settle the layers from a look at what happens to a few samples of a batch."""
+        row = [] if self.feed.forward or self.names_calls else row_of(self.model)
+        if row and (chosen := choose_in_row(self.model, self.layers, row)).names:
+            self.start = chosen.start
+            self.runs = Counter(name for name, _ in row if name in chosen)
+            return chosen
         samples = len(self.feed.of(batch).labels)
         seen = failed = None
         for few in (cut(batch, samples, SAMPLES), batch):

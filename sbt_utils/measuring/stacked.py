@@ -224,15 +224,19 @@ class _Scatter:
 
 def _plan(network: nn.Module) -> list[tuple[str, Any]]:
     """Return the layers of a network by name; none unless it is a plain row of stock layers."""
+    hooked = any(m._forward_hooks or m._forward_pre_hooks for m in network.modules())
+    weights = any(True for _ in network.parameters())
+    return row_of(network) if weights and not hooked else []
+
+
+def row_of(network: nn.Module) -> list[tuple[str, Any]]:
+    """Return the layers of a row of stock layers by name, as they run; none of another network."""
     modules = list(network.named_modules(remove_duplicate=False))
     inner = [module for _, module in modules if isinstance(module, nn.Sequential)]
-    plan = [(name, module) for name, module in modules if not isinstance(module, nn.Sequential)]
+    row = [(name, module) for name, module in modules if not isinstance(module, nn.Sequential)]
     plain = network in inner and all(type(m).forward is nn.Sequential.forward for m in inner)
-    hooked = any(module._forward_hooks or module._forward_pre_hooks for _, module in modules)
-    once = len({module for _, module in plan}) == len(plan)
-    weights = any(True for _ in network.parameters())
-    fit = all(_fits(module) for _, module in plan)
-    return plan if plain and once and weights and fit and not hooked else []
+    once = len({module for _, module in row}) == len(row)
+    return row if plain and once and all(_fits(module) for _, module in row) else []
 
 
 def _fits(layer: Any) -> bool:

@@ -33,10 +33,10 @@ def watching(
     """Call ``end(name, output)`` after each call in a model that runs meanwhile.
 
     ``begin(name, module, arguments)`` is called before it, and ``leave()`` when it is over, even by
-    an error. Yields how often each name has been
-    called: clear it ahead of each forward pass, for calls to be numbered from 1 again. What is
-    compiled in the model runs uncompiled meanwhile. Where functions are watched, too, PyTorch takes
-    other ways through attention, which round differently.
+    an error. Yields how often each name has been called: clear it ahead of each forward pass, for
+    calls to be numbered from 1 again. What is compiled in the model runs uncompiled meanwhile.
+    Where functions are watched, too, PyTorch takes other ways through attention, which round
+    differently.
     """
     names = names_of(model)
     counts: Counter[str] = Counter()

@@ -5,7 +5,7 @@ from __future__ import annotations
 import inspect
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
-from functools import partial
+from functools import cached_property, partial
 from typing import Any
 
 import numpy as np
@@ -63,7 +63,7 @@ class Feed:
             inputs, labels = self._parts(batch)
             args, kwargs = moved(self._arguments(inputs), self.model)
             run = partial(run_model, self.model, *args, **kwargs)
-            given = dict(zip(self._parameters(), args, strict=False)) | kwargs
+            given = dict(zip(self._parameters, args, strict=False)) | kwargs
             tensors = dict(_tensors(given or args))
             if not tensors and not hasattr(inputs, "to"):
                 kind = type(inputs).__name__
@@ -102,9 +102,10 @@ class Feed:
 
     def _needed(self) -> int:
         """Return how many arguments the model cannot do without."""
-        parameters = self._parameters().values() if self.forward is None else ()
+        parameters = self._parameters.values() if self.forward is None else ()
         return sum(one.kind in _PLACES and one.default is one.empty for one in parameters)
 
+    @cached_property
     def _parameters(self) -> Mapping[str, inspect.Parameter]:
         """Return the parameters of the model's forward pass, where they can be known."""
         try:
@@ -114,7 +115,7 @@ class Feed:
 
     def _arguments(self, inputs: Any) -> tuple[tuple[Any, ...], dict[str, Any]]:
         """Return the arguments of the model for the inputs of a batch."""
-        parameters = self._parameters()
+        parameters = self._parameters
         kinds = [one.kind for one in parameters.values()]
         if isinstance(inputs, Mapping):
             named = [name for name in parameters if name in inputs]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from torch import fx, nn
@@ -161,6 +161,20 @@ def choose_layers(model: nn.Module, layers: Layers | None, look: Look | None) ->
     return Chosen(tuple(call.name for call in chosen), _rule(chosen), start=starts[0])
 
 
+def choose_in_row(
+    model: nn.Module, layers: Layers | None, row: Sequence[tuple[str, nn.Module]]
+) -> Chosen:
+    """Return what `choose_layers` does for a row of layers (name, module), which need no look."""
+    names = tuple(name for name, layer in row if isinstance(layer, ACTIVATIONS))
+    chosen = (
+        Chosen(names, _of_activations(len(names)))
+        if layers is None
+        else _asked(model, layers, None)
+    )
+    first = next((layer for layer in row if not isinstance(layer[1], PASSIVE)), row[0])
+    return replace(chosen, start=first[0] if isinstance(first[1], NORMS) else None)
+
+
 def _mostly_branches(
     everything: Part, listed: Sequence[int], trunks: Mapping[Chain, Sequence[int]]
 ) -> bool:
@@ -217,11 +231,14 @@ def _start(calls: Sequence[Call], chain: Chain) -> str | None:
 def _rule(chosen: Sequence[Call]) -> str:
     """Say in words what was chosen by default."""
     if any(call.module is None or not list(call.module.children()) for call in chosen):
-        if len(chosen) == 1:
-            return "the activation that everything passes through"
-        return f"the {len(chosen)} activations that everything passes through"
+        return _of_activations(len(chosen))
     kinds = ", ".join(dict.fromkeys(call.kind for call in chosen))
     return f"the {len(chosen)} repeated blocks ({kinds})"
+
+
+def _of_activations(count: int) -> str:
+    what = f"{count} activations" if count > 1 else "activation"
+    return f"the {what} that everything passes through"
 
 
 def _several_chains(model: nn.Module, listed: Sequence[Call]) -> str:

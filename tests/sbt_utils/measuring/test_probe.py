@@ -15,7 +15,9 @@ from sbt_utils.measuring.curves import MEASURES
 from sbt_utils.measuring.probe import load_curve
 from sbt_utils.measuring.scatter import UndefinedSeparation
 from sbt_utils.measuring.separation import data_separation
+from sbt_utils.measuring.stacked import row_of
 from sbt_utils.models.layer_choice import choose
+from sbt_utils.training.networks import CNN, MLP
 
 
 def labelled():
@@ -501,3 +503,35 @@ def test_nothing_is_warned_about_in_a_good_run(data):
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         load_curve(mlp(), *data, measure="fuzziness")
+
+
+# Rows of stock layers, which need no look ----------------------------------------------------
+
+
+ROWS = {
+    "norm first": nn.Sequential(nn.Flatten(), nn.BatchNorm1d(36), nn.Linear(36, 4), nn.ReLU()),
+    "norm later": nn.Sequential(nn.Flatten(), nn.Linear(36, 4), nn.BatchNorm1d(4), nn.ReLU()),
+    "MLP": MLP(36, width=5, hidden_layers=3),
+    "CNN": CNN(inputs=1, channels=2),
+    "nested": nn.Sequential(nn.Sequential(nn.Conv2d(1, 2, 3), nn.ReLU()), nn.Dropout(), nn.ReLU()),
+}
+
+
+@pytest.mark.parametrize("layers", [None, nn.ReLU, nn.LeakyReLU, "3", lambda name, module: True])
+@pytest.mark.parametrize("kind", ROWS)
+def test_rows_of_stock_layers_are_measured_as_if_looked_at(kind, layers, monkeypatch):
+    images = torch.randn(12, 1, 10 if kind == "CNN" else 6, 10 if kind == "CNN" else 6)
+    arguments = ROWS[kind], images, torch.arange(12) % 2, layers
+    assert row_of(ROWS[kind])
+    found = [outcome(*arguments)]
+    monkeypatch.setattr("sbt_utils.measuring.probing.row_of", lambda model: [])
+    found.append(outcome(*arguments))
+    assert found[0] == found[1]
+
+
+def outcome(*arguments):
+    try:
+        curve = load_curve(*arguments)
+    except ValueError as error:
+        return str(error)
+    return curve.layers, curve.separation.tolist()
