@@ -8,8 +8,7 @@ whole is therefore rounding where features are float32.
 
 Squares of differences beyond 2^59 or below 2^-63 would leave the range of float32, so that each
 block is first multiplied by a power of two, see `unit`: exact, and free where differences are taken
-anyway. Sums in float64 have room for all squares of float32 as they are. Features of float64 are
-not multiplied; their squares must fit in float64.
+anyway. Sums in float64 have room for all squares of float32 as they are; those of float64 must fit.
 
 Results repeat bit for bit on one card: sums over the samples of a class are products with a matrix
 of zeros and ones, for ``index_add_`` would add in any order. TF32 and autocast are off meanwhile,
@@ -20,7 +19,7 @@ are taken relative to, ``rows`` (n,) the class of each sample, the same for all,
 samples of each class, and ``means`` (M, C, d) their means relative to the origin.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from threading import RLock
 from typing import Any
@@ -55,19 +54,22 @@ def rounding(dtype: torch.dtype) -> float:
     return 2.0**-18 if working_type(dtype) == torch.float32 else 2.0**-44
 
 
-def unit(x: Tensor) -> Tensor:
+def unit(x: Tensor, origin: Tensor | None = None, means: Tensor | None = None) -> Tensor:
     """Return powers of two (M, 1, 1) that bring the differences between features to about 2^-20.
 
     So small for the sake of values that differ little: they may be 2^147 times their differences
     before they overflow. Of a block of more than 2^16 values only some samples are looked at,
     evenly spaced, at least 16: differences of others may be 2^75 times theirs before their squares
-    overflow. NaN does not count. It is 1 where differences are float64.
+    overflow. NaN does not count. Of the type of the differences, whose range is meant.
+
+    Differences are to the first sample, or else to the origin, the means (M, C, d) then among them.
     """
-    if working_type(x.dtype) == torch.float64:
-        return x.new_ones(len(x), 1, 1, dtype=torch.float64)
     step = max(1, min(x.shape[1] // 16, x.numel() // _LOOKED_AT))
-    away = (x[:, ::step] - x[:, :1].float()).nan_to_num_()
-    return _powers(-20, _exponents(away))
+    origin = x[:, 0] if origin is None else origin
+    away = (x[:, ::step] - origin[:, None].to(working_type(x.dtype))).nan_to_num_()
+    if means is None:
+        return _powers(-20, _exponents(away), away.dtype)
+    return _powers(-20, _exponents(away, means.to(away.dtype).nan_to_num_()), away.dtype)
 
 
 def add_block(
@@ -130,10 +132,16 @@ def residuals(x: Tensor, origin: Tensor, means: Tensor, rows: Tensor) -> Tensor:
 def projected_squares(residuals: Tensor, projection: Tensor) -> Tensor:
     """Return the sum of squares (M,), over the samples, of residuals @ projection (M, d, K)."""
     # As large as residuals are small, and the other way round: halfway there, all stay in range.
-    half = _powers(0, _exponents(projection) // 2)
+    half = _powers(0, _exponents(projection) // 2, residuals.dtype)
     with exact_products(residuals.device):
         projected = torch.bmm(residuals, (projection * half).to(residuals.dtype))
     return _lengths(projected.div_(half)).square_().sum(1)
+
+
+def on_cpu(tensors: Sequence[Tensor]) -> list[Tensor]:
+    """Return tensors (n,) of one type on the CPU, waiting for a GPU once."""
+    together = torch.cat([tensor.to(tensors[0].device) for tensor in tensors]).cpu()
+    return list(together.split([len(tensor) for tensor in tensors]))
 
 
 @contextmanager
@@ -179,15 +187,18 @@ def _one_hot(rows: Tensor, classes: int, dtype: torch.dtype) -> Tensor:
     return (rows == torch.arange(classes, device=rows.device)[:, None]).to(dtype)
 
 
-def _exponents(x: Tensor) -> Tensor:
-    """Return the powers of two next above the largest values of x (M, n, d), int32 (M, 1, 1)."""
-    return torch.linalg.vector_norm(x, torch.inf, dim=(1, 2), keepdim=True).frexp().exponent
+def _exponents(*parts: Tensor) -> Tensor:
+    """Return the powers of two next above the largest values in (M, n, d), int32 (M, 1, 1)."""
+    largest = [torch.linalg.vector_norm(x, torch.inf, dim=(1, 2), keepdim=True) for x in parts]
+    return torch.cat(largest, 1).amax(1, keepdim=True).frexp().exponent
 
 
-def _powers(exponent: int, less: Tensor) -> Tensor:
-    """Return 2^(exponent - less), float32, at least 2^-126 and at most 2^126."""
+def _powers(exponent: int, less: Tensor, dtype: torch.dtype) -> Tensor:
+    """Return 2^(exponent - less) of a type, kept within what it and its reciprocal can be."""
     # Bit by bit, for the powers of a GPU are approximate.
-    return ((127 + exponent - less).clamp_(1, 253) << 23).view(torch.float32)
+    if dtype == torch.float32:
+        return ((127 + exponent - less).clamp_(1, 253) << 23).view(dtype)
+    return ((1023 + exponent - less.long()).clamp_(1, 2045) << 52).view(torch.float64)
 
 
 def _lengths(vectors: Tensor) -> Tensor:

@@ -179,10 +179,7 @@ class ScatterStatistics:
         numbers = {label: number for label, number in numbers.items() if number > 1} or numbers
         check_counts(numbers, list(numbers.values()))
         within /= sum(numbers.values())
-        if not np.isfinite(within + between):
-            self._check_finite()
-            kind = "float64" if self.rounding == 2.0**-44 else "float32, which a GPU uses"
-            raise UndefinedSeparation(f"features: squares overflow {kind}; scale them down")
+        self._check_range(within + between)
         if between <= self.rounding**2 * (within + between):
             raise UndefinedSeparation(
                 "features: zero variance between the classes, so D is infinite: all class means "
@@ -192,13 +189,21 @@ class ScatterStatistics:
         _check_within(within, self.rounding**2 * (within + between))
         return within, between
 
-    def _check_finite(self) -> None:
-        """Raise if a sample was spoilt, which its class mean shows; name the first."""
-        if self.means.isfinite().all():
+    def _check_range(self, total: float) -> None:
+        """Raise if the total scatter lacks digits; name the first sample that spoilt its mean."""
+        lost = total < 2.0**-900 and self.class_factor().any()  # its parts are 2^-88 or more of it
+        if np.isfinite(total) and not lost:
             return
-        for number, squares in enumerate(self._squares):
+        for number, squares in enumerate([] if self.means.isfinite().all() else self._squares):
             if squares and len(bad := (~torch.cat(squares).isfinite()).nonzero()):
                 raise _not_finite(f"sample {int(bad[0])} of batch {number}")
+        what = "squares leave the range of float64; multiply all features by one number"
+        if self.rounding > 2.0**-44:
+            what = (
+                "one sample lies so far from the others that squares overflow float32, which a GPU "
+                "uses; leave that sample out"
+            )
+        raise UndefinedSeparation(f"features: {what}, or measure on a CPU")
 
     @property
     def separation(self) -> float:
@@ -218,7 +223,7 @@ class ProjectedScatter:
         self.first, self.samples = first, 0
         noise = first.rounding**2 * sum(first.scatter())
         # Not from B B^T, which would square the condition number of the class means.
-        scale, directions = _decomposed(first.class_factor())
+        scale, directions = passes.decomposed(first.class_factor())
         # The centred means of C classes span no more than C - 1 directions.
         scale = scale[: int(first.weights.count_nonzero()) - 1]
         scale = scale[scale > noise**0.5]
@@ -245,6 +250,11 @@ class ProjectedScatter:
                 "first; measure 'fuzziness' reads the same samples twice"
             )
         within = float(self.within) / float(self.first.weights.sum())
+        if not np.isfinite(within):
+            raise UndefinedSeparation(
+                "features: differences overflow float32, which a GPU uses, or are not those of the "
+                "first pass; halve all or measure on a CPU, and give the same samples twice"
+            )
         _check_within(within, self.noise)
         return float(np.log(within))
 
@@ -256,7 +266,7 @@ def read_together(statistics: Sequence[ScatterStatistics]) -> None:
         between = one.class_factor().square().sum()
         both = torch.stack([one.within + torch.zeros_like(between), between])
         totals.append(torch.cat([one.counts, both]))
-    for one, values in zip(statistics, on_cpu(totals), strict=True):
+    for one, values in zip(statistics, device_passes.on_cpu(totals), strict=True):
         one.totals = values.tolist()
     one = statistics[0]
     alone = [label for label, n in zip(one.classes, one.totals[:-2], strict=True) if n == 1]
@@ -264,22 +274,6 @@ def read_together(statistics: Sequence[ScatterStatistics]) -> None:
         which = "has 1 sample and is" if len(alone) == 1 else f"and {len(alone) - 1} more are"
         message = f"labels: class {min(alone)} {which} left out: D needs 2 samples of a class"
         warnings.warn(message, stacklevel=3)
-
-
-def on_cpu(tensors: Sequence[Tensor]) -> list[Tensor]:
-    """Return tensors (n,) of one type on the CPU, waiting for a GPU once."""
-    together = torch.cat([tensor.to(tensors[0].device) for tensor in tensors]).cpu()
-    return list(together.split([len(tensor) for tensor in tensors]))
-
-
-def _decomposed(factor: Tensor) -> tuple[Tensor, Tensor]:
-    """Return the singular values of a wide matrix (C, d), and its right singular vectors."""
-    if passes.in_loops(factor):
-        return torch.linalg.svd(factor, full_matrices=False)[1:]
-    # A GPU is slow at small decompositions: only the rotation into C dimensions is left to it.
-    basis, small = torch.linalg.qr(factor.T)
-    _, scale, directions = torch.linalg.svd(small.T.cpu(), full_matrices=False)
-    return scale.to(factor.device), directions.to(factor.device) @ basis.T
 
 
 def _exponent(value: float) -> int:

@@ -92,7 +92,8 @@ def add_and_sketch(
         lacking = torch.stack([squares - sketches.square().sum(1), along])
         # Of the samples, not of the residuals: the means so far will have moved in the end.
         return within, squares, lacking, sketches.add_(means.index_select(0, rows)), 1.0
-    scale = device_passes.unit(x[None])[0, 0]
+    # Of the distances from the origin: a block of one sample, or of equal ones, has no others.
+    scale = device_passes.unit(x[None], origin[None], means[None])[0, 0]
     signs = signs.to(scale.dtype) * scale
     block = device_passes.add_block(x[None], origin[None], rows, counts, means[None], signs)
     added, squares, away, first = (part[0] for part in block)
@@ -109,12 +110,12 @@ def add_and_sketch(
         missing -= of_means.index_select(0, rows)
         toward_all = missing[:, classes:] @ (counts / counts.sum()).float()
     own, toward_own = (part.gather(1, rows[:, None])[:, 0] for part in missing.split(classes, 1))
-    lacking = squares * scale.double().square() - sketches.square().sum(1) - 2 * own
+    lacking = squares * scale * scale - sketches.square().sum(1) - 2 * own
     lacking -= of_means.diagonal().index_select(0, rows)
     sketches = sketches + (folded[classes:] - folded[:classes]).index_select(0, rows)
     lacking = torch.stack([lacking, (toward_own - toward_all).double()])
     back = scale.reciprocal().double()
-    return added, squares, lacking * back.square(), sketches, back
+    return added, squares, lacking * back * back, sketches, back
 
 
 def sketched_residuals(
@@ -137,6 +138,16 @@ def sketched_residuals(
 def class_products(table: Tensor, rows: Tensor, vectors: Tensor) -> Tensor:
     """Return the scalar product of each vector (n, d) with its row of a table (C, d)."""
     return table.index_select(0, rows).mul_(vectors).sum(1)
+
+
+def decomposed(factor: Tensor) -> tuple[Tensor, Tensor]:
+    """Return the singular values of a wide matrix (C, d), and its right singular vectors."""
+    if in_loops(factor):
+        return torch.linalg.svd(factor, full_matrices=False)[1:]
+    # A GPU is slow at small decompositions: only the rotation into C dimensions is left to it.
+    basis, small = torch.linalg.qr(factor.T)
+    _, scale, directions = torch.linalg.svd(small.T.cpu(), full_matrices=False)
+    return scale.to(factor.device), directions.to(factor.device) @ basis.T
 
 
 def _in_loop_type(x: Tensor) -> Tensor:

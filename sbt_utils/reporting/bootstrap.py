@@ -24,8 +24,8 @@ from functools import cached_property
 import numpy as np
 import torch
 
-from sbt_utils.measuring.device_passes import fold
-from sbt_utils.measuring.scatter import ScatterStatistics, on_cpu
+from sbt_utils.measuring.device_passes import fold, on_cpu
+from sbt_utils.measuring.scatter import ScatterStatistics
 from sbt_utils.measuring.scatter_passes import add_and_sketch, class_products
 
 SKETCH = 251

@@ -18,6 +18,7 @@ from sbt_utils.measuring.evaluation import evaluate
 from sbt_utils.measuring.scatter import ProjectedScatter, ScatterStatistics, UndefinedSeparation
 from sbt_utils.measuring.separation import data_separation
 from sbt_utils.measuring.stacked import measured, stacked
+from sbt_utils.reporting.bootstrap import SampledScatter, bootstrap
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 checks = settings(max_examples=25, deadline=None, derandomize=True)
@@ -114,8 +115,99 @@ def test_a_sample_that_is_not_looked_at_may_be_far_larger():
         expected = data_separation(spoilt.double(), labels)
         assert on_device(spoilt, labels) == pytest.approx(expected, abs=1e-5)
     spoilt[5] *= 1e10
-    with pytest.raises(UndefinedSeparation, match="squares overflow float32"):
+    with pytest.raises(UndefinedSeparation, match=r"overflow float32, .* leave that sample out"):
         on_device(spoilt, labels)
+
+
+def test_differences_beyond_float32_are_an_error_that_names_them():
+    features, labels = torch.tensor([[-3e38], [-2e38], [2e38], [3e38]]), torch.arange(4) // 2
+    assert on_device(features, labels) == pytest.approx(np.log(1 / 25), abs=1e-6)
+    with pytest.raises(UndefinedSeparation, match=r"differences overflow float32, .* on a CPU"):
+        on_device(features, labels, "fuzziness")
+
+
+def test_other_samples_in_the_second_pass_are_an_error():
+    features, labels = problem(0)
+    scatter = ScatterStatistics()
+    scatter.update(features, labels)
+    second = ProjectedScatter(scatter)
+    second.update(features * np.nan, labels)
+    with pytest.raises(
+        UndefinedSeparation, match=r"differences .* are not those of the first pass"
+    ):
+        _ = second.separation
+
+
+@pytest.mark.parametrize("measure", MEASURES)
+@checks
+@given(seed=st.integers(0, 999), decade=st.floats(-307, 306), offset=st.sampled_from([0.0, 3.0]))
+@example(seed=0, decade=-161.0, offset=0.0)
+@example(seed=0, decade=-200.0, offset=0.0)
+@example(seed=0, decade=-300.0, offset=3.0)
+@example(seed=0, decade=154.0, offset=0.0)
+@example(seed=0, decade=300.0, offset=3.0)
+def test_float64_is_right_or_says_that_its_range_is_left(measure, seed, decade, offset):
+    features, labels = problem(seed)
+    features = (features + offset) * 10.0**decade
+    expected = data_separation(features, labels, measure)
+    try:
+        found = on_device(features, labels, measure, 10)
+    except UndefinedSeparation as error:
+        assert not -133 < decade < 152
+        assert "leave the range of float64; multiply all" in str(error)  # noqa: PT017
+    else:
+        assert found == pytest.approx(expected, abs=1e-11)
+
+
+def test_samples_that_are_equal_are_named_at_any_scale():
+    for value in (0.0, 1e-300, 1.0, 1e300):
+        features, labels = torch.full((8, 3), value, dtype=torch.float64), torch.arange(8) % 2
+        with pytest.raises(UndefinedSeparation, match="all class means coincide"):
+            on_device(features, labels)
+
+
+def drawn(features, labels, size, loops=False):
+    """Return what the bootstrap draws, by the path of a GPU or by loops."""
+    with mock.patch.object(scatter_passes, "in_loops", return_value=loops):
+        scatter = SampledScatter()
+        for batch in zip(features.split(size), labels.split(size), strict=True):
+            scatter.update(*batch)
+        return bootstrap([scatter], 20)
+
+
+@pytest.mark.parametrize("width", [6, 300, 3000])
+@pytest.mark.parametrize(
+    ("dtype", "low", "high"),
+    [(torch.float32, -38, 37.5), (torch.bfloat16, -36, 37.5), (torch.float64, -133, 150)],
+)
+def test_draws_are_those_of_loops_at_any_scale(width, dtype, low, high):
+    features, labels = problem(0, width)
+    for decade in np.linspace(low, high, 9):
+        scaled = (features * 10.0**decade).to(dtype)
+        # Of the same blocks, for sketches are relative to the means so far.
+        expected = drawn(scaled, labels, 13, loops=True)
+        np.testing.assert_allclose(drawn(scaled, labels, 13), expected, rtol=0, atol=1e-6)
+
+
+@pytest.mark.parametrize("width", [6, 300])
+@checks
+@given(seed=st.integers(0, 999), power=st.integers(-110, 120))
+def test_powers_of_two_change_no_draw(width, seed, power):
+    features, labels = problem(seed, width)
+    scaled = (features * 2.0**power).float()
+    expected = drawn(features.float(), labels, 13)
+    np.testing.assert_array_equal(drawn(scaled, labels, 13), expected)
+
+
+@pytest.mark.parametrize("first", [0.0, 1e-30, 1e-9])
+@pytest.mark.parametrize("decade", [-30, 0, 37])
+@pytest.mark.parametrize("size", [1, 10])
+def test_draws_of_a_scale_that_the_first_batch_did_not_show(first, decade, size):
+    features, labels = problem(0, 300)
+    features[:20] *= first
+    features = (features * 10.0**decade).float()
+    expected = drawn(features, labels, size, loops=True)
+    np.testing.assert_allclose(drawn(features, labels, size), expected, rtol=0, atol=1e-5)
 
 
 @pytest.mark.parametrize("scale", [1e-30, 1e25])
