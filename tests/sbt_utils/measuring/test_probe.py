@@ -359,8 +359,7 @@ def test_the_model_is_left_as_it_was(data, fault):
     before = images.clone()
     if fault is None:
         load_curve(model, batches, measure="fuzziness")
-        # Twice for all the data; and on few samples, to learn what the model does with them.
-        assert heard == ["after", "before"] * 5
+        assert heard == ["after", "before"] * 2  # a row of stock layers needs no look
     else:
         with pytest.raises((RuntimeError, ValueError, TypeError)):
             load_curve(model, batches)
