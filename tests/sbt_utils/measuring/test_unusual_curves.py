@@ -43,7 +43,7 @@ def test_a_curve_that_ends_where_it_began_is_not_lifted_by_rounding():
         *(np.ma.masked_greater([1.0, 2.0], 1), torch.ones(2, requires_grad=True)),
         *(torch.ones(2, device="meta"), [torch.tensor(1.0, requires_grad=True)] * 2),
     ],
-    ids=repr,
+    ids=lambda points: type(points).__name__,
 )
 def test_what_are_no_points(points):
     with pytest.raises(TypeError, match=r"^separation: .* given; give real numbers, in an array"):
