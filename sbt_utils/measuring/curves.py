@@ -10,6 +10,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike
 
+from sbt_utils.text import quoted
+
 MEASURES = ("trace", "fuzziness")
 """What data separation can measure, see `sbt_utils.measuring.separation.data_separation`."""
 
@@ -238,7 +240,7 @@ def curve_statistics(curves: ArrayLike, name: str) -> np.ndarray:
     array([0.25,  nan])
     """
     if name not in _STATISTICS:
-        raise ValueError(f"name: {name!r} is unknown; choose one of {_STATISTICS}")
+        raise ValueError(f"name: {quoted(name)} is unknown; choose one of {_STATISTICS}")
     array = _curves(curves)
     values = [
         getattr(LoadCurve(curve), name) if np.isfinite(curve).all() else np.nan

@@ -14,7 +14,7 @@ import torch
 from torch import Tensor, nn
 from torch.utils.data import DataLoader
 
-from sbt_utils.text import shown
+from sbt_utils.text import quoted, shown
 
 Array = np.ndarray | torch.Tensor
 Data = Array | tuple[Any, Any] | Mapping[str, Any] | Iterable[Any]
@@ -32,7 +32,7 @@ def as_batches(data: Data, labels: Any, batch_size: int) -> Iterable[Any]:
     be a function that finds them in a batch.
     """
     if not isinstance(batch_size, int | np.integer) or batch_size is True or batch_size < 1:
-        raise ValueError(f"batch_size: {batch_size!r} given; give an integer of 1 or more")
+        raise ValueError(f"batch_size: {quoted(batch_size)} given; give an integer of 1 or more")
     whole = _whole(data, labels)
     if whole is not None:
         classes = dense(labels(whole) if callable(labels) else labels_in(whole), "labels")
@@ -86,7 +86,7 @@ def _together(samples: Sequence[Any]) -> Any:
     names = [name for name in samples[0] if all(name in sample for sample in samples)]
     padded = "attention_mask" in names
     return {
-        name: _stacked([sample[name] for sample in samples], f"data: {name!r}", padded)
+        name: _stacked([sample[name] for sample in samples], f"data: {quoted(name)}", padded)
         for name in names
     }
 
@@ -281,7 +281,9 @@ def _columns(value: Any, name: str = "data") -> Any:
     """Return nested tuples, lists and mappings with what they hold as arrays."""
     if isinstance(value, Mapping):
         items = value.items()
-        return {key: _columns(part, f"data: {key!r}") for key, part in items if part is not None}
+        return {
+            key: _columns(part, f"data: {quoted(key)}") for key, part in items if part is not None
+        }
     if isinstance(value, (tuple, list)) and not is_column(value):
         return tuple(_columns(part, name) for part in value)
     return dense(value, name)

@@ -12,6 +12,7 @@ from torch import fx, nn
 from sbt_utils.models.blocks import Part, activations_on, blocks_on, holder
 from sbt_utils.models.calls import base_name, name_in_model, names_of
 from sbt_utils.models.trunk import Call, Chain, Look
+from sbt_utils.text import quoted, shown
 
 Layers = str | type[nn.Module] | Sequence[str | type[nn.Module]] | Callable[[str, nn.Module], bool]
 """How to choose layers: names, module types, or a function of name and module."""
@@ -53,18 +54,20 @@ def choose(model: nn.Module, layers: Layers | None = None) -> dict[nn.Module, st
         several = isinstance(layers, Iterable) and not isinstance(layers, (str, type))
         asked: list[Any] = list(layers) if several else [layers]  # type: ignore[arg-type]
         if not all(isinstance(layer, (str, type)) for layer in asked):
-            raise TypeError(f"layers: {layers!r} given; give names, module types or a function")
+            raise TypeError(
+                f"layers: {quoted(layers)} given; give names, module types or a function"
+            )
         names = {name_in_model(layer) for layer in asked if isinstance(layer, str)}
         types = tuple(layer for layer in asked if isinstance(layer, type))
         if unknown := names - set(modules):
-            raise ValueError(f"layers: the model has no layer {min(unknown)!r}; {remedy}")
+            raise ValueError(f"layers: the model has no layer {quoted(min(unknown))}; {remedy}")
     chosen: dict[nn.Module, str] = {}
     for name, module in modules.items():
         if function(name, module) if function else name in names or isinstance(module, types):
             # A module with several names keeps its first.
             chosen.setdefault(module, name or type(module).__name__)
     if not chosen:
-        what = "activation module" if layers is None else f"layer for {layers!r}"
+        what = "activation module" if layers is None else f"layer for {quoted(layers)}"
         raise ValueError(f"layers: {type(model).__name__} has no {what}; {remedy}")
     return chosen
 
@@ -212,8 +215,8 @@ def _remedy(model: nn.Module) -> str:
     leaves = (module for module in model.modules() if next(module.children(), None) is None)
     kinds = ", ".join(sorted({type(module).__name__ for module in leaves}))
     return (
-        f"its layers are {kinds}; choose by name as in model.named_modules(), by type, or by a "
-        "function (name, module) -> bool"
+        f"its layers are {shown(kinds, 300)}; choose by name as in model.named_modules(), by type, "
+        "or by a function (name, module) -> bool"
     )
 
 
@@ -245,10 +248,12 @@ def _several_chains(model: nn.Module, listed: Sequence[Call]) -> str:
     """Say which rows of blocks a model has, and how to choose one of them."""
     blocks = all(call.module is not None and any(call.module.children()) for call in listed)
     rows = Counter((holder(call) if blocks else "", call.kind) for call in listed).most_common()
-    parts = [f"{n} {kind}" + f" in {row!r}" * bool(row) for (row, kind), n in rows[:_MOST_ROWS]]
+    parts = [
+        f"{n} {kind}" + f" in {quoted(row)}" * bool(row) for (row, kind), n in rows[:_MOST_ROWS]
+    ]
     parts += [f"{len(rows) - _MOST_ROWS} more"] * (len(rows) > _MOST_ROWS)
     (row, kind), _ = rows[0]
-    within = f"name.startswith({row + '.'!r}) and " if row else ""
+    within = f"name.startswith({shown(repr(row + '.'), 200)}) and " if row else ""
     rest = f", such as layers=lambda name, module: {within}type(module).__name__ == {kind!r}"
     return (
         f"layers: those of {type(model).__name__} form several chains: {', '.join(parts)}; choose "

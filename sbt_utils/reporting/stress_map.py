@@ -30,7 +30,7 @@ from sbt_utils.reporting.states import (
     layer_states,
     resolved_shares,
 )
-from sbt_utils.text import shown
+from sbt_utils.text import quoted, shown
 
 FEWEST_RESAMPLES = 40
 """With fewer, the 2.5 percentile is hardly more than the smallest draw."""
@@ -306,9 +306,11 @@ def report(
     ['activation1', 'activation2']
     """
     if not isinstance(resamples, int | np.integer) or resamples < FEWEST_RESAMPLES:
-        raise ValueError(f"resamples={resamples!r}: give an integer of {FEWEST_RESAMPLES} or more")
+        raise ValueError(
+            f"resamples={quoted(resamples)}: give an integer of {FEWEST_RESAMPLES} or more"
+        )
     if not isinstance(seed, int | np.integer) or isinstance(seed, bool) or seed < 0:
-        raise ValueError(f"seed={seed!r}: give an integer of at least 0")
+        raise ValueError(f"seed={quoted(seed)}: give an integer of at least 0")
     probe = Probe(model, layers, pool, mask, forward, labels)
     parts: dict[str, Any] = {"train": train} | ({} if test is None else {"test": test})
     if are_inputs_and_labels(train, test):

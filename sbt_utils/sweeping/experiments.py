@@ -108,7 +108,7 @@ class Experiment:
             # The integer 0 and 0.0 are one level and must give one seed.
             axes[name] = tuple(float(level) if name in RANGES else level for level in levels)
             if repeated := sorted({level for level in axes[name] if axes[name].count(level) > 1}):
-                raise ValueError(f"axis {name!r} repeats {repeated}: give each level once")
+                raise ValueError(f"axis {name!r} repeats {quoted(repeated)}: give each level once")
         object.__setattr__(self, "axes", axes)
         if math.prod(self.shape) > MOST_NETWORKS:
             raise ValueError(

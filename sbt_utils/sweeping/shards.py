@@ -1,6 +1,7 @@
 """Shards: networks of an experiment that are trained and measured together."""
 
 from sbt_utils.sweeping.experiments import Experiment
+from sbt_utils.text import quoted
 
 SHARD_SIZE = 30
 """Networks in a shard: enough to train small batches fast, few enough to lose little."""
@@ -16,7 +17,7 @@ class SweepError(RuntimeError):
 def cut(experiment: Experiment, numbers: set[int], shard_size: int = SHARD_SIZE) -> list[list[int]]:
     """Divide networks into shards that can be trained together, the costliest first."""
     if not isinstance(shard_size, int) or shard_size < 1:
-        raise ValueError(f"shard_size={shard_size!r}: give an integer of at least 1")
+        raise ValueError(f"shard_size={quoted(shard_size)}: give an integer of at least 1")
     groups: dict[tuple[object, ...], list[int]] = {}
     for number in sorted(numbers):
         network = experiment.network(number)

@@ -15,6 +15,7 @@ from sbt_utils.measuring.evaluation import evaluate
 from sbt_utils.measuring.stacked import Stack, stacked_state
 from sbt_utils.sweeping.experiments import Experiment
 from sbt_utils.sweeping.shards import SHARD_SIZE, cut
+from sbt_utils.text import quoted
 from sbt_utils.training.networks import MLP
 from sbt_utils.training.settings import check_batch_sizes
 from sbt_utils.training.trainer import Training, train
@@ -88,7 +89,7 @@ def plan(
 def data_of(experiment: Experiment) -> Dataset:
     """Return the images of an experiment; raise ValueError if they do not suit its batches."""
     if experiment.dataset not in NAMES:
-        raise ValueError(f"dataset={experiment.dataset!r}: choose one of {', '.join(NAMES)}")
+        raise ValueError(f"dataset={quoted(experiment.dataset)}: choose one of {', '.join(NAMES)}")
     data = load_data(experiment.dataset, experiment.train, experiment.test, experiment.size)
     sizes = experiment.axes.get("batch_size", [experiment.batch_size or experiment.train])
     check_batch_sizes(_architecture(experiment.network(0), data), experiment.train, np.array(sizes))

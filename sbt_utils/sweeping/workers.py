@@ -18,6 +18,7 @@ from typing import Any
 from tqdm import tqdm
 
 from sbt_utils.sweeping.shards import SweepError
+from sbt_utils.text import quoted
 
 BEAT, SILENCE = 1.0, 30.0
 """Seconds between two signs of life of a worker, and without any until that is reported."""
@@ -69,7 +70,7 @@ class LocalProcesses(Executor):
 
     def __init__(self, workers: int) -> None:
         if workers < 1:
-            raise ValueError(f"workers={workers!r}: give at least 1")
+            raise ValueError(f"workers={quoted(workers)}: give at least 1")
         if getattr(multiprocessing.current_process(), "_inheriting", False):
             sys.exit(1)  # a worker imports a script that lacks its guard; the parent says so
         self._workers = workers

@@ -9,7 +9,7 @@ from numpy.typing import ArrayLike
 from torch import Tensor, nn
 
 from sbt_utils.ensembles.ensemble import stock_layers
-from sbt_utils.text import quoted
+from sbt_utils.text import quoted, shown
 from sbt_utils.training.ranges import check_range
 
 Members = dict[str, np.ndarray]
@@ -61,7 +61,9 @@ def _of_layers(network: nn.Sequential, name: str, given: ArrayLike | None) -> np
         check_range(name, given)
         return np.asarray(given, np.float64)
     if len(values) > 1:
-        raise ValueError(f"{name}: the network's layers differ ({sorted(values)}); give one value")
+        raise ValueError(
+            f"{name}: the network's layers differ ({quoted(sorted(values))}); give one value"
+        )
     return np.array(values.pop() if values else np.nan)
 
 
@@ -87,12 +89,13 @@ def check_data(network: nn.Sequential, images: Tensor, labels: Tensor) -> int:
     stock_layers(network)
     for name, tensor in network.state_dict(keep_vars=True).items():
         if tensor.device.type != "cpu":
-            raise ValueError(f"network: {name!r} is on {str(tensor.device)!r}; give the network on "
-                             "the CPU (network.cpu()), and where to train by device")  # fmt: skip
+            raise ValueError(f"network: {quoted(name)} is on '{tensor.device}'; give the "
+                             "network on the CPU (network.cpu()), and where to train by "
+                             "device")  # fmt: skip
         if isinstance(tensor, nn.Parameter) and not tensor.requires_grad:
-            raise ValueError(f"network: {name!r} has requires_grad=False, but ensembles train all "
-                             "parameters: call network.requires_grad_(), or train with a loop of "
-                             "your own")  # fmt: skip
+            raise ValueError(f"network: {quoted(name)} has requires_grad=False, but ensembles "
+                             "train all parameters: call network.requires_grad_(), or train with a "
+                             "loop of your own")  # fmt: skip
     if not len(images):
         raise ValueError(f"images of shape {tuple(images.shape)}: give at least one")
     values = network.state_dict().values()
@@ -120,7 +123,7 @@ def check_data(network: nn.Sequential, images: Tensor, labels: Tensor) -> int:
         classes = features.shape[1]
     except RuntimeError as error:
         raise ValueError(
-            f"images of shape {tuple(images.shape)} do not fit the network: {error}"
+            f"images of shape {tuple(images.shape)} do not fit the network: {shown(error, 300)}"
         ) from None
     if labels.min() < 0 or labels.max() >= classes:
         raise ValueError(f"labels from {labels.min()} to {labels.max()}: "

@@ -28,6 +28,7 @@ from sbt_utils.measuring.evaluation import evaluate, in_single_threads, separati
 from sbt_utils.measuring.stacked import Stack
 from sbt_utils.models.batches import Data, whole_arrays
 from sbt_utils.models.layer_choice import Layers
+from sbt_utils.text import quoted
 from sbt_utils.training.chunks import divided, in_turn
 from sbt_utils.training.descent import Job, concatenate, select, train_chunk
 from sbt_utils.training.ranges import OPTIMIZERS, RANGES, check_counts
@@ -161,7 +162,7 @@ def train(
     )
     check_batch_sizes(network, len(images), members["batch_size"])
     if optimizer not in OPTIMIZERS:
-        raise ValueError(f"optimizer={optimizer!r}: choose one of {', '.join(OPTIMIZERS)}")
+        raise ValueError(f"optimizer={quoted(optimizer)}: choose one of {', '.join(OPTIMIZERS)}")
     check_counts(epochs=epochs)
     if separation_every is not None:
         check_counts(separation_every=separation_every)
@@ -275,14 +276,14 @@ def _resumed(
         given = members["seed"].tolist(), state["algorithm"]
     except (KeyError, TypeError, AttributeError) as error:
         raise ValueError(
-            f"resume={type(state).__name__} is not a training's state ({error!r}): give "
+            f"resume={type(state).__name__} is not a training's state ({quoted(error)}): give "
             "Training.state, or what torch.load read of it"
         ) from None
     if found != {name: tensor.shape for name, tensor in network.state_dict().items()}:
         raise ValueError("resume holds networks of another architecture: give this network's")
     if given != (seeds.tolist(), optimizer):
         raise ValueError(
-            f"resume holds seeds {given[0]} trained with {given[1]!r}, not seeds {seeds.tolist()} "
-            f"and {optimizer!r}: give the same again"
+            f"resume holds seeds {quoted(given[0])} trained with {quoted(given[1])}, not seeds "
+            f"{quoted(seeds.tolist())} and {quoted(optimizer)}: give the same again"
         )
     return members
