@@ -116,7 +116,7 @@ def choose_layers(model: nn.Module, layers: Layers | None, look: Look | None) ->
     Parameters
     ----------
     model : torch.nn.Module
-        As `sbt_utils.models.calls.unwrapped` returns it.
+        As ``unwrapped`` of `sbt_utils.models.calls` returns it.
     layers : optional
         As for `sbt_utils.measuring.probe.load_curve`; a name may be that of a call, such as
         ``"relu()#2"``.

@@ -62,7 +62,7 @@ def look(model: nn.Module, run: Callable[[], Any]) -> Look:
     Parameters
     ----------
     model : torch.nn.Module
-        As `sbt_utils.models.calls.unwrapped` returns it.
+        As ``unwrapped`` of `sbt_utils.models.calls` returns it.
     run : callable
         Runs the model, and returns what it makes of the samples. Tensors given to the model, or to
         those of its modules that `run` calls itself, are the inputs.
