@@ -485,8 +485,14 @@ def test_ctrl_c_says_what_is_kept_and_the_sweep_resumes(tmp_path):
 
 def test_ctrl_c_from_the_start_on_ends_it_with_a_line():
     code = (
-        "import sys; from sbt_utils.__main__ import main\n"
-        "print('begun', flush=True); sys.exit(main())"
+        "import signal, sys\nfrom sbt_utils.__main__ import main\n"
+        "set_handler = signal.signal\n"
+        "def told(*arguments):\n"  # from here on it is ours to end
+        "    signal.signal = set_handler\n"
+        "    set_handler(*arguments)\n"
+        "    print('begun', flush=True)\n"
+        "signal.signal = told\n"
+        "sys.exit(main())"
     )
     command = [sys.executable, "-c", code, "load-curve", "--epochs", "10000"]
     pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
