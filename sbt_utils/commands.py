@@ -24,7 +24,7 @@ from sbt_utils.options import parser
 from sbt_utils.outputs import check_outputs, whole_file
 from sbt_utils.sweeping import experiments
 from sbt_utils.sweeping.shards import SweepError
-from sbt_utils.text import printable, shown
+from sbt_utils.text import printable, quoted, shown
 from sbt_utils.training.ranges import RANGES
 
 
@@ -249,11 +249,11 @@ def _arguments(text: str | None) -> Any:
     """Return the arguments of a model from JSON."""
     try:
         arguments = None if text is None else json.loads(text)
-    except json.JSONDecodeError as error:
-        raise ValueError(f"arguments={text!r}: not JSON ({error})") from None
+    except (json.JSONDecodeError, TypeError) as error:  # argparse makes a list of --arguments=--
+        raise ValueError(f"arguments={quoted(text)}: not JSON ({error})") from None
     if not isinstance(arguments, (dict, list, type(None))):
         example = """'{"width": 50}'"""
-        raise ValueError(f"arguments={text!r}: give an object or a list, such as {example}")
+        raise ValueError(f"arguments={quoted(text)}: give an object or a list, such as {example}")
     return arguments
 
 

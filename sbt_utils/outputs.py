@@ -80,7 +80,7 @@ def check_writable(name: str, path: FilePath) -> None:
         if _is_special(path) or os.path.lexists(target):
             if not os.access(path, os.W_OK):
                 raise PermissionError(errno.EACCES, "it is write-protected")
-        elif not target.parent.is_dir():
+        elif not (target.parent.is_dir() and os.path.isdir(os.path.dirname(path) or ".")):
             raise ValueError(f"{given}: there is no folder {named(target.parent)}; make it first")
         if is_work(target.parent):
             raise ValueError(f"{given}: this folder is of a sweep, which removes it; give another")

@@ -153,6 +153,7 @@ def fit_chain(
             "as LoadCurve(curve.separation[..., ::2])"
         )
     duration = as_number("duration", duration)
+    friction = None if friction is None else as_number("friction", friction)
     if not 0 < duration < np.inf:
         raise ValueError(f"duration={duration}: give a positive finite number")
     whole = isinstance(trajectories, int | np.integer) and not isinstance(trajectories, bool)

@@ -180,10 +180,8 @@ def as_tensor(array: Any, name: str = "data") -> Tensor:
     """Return an array or a sequence of numbers as a tensor."""
     array = dense(array, name)
     if isinstance(array, torch.Tensor):
-        small = (
-            array.is_floating_point() and array.itemsize < 2
-        )  # PyTorch computes nothing with them
-        return array.float() if small else array
+        # PyTorch computes nothing with numbers of eight bits.
+        return array.float() if array.is_floating_point() and array.itemsize < 2 else array
     if array.dtype.kind not in "biufc":
         raise TypeError(f"{name}: an array of {array.dtype} given; give numbers")
     shorter = {np.dtype(np.longdouble): np.float64, np.dtype(np.clongdouble): np.complex128}
@@ -205,21 +203,28 @@ def dense(array: Any, name: str) -> Array:
     if isinstance(array, np.ma.MaskedArray):
         raise TypeError(f"{name}: a masked array given; leave such samples out, or call filled()")
     try:
-        return np.asarray(array)
+        found = np.asarray(array)
+        if found.dtype == np.float64 and found is not array and _is_rounded(found, array):
+            raise TypeError(f"{name}: integers of 2**53 or more are rounded; give smaller ones")
+        return found
     except ValueError as error:
-        what = (
-            "nested too deeply" if "maximum number" in str(error) else "rows of different lengths"
-        )
+        deep = "maximum number" in str(error)
+        what = "nested too deeply" if deep else "rows of different lengths"
         raise ValueError(f"{name}: {what}; give all one shape") from None
     except RuntimeError:  # of tensors that need gradients, or lie on a GPU
         raise TypeError(f"{name}: a list of tensors given; give one: torch.stack(list)") from None
 
 
+def _is_rounded(numbers: np.ndarray, given: Any) -> bool:
+    """Tell whether NumPy has rounded integers in a list that also holds others."""
+    large = (abs(numbers) >= 2**53) & np.isfinite(numbers)
+    given = np.asarray(given, dtype=object)[large] if large.any() else ()
+    return any(isinstance(value, int) and value != float(value) for value in given)
+
+
 _TO_DENSE = "give a dense one: call to_dense()"
-_REMEDIES = {
-    "nested": "give a padded one, as torch.nested.to_padded_tensor makes it",
-    "meta": "give one with values, on the CPU or on a GPU",
-}
+_TO_PADDED = "give a padded one, as torch.nested.to_padded_tensor makes it"
+_REMEDIES = {"nested": _TO_PADDED, "meta": "give one with values, on the CPU or on a GPU"}
 
 
 def holds_arrays(data: Any) -> bool:

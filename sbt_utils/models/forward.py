@@ -126,7 +126,10 @@ class Feed:
             return ({name: _numbers(inputs[name]) for name in inputs},), {}
         if isinstance(inputs, (tuple, list)) and not is_column(inputs):
             free = not kinds or inspect.Parameter.VAR_POSITIONAL in kinds
-            if free or 1 < len(inputs) <= sum(kind in _PLACES for kind in kinds):
+            places = sum(kind in _PLACES for kind in kinds)
+            # A list of one may be a batch of one, for a model that takes lists.
+            several = isinstance(inputs, tuple) or len(inputs) > 1
+            if free or (several and len(inputs) <= places):
                 return tuple(map(_numbers, inputs)), {}
         return (_numbers(inputs),), {}
 

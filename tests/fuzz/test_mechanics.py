@@ -424,6 +424,14 @@ def follows(motion, dt):
     assert turns.max() <= np.pi + 1e-6
 
 
+@pytest.fixture(scope="module")
+def _compiled():
+    """Compile what pulls are computed with, which is not part of the time that they may take."""
+    ruler = FoldingRuler()
+    ruler.pull(quick_and_jerky(ruler), every=1000)
+
+
+@pytest.mark.usefixtures("_compiled")
 @tried(3)
 @given(
     arguments(RULER, ODD_RULER),

@@ -148,6 +148,12 @@ def test_a_file_that_is_protected(folder, monkeypatch):
         check_outputs({"json": "model.pt"})
 
 
+@pytest.mark.parametrize("name", ["none/../a.json", "a/a/.."])
+def test_a_way_through_a_folder_that_is_not_there(folder, name):
+    with pytest.raises(ValueError, match=r"json=.*: there is no folder .*; make it first"):
+        check_outputs({"json": name})
+
+
 @pytest.mark.parametrize("name", ["a\0b", "a\ud800"])
 def test_what_cannot_be_a_name(name):
     with pytest.raises(ValueError, match=r"json=a\\.*: this cannot be a name; give another"):

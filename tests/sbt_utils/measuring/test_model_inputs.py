@@ -306,6 +306,11 @@ def test_readme_s_five_lines(encoder):
     assert report(encoder, padded(0), Y).images == (N,)
 
 
+def test_a_tuple_of_one_input_is_the_input():
+    whole = load_curve(MODEL, X, Y)
+    assert load_curve(MODEL, [((X,), Y)]).separation.tolist() == whole.separation.tolist()
+
+
 def test_an_index_behind_the_labels_is_left_alone():
     model = nn.Sequential(nn.Linear(5, 6), nn.ReLU())
     expected = load_curve(model, X, Y).separation

@@ -102,6 +102,13 @@ def exact(features, labels, measure):
     return math.log(total / len(data))
 
 
+def test_integers_that_numpy_rounds_beside_others():
+    beside = [[0.0], [1.0], [3.0]]
+    assert np.isfinite(data_separation([*beside, [2**63]], [0, 0, 1, 1]))
+    with pytest.raises(TypeError, match=r"features: integers of 2\*\*53 or more are rounded"):
+        data_separation([*beside, [2**63 + 1]], [0, 0, 1, 1])
+
+
 def test_equals_the_exact_value_on_fifty_problems(measure):
     for seed in range(50):
         condition = 10.0 ** (seed % 5)  # up to 1e4 in the class means, 1e8 in Σb
