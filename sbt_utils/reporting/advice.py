@@ -87,12 +87,13 @@ def advise(
     found = [_without_separation(undefined or {}, state) for state in _UNDEFINED]
     if train is not None:
         states = layer_states(train, test)
-        found.append(_few_samples(train, sizes))
+        found.append(few := _few_samples(train, sizes))
         found.append(_of_layers(train, test, states, "idle", network))
         if not is_resolved(train):
             found.append(_unresolved(train))
         else:
-            found.append(_generalisation(train, test, sizes, network))
+            # From few samples nothing is said of their labels.
+            found.append(_generalisation(train, test, () if few else sizes, network))
             found += [
                 _of_layers(train, test, states, state, network)
                 for state in _STATES
@@ -151,7 +152,7 @@ _STATES = {
         _MEANING,
     ),
     "unclear": (
-        "It cannot be told whether {} do their share or nothing.",
+        "The load may be nothing or a full share: {}.",
         "Measure on more inputs.",
         "told neither from zero nor from an even share",
         "statistics, not the theory",

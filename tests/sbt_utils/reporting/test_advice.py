@@ -291,3 +291,16 @@ def test_findings_come_in_order_of_severity():
 def test_an_even_network_has_a_clean_bill():
     assert advise(curve([1, 1, 1, 1], spread=0.125)) == ()
     assert advise(curve([1, 1, 1, 1], spread=0.125), curve([0.75, 0.75, 0.75, 0.75])) == ()
+
+
+def test_few_samples_tell_nothing_of_their_labels():
+    rng = np.random.default_rng(0)
+    train, test = (
+        LoadCurve(np.array([first, 0.4, 0.0]) + 1e-3 * rng.standard_normal((100, 3)))
+        for first in (0.9, 0.5)
+    )
+    many, few = ([(samples, 10), (1000, 10)] for samples in (1000, 40))
+    assert "random" in " ".join(advice.evidence for advice in advise(train, test, sizes=many))
+    found = advise(train, test, sizes=few)
+    assert found[0].finding == "few samples"
+    assert "random" not in " ".join(advice.evidence for advice in found)
