@@ -127,7 +127,8 @@ def test_the_speed_is_a_share_of_a_limit_and_a_multiple_of_the_loop(calls):
         result = speed[label]
         limit = max(result["limits_seconds"].values())
         assert result["limits_seconds"][result["limit"]] == limit
-        assert result["share_of_limit"] == limit / result["step_seconds"] > 0
+        # A difference of two times, which on a busy machine may be anything.
+        assert result["share_of_limit"] == limit / result["step_seconds"]
         steps = 5 * 2560 // result["batch_size"]
         seconds = result["members"] / result["networks_per_second"]
         assert seconds == pytest.approx(steps * result["step_seconds"])
