@@ -21,7 +21,7 @@ import numpy as np
 from sbt_utils.data.downloads import DatasetError, by_hand
 from sbt_utils.measuring.curves import LoadCurve
 from sbt_utils.options import parser
-from sbt_utils.outputs import check_outputs, whole_file
+from sbt_utils.outputs import check_outputs, named, whole_file
 from sbt_utils.sweeping import experiments
 from sbt_utils.sweeping.shards import SweepError
 from sbt_utils.text import printable, quoted, shown
@@ -300,14 +300,14 @@ def _check_outputs(options: Namespace, **inputs: Any) -> None:
         figure.text(0, 0, "D")  # some kinds need other programs for text
         if kind not in figure.canvas.filetypes:
             kinds = " ".join(f".{kind}" for kind in sorted(figure.canvas.filetypes))
-            raise ValueError(f"plot={options.plot}: end the name in one of {kinds}")
+            raise ValueError(f"plot={named(options.plot)}: end the name in one of {kinds}")
         try:
             figure.savefig(io.BytesIO(), format=kind)
         except Exception as error:
             reason = shown(str(error), 100)
             raise ValueError(
-                f"plot={options.plot}: cannot be drawn here ({reason}); end the name in .svg, .pdf "
-                "or .png"
+                f"plot={named(options.plot)}: cannot be drawn here ({reason}); end the name in "
+                ".svg, .pdf or .png"
             ) from error
 
 

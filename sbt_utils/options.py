@@ -48,8 +48,8 @@ def _add_load_curve(commands: Any) -> ArgumentParser:
     _add_settings(command)
     output = command.add_argument_group("output")
     output.add_argument("--measure", choices=MEASURES, default="trace", help="of data separation")
-    output.add_argument("--json", type=Path, metavar="FILE", help="write the curves to this file")
-    output.add_argument("--plot", type=Path, metavar="FILE", help="plot the curves to this file")
+    output.add_argument("--json", type=_file, metavar="FILE", help="write the curves to this file")
+    output.add_argument("--plot", type=_file, metavar="FILE", help="plot the curves to this file")
     return command
 
 
@@ -76,7 +76,7 @@ def _add_sweep(commands: Any) -> ArgumentParser:
     for setting in _add_settings(command):
         setting.default = argparse.SUPPRESS
     running = command.add_argument_group("running")
-    running.add_argument("--out", type=Path, metavar="FILE.nc", help="write the results here")
+    running.add_argument("--out", type=_file, metavar="FILE.nc", help="write the results here")
     running.add_argument("--workers", type=int, help="processes; default: threads of this one")
     running.add_argument("--shard-size", type=int, default=SHARD_SIZE, help="networks per shard")
     running.add_argument("--no-resume", action="store_true", help="start over, replacing FILE.nc")
@@ -94,19 +94,26 @@ def _add_report(commands: Any) -> ArgumentParser:
         formatter_class=ArgumentDefaultsHelpFormatter,
     )
     command.add_argument("model", metavar="package.module:Name", help="class or function")
-    command.add_argument("checkpoint", type=Path, help="file with its state_dict")
+    command.add_argument("checkpoint", type=_file, help="file with its state_dict")
     command.add_argument("--arguments", metavar="JSON", help='for the call, such as {"width": 50}')
-    command.add_argument("--train", type=Path, metavar="FILE.npz", help="arrays images and labels")
-    command.add_argument("--test", type=Path, metavar="FILE.npz", help="the same, unseen")
+    command.add_argument("--train", type=_file, metavar="FILE.npz", help="arrays images and labels")
+    command.add_argument("--test", type=_file, metavar="FILE.npz", help="the same, unseen")
     command.add_argument("--dataset", choices=NAMES, help="instead of files")
     command.add_argument(
         "--layers", nargs="+", metavar="NAME", help="default: repeated blocks or activations"
     )
     command.add_argument("--resamples", type=int, default=200, help="of the bootstrap")
     command.add_argument("--batch-size", type=int, default=512, help="inputs in a forward pass")
-    command.add_argument("--json", type=Path, metavar="FILE", help="write the map to this file")
-    command.add_argument("--plot", type=Path, metavar="FILE", help="draw the map to this file")
+    command.add_argument("--json", type=_file, metavar="FILE", help="write the map to this file")
+    command.add_argument("--plot", type=_file, metavar="FILE", help="draw the map to this file")
     return command
+
+
+def _file(text: str) -> Path:
+    """Return the path of a file that is named; without a name, it would be this folder."""
+    if not text:
+        raise argparse.ArgumentTypeError("an empty name; give that of a file")
+    return Path(text)
 
 
 def _add_settings(command: ArgumentParser) -> list[argparse.Action]:

@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from functools import cached_property, partial
 from typing import Any
 
-import numpy as np
 from torch import Tensor, nn
 
 from sbt_utils.models.batches import (
@@ -168,7 +167,7 @@ def _are_classes(part: Any) -> bool:
     """Tell whether a part of a batch could be labels: whole numbers, one per sample."""
     if not is_column(part):
         return False
-    values = part if isinstance(part, Tensor) else np.asarray(part)
+    values = dense(part, "data")
     return values.ndim == 1 and "int" in str(values.dtype)
 
 

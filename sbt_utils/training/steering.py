@@ -113,7 +113,7 @@ def steer(
         )
     unseen = None if unseen is None else whole_arrays(unseen)
     _check_controllers(controllers)
-    controller_of = _copies(controllers, np.size(seeds))
+    controller_of = _copies(controllers, _members(seeds, *settings.values()))
     start_of = deepcopy(controller_of)
     probe = images[:probe_images], labels[:probe_images]
     epochs_read = (*range(every, epochs, every), epochs)
@@ -178,6 +178,13 @@ def _copies(controllers: Any, count: int) -> list[Any]:
             f"controllers: {len(controllers)} for {count} seeds; give one, or one for each seed"
         )
     return [deepcopy(controller) for controller in controllers]
+
+
+def _members(*settings: Any) -> int:
+    """Return how many networks settings are for: each has one value, or one for each network."""
+    rows = [one for one in settings if isinstance(one, Sequence) and not isinstance(one, str)]
+    arrays = [one for one in settings if isinstance(one, np.ndarray | Tensor) and one.ndim]
+    return max((len(one) for one in (*rows, *arrays)), default=1)
 
 
 def _check_controllers(controllers: Any) -> None:

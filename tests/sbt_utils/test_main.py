@@ -242,6 +242,7 @@ def test_errors_name_argument_value_and_remedy(options, message, tmp_path, capsy
         ("sweep dropout --dataset digits", "--dataset: invalid choice: 'digits'.*mnist_full"),
         ("report a:B c --dataset digits", "--dataset: invalid choice: 'digits'.*mnist_full"),
         ("load-curve --momentum 1", "unrecognized arguments: --momentum 1"),
+        ("load-curve --json=", "argument --json: an empty name; give that of a file"),
         ("load-curve \x1b[2J\ud800", r"unrecognized arguments: \\x1b\[2J\\ud800\n$"),
         (f"load-curve --epochs {'9' * 5000}", r"--epochs: invalid int value: '9+\.\.\.9+'\n$"),
         # "argument : invalid choice" would not say what is wrong.

@@ -246,3 +246,14 @@ def test_a_chunk_that_is_begun_again_is_steered_from_the_start(images, monkeypat
     assert tried == [2, 1, 1]
     assert same_networks(run.training, expected.training)
     np.testing.assert_array_equal(run.history.dropout, expected.history.dropout)
+
+
+def test_each_member_of_a_setting_has_a_controller_of_its_own(images):
+    rates = [0.001, 0.002]
+    together = steered(images, seeds=0, learning_rate=rates, controllers=DropoutController())
+    for member, rate in enumerate(rates):
+        alone = steered(images, seeds=0, learning_rate=rate, controllers=DropoutController())
+        assert (
+            together.history.dropout[member].values.tolist()
+            == alone.history.dropout[0].values.tolist()
+        )
