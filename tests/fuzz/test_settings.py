@@ -117,6 +117,8 @@ def test_training(settings, company):
         assert ((history.accuracy >= 0) & (history.accuracy <= 1) | history.loss.isnull()).all()
         if any(np.ndim(settings[name]) or settings[name] is None for name in MEMBER):
             return
+        if settings["learning_rate"] > 1:  # the first rounding decides where such a network ends
+            return
         both = {name: [company[name], settings[name]] for name in MEMBER}
         together = fit(**settings | both)
     assert_same_member(together, 1, alone, 0)
