@@ -4,13 +4,11 @@ import errno
 import json
 import os
 import re
-import sys
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
 import xarray as xr
-from tqdm.auto import tqdm
 
 from sbt_utils import results
 from sbt_utils.outputs import (
@@ -25,6 +23,7 @@ from sbt_utils.outputs import (
 from sbt_utils.sweeping.shards import SweepError
 from sbt_utils.sweeping.tasks import ALGORITHM
 from sbt_utils.text import shown
+from sbt_utils.training.progress import tell
 from sbt_utils.work_folders import clear, give_up, is_work, owned
 
 SHARD = r"\d{6,}\.nc"
@@ -105,7 +104,7 @@ def finished_shards(folder: Path, configuration: Mapping[str, Any]) -> list[xr.D
             aside = path.with_name(f"{path.name}.damaged")
             os.replace(path, aside)
             text = f"{path} is damaged: set aside as {aside.name}, and computed again"
-            tqdm.write(text, file=sys.stderr)
+            tell(text)
             continue
         shards.append(results.load(path))
         # Results of two versions must not end up in one file.

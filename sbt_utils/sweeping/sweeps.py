@@ -2,7 +2,6 @@
 
 import os
 import shutil
-import sys
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import Executor
@@ -24,6 +23,7 @@ from sbt_utils.sweeping.experiments import Experiment, published
 from sbt_utils.sweeping.shards import SHARD_SIZE, SweepError, cut, work
 from sbt_utils.sweeping.tasks import data_of, measure
 from sbt_utils.sweeping.workers import Silence
+from sbt_utils.training.progress import progress_bar
 from sbt_utils.training.settings import check_device
 from sbt_utils.work_folders import clear, owned
 
@@ -305,12 +305,12 @@ def _wall_time(shards: list[xr.Dataset]) -> float:
 
 def _progress_bar(experiment: Experiment, done: set[int], shown: bool) -> tqdm:
     """Return a bar that counts work rather than networks, so that its time left is right."""
-    bar = tqdm(
+    bar = progress_bar(
+        shown,
         total=sum(work(experiment, number) for number in range(len(experiment))),
         initial=sum(work(experiment, number) for number in done),
         smoothing=0,  # the rate since the start: shards differ in duration
         bar_format="{l_bar}{bar}| [{elapsed}, {remaining} left{postfix}]",
-        disable=not shown or sys.stderr is None,
     )
     bar.set_postfix_str(f"{len(done)}/{len(experiment)} networks")
     return bar

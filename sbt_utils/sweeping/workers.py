@@ -15,10 +15,9 @@ from multiprocessing.connection import Connection
 from queue import Empty, SimpleQueue
 from typing import Any
 
-from tqdm import tqdm
-
 from sbt_utils.sweeping.shards import SweepError
 from sbt_utils.text import quoted
+from sbt_utils.training.progress import tell
 
 BEAT, SILENCE = 1.0, 30.0
 """Seconds between two signs of life of a worker, and without any until that is reported."""
@@ -45,7 +44,7 @@ class Silence:
         """Write a line if it has lasted longer than so many seconds, unless one was written."""
         if self.seconds > patience and not self._reported:
             self._reported = True
-            tqdm.write(text, file=sys.stderr)
+            tell(text)
 
 
 class LocalProcesses(Executor):

@@ -10,7 +10,6 @@ others, as cuBLAS chooses other kernels for other sizes. They are the same from 
 layers that are left to PyTorch there (`sbt_utils.ensembles.convolution_layers`).
 """
 
-import sys
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -20,7 +19,6 @@ import torch
 import xarray as xr
 from numpy.typing import ArrayLike
 from torch import Tensor, nn
-from tqdm.auto import tqdm
 
 from sbt_utils.ensembles.ensemble import initial_state, member_network
 from sbt_utils.ensembles.noise import seed_words
@@ -31,6 +29,7 @@ from sbt_utils.models.layer_choice import Layers
 from sbt_utils.text import quoted
 from sbt_utils.training.chunks import divided, in_turn
 from sbt_utils.training.descent import Job, concatenate, select, train_chunk
+from sbt_utils.training.progress import progress_bar
 from sbt_utils.training.ranges import OPTIMIZERS, RANGES, check_counts
 from sbt_utils.training.readings import Readings, Record
 from sbt_utils.training.settings import check_batch_sizes, check_data, check_device, member_settings
@@ -203,8 +202,7 @@ def train(
         replace(readings, epochs=due),
     )
     chunks = divided(going, members["batch_size"], width, device)
-    hidden = not progress or sys.stderr is None
-    with tqdm(total=len(going) * len(job.epochs), unit="epoch", disable=hidden) as bar:
+    with progress_bar(progress, total=len(going) * len(job.epochs), unit="epoch") as bar:
         settings = members | {"word": words[:, 1], "member": np.arange(len(words))}
 
         def train_members(chunk: np.ndarray) -> tuple[dict[str, Any], np.ndarray]:
