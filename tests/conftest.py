@@ -1,10 +1,15 @@
 """What several test files share."""
 
+import signal
+
 import matplotlib as mpl
 import matplotlib.pyplot as plt
 import numpy as np
 import pytest
 import torch
+
+# In a process in the background Ctrl-C may be ignored, and so in all that it starts.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def pytest_collection_modifyitems(items):
