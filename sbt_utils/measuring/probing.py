@@ -23,19 +23,17 @@ from sbt_utils.models.batch_axes import SAMPLES, batch_axes
 from sbt_utils.models.calls import base_name, first_tensor, unwrapped, watching
 from sbt_utils.models.forward import Feed, Forward, Pass, cut
 from sbt_utils.models.layer_choice import (
-    NORMS,
     PASSIVE,
     Chosen,
     Layers,
     choose_in_row,
     choose_layers,
+    opening,
 )
 from sbt_utils.models.pools import Pool, check_pool, checked_mask, has_tokens, pooled
 from sbt_utils.models.running import check_model, evaluation_mode
-from sbt_utils.models.trunk import Look, look
+from sbt_utils.models.trunk import look
 from sbt_utils.text import shown
-
-_EMBEDDINGS = (nn.Embedding, nn.EmbeddingBag)
 
 INPUTS = "images"
 """The name of l = 0 where no layer normalises or embeds the input."""
@@ -106,7 +104,7 @@ class Probe:
             raise failed
         chosen = choose_layers(self.model, self.layers, seen)
         if seen is not None:
-            self.start = chosen.start or opening(seen)
+            self.start = chosen.start or opening(seen.calls, seen.chains)
             names = (base_name(call.name) for call in seen.calls)
             self.runs = Counter(name for name in names if name in chosen)
         self.axes = batch_axes(self.feed, batch, samples, chosen)
@@ -139,16 +137,6 @@ class Probe:
                 "length behind the samples; they are measured whole, with what it hides",
                 stacklevel=4,
             )
-
-
-def opening(seen: Look) -> str | None:
-    """Return the first call that normalises or embeds an input, if all passes through it."""
-    for line in seen.chains:
-        for number in sorted(line.points):
-            call = seen.calls[number]
-            if call.read == line.start and isinstance(call.module, (*NORMS, *_EMBEDDINGS)):
-                return call.name
-    return None
 
 
 @dataclass

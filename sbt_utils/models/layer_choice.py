@@ -28,19 +28,13 @@ NORMS = (nn.modules.batchnorm._NormBase, nn.LayerNorm, nn.GroupNorm, nn.RMSNorm)
 PASSIVE = (nn.Flatten, nn.Unflatten, nn.Identity, nn.Sequential, nn.modules.dropout._DropoutNd)
 _TRACED = "; blocks are lost in this traced graph: give the original module"
 _MOST_ROWS = 8
-# Modules with children that are part of a block, or mere lists of blocks.
-_NO_BLOCKS = (nn.MultiheadAttention, nn.ModuleList, nn.ModuleDict)
 
 
 def choose(model: nn.Module, layers: Layers | None = None) -> dict[nn.Module, str]:
-    """Return the layers of a model that are asked for, or else its blocks or activations.
+    """Return the modules of a model that are asked for, or else its activations.
 
-    They come with their names, in the order of ``model.named_modules()``. Blocks are modules with
-    children whose class occurs twice or more, outside other such blocks: those of a residual
-    network or a transformer are its trunk, while activations inside them lie on branches.
+    They come with their names, in the order of ``model.named_modules()``.
     """
-    if layers is None and (blocks := _blocks(model)):
-        return blocks
     # Of a compiled module, the one inside.
     named = model.named_modules(remove_duplicate=False)
     modules = {name_in_model(name): module for name, module in named}
@@ -70,26 +64,6 @@ def choose(model: nn.Module, layers: Layers | None = None) -> dict[nn.Module, st
         what = "activation module" if layers is None else f"layer for {quoted(layers)}"
         raise ValueError(f"layers: {type(model).__name__} has no {what}; {remedy}")
     return chosen
-
-
-def _blocks(model: nn.Module) -> dict[nn.Module, str]:
-    """Return the outermost modules with children whose class occurs twice or more."""
-    # Containers such as nn.Sequential may occur often, but repeat no architecture.
-    parents = {
-        name: module
-        for name, module in model.named_modules()
-        if next(module.children(), None) is not None
-        and not isinstance(module, _NO_BLOCKS)
-        and type(module) is not nn.Sequential
-    }
-    count = Counter(type(module) for module in parents.values())
-    blocks: dict[nn.Module, str] = {}
-    inside: set[nn.Module] = set()
-    for name, module in parents.items():
-        if count[type(module)] > 1 and module not in inside:
-            blocks[module] = name
-            inside.update(module.modules())
-    return blocks
 
 
 @dataclass(frozen=True)
@@ -160,8 +134,8 @@ def choose_layers(model: nn.Module, layers: Layers | None, look: Look | None) ->
         )
     (numbers,) = longest
     chosen = [calls[number] for number in numbers]
-    starts = [_start(calls, chain) for chain, trunk in trunks.items() if trunk == numbers]
-    return Chosen(tuple(call.name for call in chosen), _rule(chosen), start=starts[0])
+    start = opening(calls, [chain for chain, trunk in trunks.items() if trunk == numbers][:1])
+    return Chosen(tuple(call.name for call in chosen), _rule(chosen), start=start)
 
 
 def choose_in_row(
@@ -220,14 +194,13 @@ def _remedy(model: nn.Module) -> str:
     )
 
 
-def _start(calls: Sequence[Call], chain: Chain) -> str | None:
-    """Return the call that normalises or embeds the input, if everything passes through it."""
-    for number in sorted(chain.points):
-        call = calls[number]
-        if call.read == chain.start and isinstance(
-            call.module, (*NORMS, nn.Embedding, nn.EmbeddingBag)
-        ):
-            return call.name
+def opening(calls: Sequence[Call], chains: Sequence[Chain]) -> str | None:
+    """Return the first call that normalises or embeds an input, if all passes through it."""
+    opens = (*NORMS, nn.Embedding, nn.EmbeddingBag)
+    for chain in chains:
+        for call in (calls[number] for number in sorted(chain.points)):
+            if call.read == chain.start and isinstance(call.module, opens):
+                return call.name
     return None
 
 
