@@ -6,7 +6,7 @@ block's removal costs (`sbt_book.advice.removal_ranks`).
 """
 
 import zlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from functools import partial
 from pathlib import Path
@@ -20,7 +20,7 @@ from torch import Tensor, nn
 from tqdm.auto import tqdm
 
 from sbt_book.advice.faults import CONDITIONS, plant, stop, training_set
-from sbt_book.advice.kinds import DATA, KINDS, SAMPLES, data_of
+from sbt_book.advice.kinds import DATA, FRESH_DATA, KINDS, SAMPLES, data_of
 from sbt_book.gallery.small_models import fit
 from sbt_utils import results
 from sbt_utils.measuring.probe import layer_scatter
@@ -61,15 +61,19 @@ STATES = ("defined", "constant", "no variance between", "no variance within", "n
 """What can be said of D of a layer, by its number in ``state``."""
 
 
-def everything(folder: Path, kinds: Sequence[str] = tuple(KINDS)) -> xr.Dataset:
-    """Train and measure all networks, in about an hour on one processor core.
+Cell = tuple[str, str, str, int]
+"""Condition, kind, data and seed of a network."""
+
+
+def everything(folder: Path, cells: Sequence[Cell]) -> xr.Dataset:
+    """Train and measure networks: some hundreds in about an hour on one processor core.
 
     Parameters
     ----------
     folder : Path
         Keeps a file for each network that is finished; those are not trained again.
-    kinds : sequence of str
-        Keys of `KINDS`.
+    cells : sequence of Cell
+        `all_cells`, those of results/advice.nc; or `fresh_cells`, of results/advice_fresh.nc.
 
     Returns
     -------
@@ -77,23 +81,42 @@ def everything(folder: Path, kinds: Sequence[str] = tuple(KINDS)) -> xr.Dataset:
         As `measured`, along ``network``, nan beyond a network's last layer, with the coordinates
         ``kind``, ``data``, ``condition``, ``fault`` and ``seed``.
     """
-    cells = all_cells(kinds)
     return joined(cells, [one_network(folder, *cell) for cell in tqdm(cells, unit="network")])
 
 
-Cell = tuple[str, str, str, int]
-"""Condition, kind, data and seed of a network."""
-
-
 def all_cells(kinds: Sequence[str] = tuple(KINDS)) -> list[Cell]:
-    """Return the networks of the experiment, those of the first seed first."""
+    """Return the networks that thresholds are chosen by, those of the first seed first."""
+    return _cells({name: condition.seeds for name, condition in CONDITIONS.items()}, kinds, DATA)
+
+
+FRESH = {
+    "healthy": 3,
+    "one block idle": 1,
+    "one block dead": 1,
+    "10 % random, half memorised": 1,
+    "30 % random, half memorised": 1,
+    "30 % random, memorised": 1,
+    "few samples": 1,
+    "untrained": 1,
+}
+"""How many networks of each kind are trained on each set of fresh data, by condition."""
+
+
+def fresh_cells(kinds: Sequence[str] = tuple(KINDS)) -> list[Cell]:
+    """Return the networks that tell how well thresholds do that were chosen before."""
+    return _cells(FRESH, kinds, FRESH_DATA)
+
+
+def _cells(
+    seeds: Mapping[str, int], kinds: Sequence[str], data: Mapping[str, Sequence[str]]
+) -> list[Cell]:
     return [
-        (condition, kind, data, seed)
-        for seed in range(max(condition.seeds for condition in CONDITIONS.values()))
-        for condition in CONDITIONS
+        (condition, kind, name, seed)
+        for seed in range(max(seeds.values()))
+        for condition in seeds
         for kind in kinds
-        for data in DATA[KINDS[kind].learns]
-        if seed < CONDITIONS[condition].seeds
+        for name in data[KINDS[kind].learns]
+        if seed < seeds[condition]
     ]
 
 

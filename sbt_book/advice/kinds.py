@@ -1,7 +1,7 @@
 """The kinds of network on which advice is calibrated, and what they learn."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cache, partial
 
 from torch import nn
@@ -30,6 +30,12 @@ DATA = {
     "sentences": ("grammar 0", "grammar 1"),
 }
 """The data sets: images of 10 x 10 pixels, and sentences of two grammars."""
+
+FRESH_DATA = {
+    "images": ("fresh mnist", "fresh fashion_mnist"),
+    "sentences": ("grammar 2", "grammar 3"),
+}
+"""As `DATA`: other images of the same sets, and sentences of other grammars."""
 
 
 @dataclass(frozen=True)
@@ -87,9 +93,16 @@ KINDS = {
 """The kinds, by name."""
 
 
+_PARTS = ("train_images", "train_labels", "test_images", "test_labels")
+
+
 @cache
 def data_of(name: str) -> Dataset:
-    """Return a data set of `DATA` by its name."""
+    """Return a data set of `DATA` or `FRESH_DATA` by its name."""
     if name.startswith("grammar"):
         return sentences(SAMPLES, SAMPLES, seed=int(name.split()[1]))
+    if name.startswith("fresh "):
+        more = load_data(name.split()[1], train=2 * SAMPLES, test=2 * SAMPLES)
+        parts = {part: getattr(more, part)[SAMPLES:] for part in _PARTS}
+        return replace(more, **parts, source=f"{more.source} The second {SAMPLES} of each part.")
     return load_data(name, train=SAMPLES, test=SAMPLES)

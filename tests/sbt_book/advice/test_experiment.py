@@ -14,9 +14,11 @@ from sbt_book.advice.experiment import (
     SHUFFLES,
     STATES,
     STEP,
+    all_cells,
     compact,
     everything,
     features_of,
+    fresh_cells,
     measured,
     moved,
     separations,
@@ -149,9 +151,9 @@ def test_everything_goes_on_where_it_stopped(tmp_path, monkeypatch):
         return compute(*cell)
 
     monkeypatch.setattr(experiment, "trained_and_measured", counted)
-    everything(tmp_path, ["gated network"])
+    everything(tmp_path, all_cells(["gated network"]))
     assert len(calls) == 2
-    found = everything(tmp_path, ["gated network", "MLP"])
+    found = everything(tmp_path, all_cells(["gated network", "MLP"]))
     assert len(calls) == len(set(calls)) == 4
     assert found.kind.values.tolist() == ["gated network", "MLP"] * 2
     assert found.condition.values.tolist() == [chosen[0]] * 2 + [chosen[1]] * 2
@@ -189,7 +191,20 @@ def test_networks_that_were_trained_otherwise_are_not_reused(tmp_path, monkeypat
     monkeypatch.setattr(
         experiment, "CONDITIONS", {"healthy": replace(CONDITIONS["untrained"], fault="healthy")}
     )
-    everything(tmp_path, ["gated network"])
+    everything(tmp_path, all_cells(["gated network"]))
     monkeypatch.setitem(KINDS, "gated network", replace(KINDS["gated network"], batch_size=7))
     with pytest.raises(ValueError, match="holds results with batch_size = 100, not 7"):
-        everything(tmp_path, ["gated network"])
+        everything(tmp_path, all_cells(["gated network"]))
+
+
+def test_fresh_networks_see_other_data():
+    cells = fresh_cells()
+    assert len(cells) == len(set(cells)) == 20 * 10
+    assert not {data for _, _, data, _ in cells} & {data for _, _, data, _ in all_cells()}
+    old, fresh = data_of("mnist"), data_of("fresh mnist")
+    assert fresh.train_images.shape == old.train_images.shape
+    assert fresh.test_labels.shape == old.test_labels.shape
+    for one in (old.train_images, old.test_images):
+        for other in (fresh.train_images, fresh.test_images):
+            both = torch.cat([one, other]).flatten(1)
+            assert len(both.unique(dim=0)) > 0.999 * len(both)  # a digit may be there twice
