@@ -31,6 +31,9 @@ DATA = {
 }
 """The data sets: images of 10 x 10 pixels, and sentences of two grammars."""
 
+CLASSES = {"images": 10, "sentences": 8}
+"""How many classes each of them has."""
+
 FRESH_DATA = {
     "images": ("fresh mnist", "fresh fashion_mnist"),
     "sentences": ("grammar 2", "grammar 3"),

@@ -164,8 +164,8 @@ def rate_table(
     rows = {}
     for kind in [*dict.fromkeys(networks.kind.values), "all"]:
         others = ~chosen_on & ((networks.kind == kind) | (kind == "all"))
-        rows[str(kind)] = _rate("detection", found, faulty & others) | _rate(
-            "alarms", found, healthy & others
+        rows[str(kind)] = rate("detection", found.values, (faulty & others).values) | rate(
+            "alarms", found.values, (healthy & others).values
         )
     table = pd.DataFrame(rows).T
     table.attrs["threshold"] = limit
@@ -223,7 +223,7 @@ def statistic_table(networks: xr.Dataset, finding: str) -> pd.DataFrame:
     return pd.DataFrame(rows).T.sort_values(["detection", "area"], ascending=False)
 
 
-def _rate(name: str, found: xr.DataArray, among: xr.DataArray) -> dict[str, float]:
+def rate(name: str, found: np.ndarray, among: np.ndarray) -> dict[str, float]:
     """Return the fraction of some networks on which a finding is raised, with its interval."""
     count, total = int((found & among).sum()), int(among.sum())
     if not total:

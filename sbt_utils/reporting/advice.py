@@ -1,9 +1,9 @@
 """What stands out in the load curves of a network, and what to do about it where that is known.
 
 Every rule asks the 95 % interval of the bootstrap, not only the number itself. What a finding calls
-for is advice; what is merely seen is an observation. How noise, such as dropout, shifts the work
-from layer to layer depends on the kind of network: it is suggested for those alone in which this
-book measured it.
+for is advice; what is merely seen is an observation. Chapter 7 has how often each is right. How
+noise, such as dropout, shifts the work from layer to layer depends on the kind of network: it is
+told of those alone in which this book measured it.
 """
 
 from __future__ import annotations
@@ -11,17 +11,12 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from sbt_utils.measuring.curves import REGIME_TOLERANCE, LoadCurve, interval, load_draws
-from sbt_utils.reporting.generalisation import (
-    little_fall,
-    noisy_labels,
-    separates_better,
-    turn,
-)
+from sbt_utils.measuring.curves import LoadCurve, interval, load_draws
+from sbt_utils.reporting.generalisation import noisy_labels, not_repeated, separates_better
 from sbt_utils.reporting.states import (
-    BARELY_USED,
     IDLE,
     OVERLOADED,
+    REVERSED,
     by_chance,
     fall,
     floor,
@@ -48,8 +43,7 @@ class Advice:
     ----------
     finding : str
         ``"dead"``, ``"unresolved"``, ``"few samples"``, ``"overfitted"``, ``"noisy labels"``,
-        ``"idle"``, ``"mixed"``, ``"collapsed"``, ``"reversed"``, ``"overloaded"``, ``"barely
-        used"``, ``"lazy"``, ``"active"`` or ``"unclear"``.
+        ``"idle"``, ``"mixed"``, ``"collapsed"``, ``"reversed"``, ``"overloaded"`` or ``"unclear"``.
     text : str
         What is seen, in its first sentence, and what is suggested.
     evidence : str
@@ -89,39 +83,33 @@ def advise(
         states = layer_states(train, test)
         found.append(few := _few_samples(train, sizes))
         found.append(_of_layers(train, test, states, "idle", network))
+        # From few samples nothing is said of their labels.
+        found.append(_generalisation(train, test, () if few else sizes, network))
         if not is_resolved(train):
             found.append(_unresolved(train))
-        else:
-            # From few samples nothing is said of their labels.
-            found.append(_generalisation(train, test, () if few else sizes, network))
-            found += [
-                _of_layers(train, test, states, state, network)
-                for state in _STATES
-                if state != "idle"
-            ]
-            found.append(_shape(train, network))
+        others = (state for state in _STATES if state != "idle")
+        found += [_of_layers(train, test, states, state, network) for state in others]
     present = [advice for advice in found if advice]
     return tuple(sorted(present, key=lambda advice: SEVERITY.index(advice.finding)))
 
 
 SEVERITY = (
     *("dead", "unresolved", "few samples", "overfitted", "noisy labels", "idle"),
-    *("mixed", "collapsed", "reversed", "overloaded", "barely used", "lazy", "active", "unclear"),
+    *("mixed", "collapsed", "reversed", "overloaded", "unclear"),
 )
 """All findings, the most severe first."""
 
 _DIAGRAM = "the phase diagram of noise and nonlinearity, measured on perceptrons"
-_UNKNOWN = "how noise shifts the work was not measured in this kind of network"
 _SHAPES = {
     "lazy": (
-        "The deep layers do most.",
-        "More noise wakes the shallow ones: more dropout, a larger learning rate, smaller batches; "
-        "or take a less nonlinear activation, such as a leaky ReLU.",
+        "the deep layers do most",
+        "more noise wakes the shallow ones: more dropout, a larger learning rate, smaller batches; "
+        "so does a less nonlinear activation, such as a leaky ReLU",
     ),
     "active": (
-        "The shallow layers do most.",
-        "Less noise lets the deep ones take part: less dropout, a smaller learning rate, larger "
-        "batches; or take a more nonlinear activation.",
+        "the shallow layers do most",
+        "less noise lets the deep ones take part: less dropout, a smaller learning rate, larger "
+        "batches; so does a more nonlinear activation",
     ),
 }
 _MEANING = "the meaning of a load"
@@ -130,25 +118,19 @@ _STATES = {
     "idle": (
         "D is the same after {} as before.",
         "See whether training reached that, or leave it out.",
-        f"within {IDLE:.1%} of an even share of zero in every draw",
+        f"surely within {IDLE:.1%} of an even share of zero",
         f"{_MEANING}: a layer without one separates nothing",
     ),
     "reversed": (
         "The classes are mixed again by {}.",
         "",
-        "loads below zero",
+        f"loads surely below zero, by {REVERSED:.0%} of the fall or more",
         f"{_MEANING}: a negative one undoes what other layers did",
     ),
     "overloaded": (
-        "Far more than an even share rests on {}.",
+        "Far more than on any other layer rests on {}.",
         "",
-        f"at least {OVERLOADED:g} even shares",
-        _MEANING,
-    ),
-    "barely used": (
-        "Next to nothing of the fall rests on {}.",
-        "Whether they can go is another question: sbt_utils.removal measures the loss without.",
-        f"not told from zero, or at most {BARELY_USED:g} of an even share",
+        f"{OVERLOADED:.0%} of the sum of all loads more than any other layer",
         _MEANING,
     ),
     "unclear": (
@@ -232,18 +214,14 @@ def _few_samples(train: LoadCurve, sizes: Sequence[tuple[int, int]]) -> Advice |
     )
 
 
-def _shape(train: LoadCurve, network: str) -> Advice | None:
-    """Return what the regime suggests where the whole interval of the convexity lies in it."""
-    convexity = train.convexity
-    low, high = train.convexity_interval or (convexity, convexity)
-    if train.regime not in _SHAPES or not (high < -REGIME_TOLERANCE or low > REGIME_TOLERANCE):
-        return None
-    seen, suggested = _SHAPES[train.regime]
-    known = network == PERCEPTRON
-    text = f"{seen} {suggested if known else f'No change is suggested: {_UNKNOWN}.'}"
-    threshold = f"threshold {REGIME_TOLERANCE:g} either way"
-    evidence = f"convexity {convexity:.3f} ({low:.3f} to {high:.3f}), {threshold}"
-    return Advice(train.regime, text, evidence, _DIAGRAM if known else "the shape of the curve")
+def shape(train: LoadCurve | None, network: str) -> str:
+    """Return in words what a regime means, and what noise does to it where that was measured."""
+    if train is None or not is_resolved(train) or train.regime not in _SHAPES:
+        return ""
+    seen, measured = _SHAPES[train.regime]
+    if network == PERCEPTRON:
+        return f"{seen}; in perceptrons, {measured}"
+    return f"{seen}; what noise, such as dropout, would change is not known for such a network"
 
 
 def _generalisation(
@@ -254,7 +232,7 @@ def _generalisation(
         return None
     noise = noisy_labels(train, test, sizes)
     fits_noise = noise and separates_better(train, test)
-    held = [text for text in (little_fall(train, test), turn(train, test)) if text]
+    held = [text] if is_resolved(train) and (text := not_repeated(train, test)) else []
     if fits_noise:
         held.append(f"{noise}; in the end {train.mean[-1]:.2f} and {test.mean[-1]:.2f}")
     if held:
@@ -298,9 +276,6 @@ def _of_layers(
             if curve is not None and is_resolved(curve):
                 part += f", {percent(resolved_shares(curve)[i])}{where}"
         numbers.append(part)
-    if state == "overloaded":
-        compared = "no unseen data to compare with" if test is None else "more than on unseen data"
-        threshold += f"; {compared}"
     even = f"an even share is {1 / len(states):.0%} " if is_resolved(train) else ""
     evidence = f"loads {'; '.join(numbers)}; {even}({threshold})"
     text = f"{seen.format(_listed(names))} {suggested}".strip()

@@ -40,7 +40,6 @@ _SHARES = LinearSegmentedColormap.from_list(
 )
 _HATCHES = {
     "overloaded": "////",
-    "barely used": "....",
     "reversed": "xxxx",
     "unclear": "\\\\",
     "idle": "----",

@@ -11,21 +11,15 @@ from sbt_utils.measuring.curves import LoadCurve, interval, load_draws, shares
 from sbt_utils.measuring.scatter import ScatterStatistics, UndefinedSeparation
 from sbt_utils.text import shown
 
-OVERLOADED = 2.0
-"""A layer is overloaded if it carries at least this many even shares of the fall.
+OVERLOADED = 0.5
+"""A layer is overloaded if its load exceeds that of any other by at least this fraction of the sum
+of the sizes of all loads."""
 
-In the published diagram of dropout, 1 % of the ReLU networks have such a layer, and 96 % of the
-linear ones, where the first two layers do most.
-"""
+REVERSED = 0.2
+"""A layer is reversed if D surely rises through it, by at least this fraction of its whole fall."""
 
-BARELY_USED = 0.1
-"""A layer is barely used if it carries at most this fraction of an even share, however surely.
-
-In the same diagram none of the ReLU networks has such a layer, and 54 % of the linear ones.
-"""
-
-IDLE = 1e-3
-"""A layer is idle if its load is within this fraction of an even share of zero in every draw."""
+IDLE = 0.025
+"""A layer is idle if its load is surely within this fraction of an even share of zero."""
 
 ROUNDING = 1e-5
 """A smaller load or fall is rounding: of features in float32, or of matrix products in TF32."""
@@ -76,38 +70,35 @@ def resolved_shares(curve: LoadCurve) -> np.ndarray:
 def layer_states(train: LoadCurve, test: LoadCurve | None = None) -> list[str]:
     """Return what stands out about the load of each layer l = 1..L; curves hold bootstrap draws.
 
-    ``"idle"``: no load in any draw, but for `IDLE` or rounding, on unseen inputs neither. The rest
-    is said only if D surely falls. ``"overloaded"``: at least `OVERLOADED` even shares and as many
-    times what the other layers that are used carry on average, surely more than an even share and,
-    given unseen inputs, surely more load than on those. ``"barely used"``: surely less than an even
-    share, and a load that is indistinguishable from zero or at most `BARELY_USED` of an even share.
-    ``"reversed"``: D surely rises. ``"unclear"``: indistinguishable both from zero and from an even
-    share. ``""``: nothing.
+    ``"idle"``: surely no load, but for `IDLE` or rounding, on unseen inputs neither. The rest is
+    said only if D surely falls. ``"overloaded"``: more load than any other layer by at least
+    `OVERLOADED`, surely more than an even share. ``"reversed"``: D surely rises, by at least
+    `REVERSED`. ``"unclear"``: indistinguishable both from zero and from an even share. ``""``:
+    nothing.
     """
     loads = load_draws(train)
     idle = np.logical_and.reduce([_is_idle(curve) for curve in (train, test) if curve is not None])
     if not is_resolved(train):
         return np.where(idle, "idle", "").tolist()
-    even = loads.mean(axis=1, keepdims=True)
-    (low, high), (below, above) = interval(loads), interval(loads - even)
-    part = train.loads / train.loads.mean()
-    barely = ((abs(part) <= BARELY_USED) | ((low <= 0) & (high >= 0))) & (above < 0)
-    over = (part >= OVERLOADED) & (below > 0)
-    # Layers of little use lower an even share, but that does not make the others overloaded.
-    others = (train.loads[~barely].sum() - train.loads) / max(1, (~barely).sum() - 1)
-    over &= train.loads >= OVERLOADED * others
-    if test is not None:
-        # The two sets are drawn independently, so differences of draws are draws of the difference.
-        over &= interval(loads - load_draws(test))[0] > 0
-    states = [idle, over, barely, high < 0, low <= 0]
-    names = ["idle", "overloaded", "barely used", "reversed", "unclear"]
-    return np.select(states, names, default="").tolist()
+    (low, high), (below, above) = (
+        interval(draws) for draws in (loads, loads - loads.mean(axis=1, keepdims=True))
+    )
+    over = (lead(train.loads) >= OVERLOADED) & (below > 0)
+    back = (train.loads <= -REVERSED * train.loads.sum()) & (high < 0)
+    states = [idle, over, back, (low <= 0) & (high >= 0) & (above >= 0)]
+    return np.select(states, ["idle", "overloaded", "reversed", "unclear"], default="").tolist()
+
+
+def lead(loads: np.ndarray) -> np.ndarray:
+    """Return by how much each load (L,) exceeds the largest other one, over the sum of sizes."""
+    second, largest = np.sort(loads)[-2:] if len(loads) > 1 else (0.0, loads[0])
+    return (loads - np.where(loads == largest, second, largest)) / abs(loads).sum()
 
 
 def _is_idle(curve: LoadCurve) -> np.ndarray:
-    """Tell which layers l = 1..L have no load in any draw."""
+    """Tell which layers l = 1..L surely have no load."""
     tolerance = max(ROUNDING, IDLE * curve.loads.mean())
-    return (abs(load_draws(curve)) <= tolerance).all(axis=0)
+    return (abs(np.array(interval(load_draws(curve)))) <= tolerance).all(axis=0)
 
 
 def floor(samples: int, classes: int) -> float:

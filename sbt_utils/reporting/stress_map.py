@@ -21,7 +21,7 @@ from sbt_utils.models.forward import Forward
 from sbt_utils.models.layer_choice import Layers
 from sbt_utils.models.pools import Pool
 from sbt_utils.reporting import words
-from sbt_utils.reporting.advice import Advice, advise
+from sbt_utils.reporting.advice import Advice, advise, shape
 from sbt_utils.reporting.measured import measured
 from sbt_utils.reporting.states import (
     fall,
@@ -72,7 +72,7 @@ class StressMap:
     >>> stress.table.state.tolist()
     ['idle', '', 'overloaded']
     >>> [advice.finding for advice in stress.advice]
-    ['idle', 'overloaded', 'lazy']
+    ['idle', 'overloaded']
     """
 
     train: LoadCurve | None
@@ -92,7 +92,7 @@ class StressMap:
         Columns ``layer`` (its name), ``load``, its 95 % interval ``low`` and ``high``, ``share``
         of the whole fall D_0 - D_L; ``unseen_load`` to ``unseen_share`` likewise, where there are
         unseen inputs; ``state``: ``"dead"``, ``"mixed"``, ``"collapsed"``, ``"idle"``,
-        ``"overloaded"``, ``"barely used"``, ``"reversed"``, ``"unclear"`` or ``""``. A load counts
+        ``"overloaded"``, ``"reversed"``, ``"unclear"`` or ``""``. A load counts
         from the last layer before that has a D; it is nan for a layer that has none itself, or has
         no such layer before it. Shares are nan unless D surely falls.
         """
@@ -150,6 +150,8 @@ class StressMap:
         lines = [self.title, "", *words.headlines(findings), "", words.numbers(self.table), ""]
         said = [f"Layers: {shown(self.rule, 300)}; layers= chooses others."] if self.rule else []
         said += [f"On training inputs: {self.verdict}."]
+        if meaning := shape(self.train, self.network):
+            said[-1] = f"{said[-1][:-1]}: {meaning}."
         if self.test is not None:
             said += [f"On unseen inputs: {_verdict(self.test)}."]
         said += [f"Note: {note}." for note in self.notes]

@@ -1,0 +1,129 @@
+"""How often the stress map is right: the rates of its own findings on networks with known faults.
+
+Written down when the thresholds had been chosen by the 500 networks of results/advice.nc, and
+before any of the 200 of results/advice_fresh.nc had been looked at (other images, other grammars,
+other seeds):
+
+Criterion
+    That of `sbt_book.advice.rates`, now for the fresh networks and the map as it is: a finding is
+    advice if it is raised on at least 95 % of those with its fault and on at most 5 % of the
+    healthy ones. Otherwise it is an observation.
+Null model
+    As there: a finding that knows nothing of a fault is raised on as many of the networks with it
+    as of the healthy ones.
+Predictions
+    *Idle* and *dead* stay above 95 % at no alarm but for one or two. *Overfitted* (loads that
+    unseen inputs do not repeat, or labels that look random) finds nine of ten: memorised labels of
+    images always, of sentences in the transformer not at 10 %, for its embedding hides them; few
+    samples less often. Its alarms are perceptrons on Fashion-MNIST, which fit all of their images
+    and a fifth of the unseen ones less, and a data set whose labels look random by bad luck, as
+    those of grammar 1 do here. *Unresolved* finds all untrained networks but two, where random
+    features separate the classes a little better than pixels do.
+"""
+
+from collections.abc import Iterator
+
+import numpy as np
+import pandas as pd
+import xarray as xr
+
+from sbt_book.advice.experiment import STATES
+from sbt_book.advice.faults import CONDITIONS
+from sbt_book.advice.kinds import CLASSES, KINDS, SAMPLES
+from sbt_book.advice.rates import PLAIN, TAKEN, rate
+from sbt_utils.measuring.curves import LoadCurve
+from sbt_utils.reporting.advice import SEVERITY
+from sbt_utils.reporting.stress_map import StressMap
+
+FAULTS = {
+    "dead": ("dead",),
+    "idle": ("idle", "dead branch"),
+    "overfitted": ("memorised", "few samples"),
+    "overloaded": ("overloaded",),
+    "unresolved": ("untrained",),
+}
+"""The findings that a fault calls for, by their names; a dead branch beside a skip connection does
+nothing, and should be found idle."""
+
+_STATES = {"constant": "dead", "no variance between": "mixed", "no variance within": "collapsed"}
+
+
+def stress_of(network: xr.Dataset) -> StressMap:
+    """Return the stress map of one network, from the draws of its results."""
+    layers = network.planted.notnull().sum().item() + 1
+    draws = {part: network[f"separation_{part}"].transpose("draw", "layer").values[:, :layers]
+             for part in ("train", "test")}  # fmt: skip
+    has = np.isfinite([values[0] for values in draws.values()]).all(axis=0)
+    names = tuple(f"l = {layer}" for layer in range(layers))
+    undefined = {}
+    for layer in np.flatnonzero(~has):
+        state = STATES[int(network.state_train[layer])]
+        undefined[names[layer]] = _STATES.get(state, "not finite")
+    kept = tuple(names[layer] for layer in np.flatnonzero(has))
+    train, test = (
+        LoadCurve(values[:, has].astype(float), layers=kept) if has.sum() > 1 else None
+        for values in draws.values()
+    )
+    kind = str(network.kind.item())
+    classes = CLASSES[KINDS[kind].learns]
+    few = CONDITIONS[str(network.condition.item())].samples
+    seen = SAMPLES if few is None else few // classes * classes
+    return StressMap(train, test, (seen, SAMPLES), (classes, classes), names, undefined)
+
+
+def raised_by_map(networks: xr.Dataset) -> xr.Dataset:
+    """Return which findings the map of each network has, one variable of bool (network,) each.
+
+    Of the networks with a fault in some layers, only those count whose map names each of them: in
+    ``"idle"`` those that a dead layer makes idle, too.
+    """
+    found = np.array([list(_findings(network)) for network in _each(networks)])
+    return xr.Dataset({name: ("network", found[:, i]) for i, name in enumerate(SEVERITY)})
+
+
+def _each(networks: xr.Dataset) -> Iterator[xr.Dataset]:
+    return (networks.isel(network=number) for number in range(networks.sizes["network"]))
+
+
+def _findings(network: xr.Dataset) -> Iterator[bool]:
+    """Tell of each finding in turn whether the map has it, in all layers with the fault."""
+    layers = {one.finding: set(one.layers) for one in stress_of(network).advice}
+    planted = {f"l = {layer}" for layer in np.flatnonzero(network.planted == 1)}
+    for name in SEVERITY:
+        about_layers = fault_of(network) in FAULTS.get(name, ()) and planted
+        yield name in layers and (not about_layers or planted <= layers[name])
+
+
+def fault_of(network: xr.Dataset) -> str:
+    """Return the fault of one network; ``""`` if it did not take on what it was told to."""
+    fault, kind = str(network.fault.item()), str(network.kind.item())
+    if fault == "dead" and kind not in PLAIN:
+        return "dead branch"
+    return "" if fault == "memorised" and not network.memorised >= TAKEN else fault
+
+
+def map_rates(networks: xr.Dataset, kind: str = "") -> pd.DataFrame:
+    """Return how often the map is right and how often it raises a false alarm.
+
+    One row per finding, the most severe first, with the columns of
+    `sbt_book.advice.rates.rate_table`; nan for findings that no fault here calls for. Labels that
+    look random count as overfitting. Of all networks, or those of one kind.
+    """
+    if kind:
+        networks = networks.isel(network=networks.kind.values == kind)
+    found = raised_by_map(networks)
+    found["overfitted"] |= found["noisy labels"]
+    faults = np.array([fault_of(network) for network in _each(networks)])
+    rows = {
+        name: rate("detection", found[name].values, np.isin(faults, FAULTS.get(name, ())))
+        | rate("alarms", found[name].values, faults == "healthy")
+        for name in SEVERITY
+    }
+    return pd.DataFrame(rows).T
+
+
+def raised_by_condition(networks: xr.Dataset) -> pd.DataFrame:
+    """Return the fraction of networks whose map has each finding, one row per condition."""
+    found = raised_by_map(networks)
+    columns = {str(name): values.values for name, values in found.items()}
+    return pd.DataFrame(columns).groupby(networks.condition.values, sort=False).mean()
