@@ -7,15 +7,15 @@ from collections.abc import Sequence
 import numpy as np
 
 from sbt_utils.measuring.curves import LoadCurve, interval, load_draws
-from sbt_utils.reporting.states import floor, layer_name
+from sbt_utils.reporting.states import ROUNDING, floor, layer_name
 
-NOT_REPEATED = 0.7
+NOT_REPEATED = 0.55
 """A network is overfitted if surely at least this fraction of the fall of D on training inputs is
 not repeated on unseen ones, layer by layer."""
 
-RANDOM_LABELS = 0.02
-"""Labels are noisy if, in some layer, the classes of the training inputs surely lie closer together
-than those of unseen ones, by as much as this fraction of random labels would bring about. A network
+DEVIATIONS = 3.0
+"""Labels are noisy if, in some layer, the classes of the training inputs lie closer together than
+those of unseen ones, as random labels would bring them, by this many standard deviations. A network
 is overfitted if it separates them all the same, better than unseen ones."""
 
 
@@ -28,8 +28,8 @@ def not_repeated(train: LoadCurve, test: LoadCurve) -> str:
         return ""
     return (
         f"{lost_part(train.loads, test.loads):.0%} ({low:.0%} to {high:.0%}) of the fall on the "
-        f"training inputs is not repeated on unseen ones, layer by layer; threshold "
-        f"{NOT_REPEATED:.0%}"
+        f"training inputs is not repeated on unseen ones, layer by layer; "
+        f"threshold {NOT_REPEATED:.0%}"
     )
 
 
@@ -58,16 +58,17 @@ def noisy_labels(train: LoadCurve, test: LoadCurve, sizes: Sequence[tuple[int, i
     if len(sizes) < 2:
         return ""
     seen, unseen = (np.atleast_2d(curve.separation) for curve in (train, test))
-    low, high = interval(random_labels(seen, unseen, sizes))
-    if not (low > RANDOM_LABELS).any():
+    parts = random_labels(seen, unseen, sizes)
+    above = parts.mean(axis=0) - DEVIATIONS * parts.std(axis=0)
+    if not (above > ROUNDING).any():
         return ""
-    layer = int(np.nanargmax(low))
-    part = float(random_labels(train.mean[layer], test.mean[layer], sizes))
+    layer = int(np.nanargmax(above))
+    low, high = interval(parts[:, layer])
     place = "at first" if layer == 0 else f"after {layer_name(train, layer - 1)}"
     return (
         f"{place} D is {train.mean[layer]:.2f}, {test.mean[layer]:.2f} on unseen inputs: as if "
-        f"{part:.0%} ({low[layer]:.0%} to {high[layer]:.0%}) of the training labels were random, "
-        f"threshold {RANDOM_LABELS:.0%}"
+        f"{parts[:, layer].mean():.0%} ({low:.0%} to {high:.0%}) of the training labels were "
+        f"random, threshold {DEVIATIONS:g} standard deviations"
     )
 
 

@@ -17,7 +17,6 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Patch, Rectangle
 
 from sbt_utils.reporting.advice import percent
-from sbt_utils.reporting.states import OVERLOADED
 from sbt_utils.text import shown
 
 # Okabe and Ito's colours, which colour-blind readers can tell apart, in order of falling contrast.
@@ -38,6 +37,7 @@ STYLE: Any = {
 _SHARES = LinearSegmentedColormap.from_list(
     "stress", mpl.colormaps["RdBu_r"](np.linspace(0.12, 0.88, 65))
 )
+_REDDEST = 2.0  # even shares
 _HATCHES = {
     "overloaded": "////",
     "reversed": "xxxx",
@@ -57,7 +57,7 @@ def drawn_table(table: pd.DataFrame) -> Figure:
     names = [f"{layer} {_end(name)}".strip() for layer, name in table.layer.items()]
     upright = max(map(len, names)) > 50 / count
     height = 2.9 + 0.7 * len(kinds) + (0.09 * max(map(len, names)) if upright else 0)
-    norm = Normalize(0, OVERLOADED)
+    norm = Normalize(0, _REDDEST)
     with mpl.rc_context(STYLE):
         figure = Figure(figsize=(float(np.clip(0.62 * count + 2, 6.4, 14)), height))
         chain, loads = figure.subplots(2, 1, sharex=True, height_ratios=[0.75 * len(kinds), 2.2])

@@ -166,7 +166,7 @@ def test_loads_count_from_the_first_layer_that_has_a_d():
     stress = StressMap(curve, layers=("in", *curve.layers), undefined={"in": "mixed"})
     assert stress.table.load.tolist() == pytest.approx([np.nan, 1, 1.5], nan_ok=True)
     assert stress.table.share.tolist() == pytest.approx([np.nan, 0.4, 0.6], nan_ok=True)
-    assert findings(stress) == ["mixed", "lazy"]
+    assert findings(stress) == ["mixed"]
     assert_shown(stress)
 
 
