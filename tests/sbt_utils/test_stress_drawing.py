@@ -23,7 +23,7 @@ def curve(loads, names=(), spread=0.02):
 @pytest.fixture
 def stress():
     names = ("images", "stem", "block1", "block2", "head")
-    return StressMap(curve([0.5, 0.0, -0.5, 3.0], names), curve([0.5, 0.0, -0.2, 2.0], names))
+    return StressMap(curve([0.5, 0.0, -0.8, 3.0], names), curve([0.5, 0.0, -0.2, 2.0], names))
 
 
 def members(axes):

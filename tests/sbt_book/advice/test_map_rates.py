@@ -1,0 +1,86 @@
+"""How often the map is right: its findings are those of the library, and their rates are counts."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from scipy.stats import binomtest
+
+from sbt_book.advice.map_rates import (
+    deviations_of_grammars,
+    fault_of,
+    map_rates,
+    raised_by_condition,
+    raised_by_map,
+    stress_of,
+)
+from sbt_utils.reporting.advice import SEVERITY
+from sbt_utils.reporting.generalisation import DEVIATIONS
+from sbt_utils.results import load
+
+RESULTS = Path(__file__).parents[3] / "results"
+
+
+@pytest.fixture(scope="module")
+def networks():
+    return load(RESULTS / "advice.nc").load()
+
+
+def of(networks, condition, kind):
+    chosen = (networks.condition == condition) & (networks.kind == kind)
+    return networks.isel(network=chosen.values)
+
+
+def test_a_map_is_that_of_the_draws(networks):
+    network = of(networks, "one block idle", "mixer").isel(network=0)
+    stress = stress_of(network)
+    layers = len(stress.layers)
+    draws = network.separation_train.transpose("draw", "layer").values[:, :layers]
+    np.testing.assert_allclose(stress.train.separation, draws)
+    assert stress.images == (1000, 1000)
+    assert stress.classes == (10, 10)
+    (idle,) = (advice for advice in stress.advice if advice.finding == "idle")
+    assert idle.layers == tuple(f"l = {k}" for k in np.flatnonzero(network.planted == 1))
+
+
+def test_dead_layers_have_no_d(networks):
+    stress = stress_of(of(networks, "one block dead", "MLP").isel(network=0))
+    assert set(stress.undefined.values()) == {"dead"}
+    assert "dead" in [advice.finding for advice in stress.advice]
+
+
+def test_few_samples_are_counted(networks):
+    stress = stress_of(of(networks, "few samples", "sequence classifier").isel(network=0))
+    assert stress.images == (96, 1000)
+    assert stress.classes == (8, 8)
+
+
+def test_rates_are_counts(networks):
+    some = networks.isel(network=networks.kind.isin(["MLP", "mixer"]).values)
+    rates = map_rates(some)
+    found = raised_by_map(some)
+    assert rates.index.tolist() == list(SEVERITY)
+    idle = found["idle"].values[some.fault.values == "idle"]
+    assert rates.detection_of["idle"] == len(idle) + 4  # and mixers with a dead branch
+    healthy = some.fault.values == "healthy"
+    alarms = int(found["overloaded"].values[healthy].sum())
+    interval = binomtest(alarms, int(healthy.sum())).proportion_ci(method="exact")
+    assert rates.alarms_of["overloaded"] == healthy.sum() == 36
+    assert rates.loc["overloaded", ["alarms_low", "alarms_high"]].tolist() == [*interval]
+    by_condition = raised_by_condition(some)
+    assert by_condition.loc["healthy", "overloaded"] == pytest.approx(
+        found["overloaded"].values[some.condition.values == "healthy"].mean()
+    )
+
+
+def test_faults_that_were_not_taken_on_count_as_none(networks):
+    memorised = of(networks, "30 % random, memorised", "MLP").isel(network=0)
+    assert fault_of(memorised) == "memorised"
+    assert fault_of(memorised.assign(memorised=0.1)) == ""
+    assert fault_of(of(networks, "one block dead", "mixer").isel(network=0)) == "dead branch"
+
+
+def test_right_labels_look_random_by_bad_luck_alone():
+    deviations = deviations_of_grammars(range(20))
+    assert np.flatnonzero(deviations > DEVIATIONS).tolist() == [1]
+    assert 0.6 < deviations[[seed for seed in range(20) if seed != 1]].std() < 1.4
