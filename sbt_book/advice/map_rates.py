@@ -33,6 +33,7 @@ from collections.abc import Iterable, Iterator
 import numpy as np
 import pandas as pd
 import xarray as xr
+from torch import Tensor
 from torch.nn.functional import one_hot
 
 from sbt_book.advice.experiment import STATES
@@ -140,15 +141,19 @@ def deviations_of_grammars(seeds: Iterable[int]) -> np.ndarray:
     """
     found = []
     for seed in seeds:
-        data, draws = sentences(SAMPLES, SAMPLES, seed=seed), []
-        parts = [(data.train_images, data.train_labels), (data.test_images, data.test_labels)]
-        for number, (symbols, labels) in enumerate(parts):
-            scatter = SampledScatter()
-            scatter.update(one_hot(symbols, data.classes).flatten(1).float(), labels)
-            draws.append(bootstrap([scatter], seed=[seed, number])[:, 0])
-        random = random_labels(*draws, [(SAMPLES, data.classes)] * 2)
+        data = sentences(SAMPLES, SAMPLES, seed=seed)
+        train = _draws(data.train_images, data.train_labels, data.classes)
+        test = _draws(data.test_images, data.test_labels, data.classes)
+        random = random_labels(train, test, [(SAMPLES, data.classes)] * 2)
         found.append(random.mean() / random.std())
     return np.array(found)
+
+
+def _draws(symbols: Tensor, labels: Tensor, classes: int) -> np.ndarray:
+    """Return bootstrap draws of D of sentences, with each symbol as a one-hot vector."""
+    scatter = SampledScatter()
+    scatter.update(one_hot(symbols, classes).flatten(1).float(), labels)
+    return bootstrap([scatter])[:, 0]
 
 
 def raised_by_condition(networks: xr.Dataset) -> pd.DataFrame:
