@@ -6,6 +6,7 @@ Phys. Rev. Lett. (2025), arXiv:2407.19353. An argument out of its range is a Val
 
 from collections import OrderedDict
 
+import numpy as np
 from torch import nn
 
 from sbt_utils.text import quoted
@@ -61,6 +62,8 @@ class MLP(nn.Sequential):
         check_counts(2, classes=classes)
         check_number("negative_slope", negative_slope)
         check_number("dropout", dropout)
+        if not isinstance(batch_norm, bool | np.bool_):
+            raise ValueError(f"batch_norm={quoted(batch_norm)}: give True or False")
         _check_size(hidden_layers, width=width, inputs=inputs, classes=classes)
         layers: list[tuple[str, nn.Module]] = [
             ("flatten", nn.Flatten()),

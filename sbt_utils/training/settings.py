@@ -26,9 +26,9 @@ def member_settings(network: nn.Sequential, **given: Any) -> Members:
     Where None is given, α or p is that of the network's layers; nan if it has no such layer.
     """
     given |= {name: _of_layers(network, name, given[name]) for name in _LAYERS}
-    arrays = {name: np.atleast_1d(np.asarray(value)) for name, value in given.items()}
     for name in ("learning_rate", "data_noise"):
-        check_range(name, arrays[name])
+        check_range(name, given[name])
+    arrays = {name: np.atleast_1d(_array(value)) for name, value in given.items()}
     for name, least in (("seed", 0), ("batch_size", 1)):
         array = arrays[name]
         if array.dtype.kind not in "iu" or (array < least).any() or (array > _LARGEST).any():
@@ -47,6 +47,14 @@ def member_settings(network: nn.Sequential, **given: Any) -> Members:
         )
         for name, array in arrays.items()
     }
+
+
+def _array(value: ArrayLike) -> np.ndarray:
+    """Return what was given as an array; one of objects if rows are ragged or values masked."""
+    try:
+        return np.empty(1, dtype=object) if np.ma.is_masked(value) else np.asarray(value)
+    except (TypeError, ValueError):
+        return np.empty(1, dtype=object)
 
 
 def _of_layers(network: nn.Sequential, name: str, given: ArrayLike | None) -> np.ndarray:

@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from sbt_utils.ensembles.ensemble import State
 from sbt_utils.measuring.curves import curve_statistics
 from sbt_utils.measuring.evaluation import accuracy, evaluate, separation_or_nan
+from sbt_utils.measuring.probing import noting
 from sbt_utils.measuring.stacked import Stack
 from sbt_utils.models.batches import Data, whole_arrays
 from sbt_utils.models.layer_choice import Layers
@@ -111,23 +112,34 @@ def steer(
         raise ValueError(
             f"probe_images={probe_images}: there are {len(images)} images; give at most that"
         )
-    unseen = None if unseen is None else whole_arrays(unseen)
+    probe = images[:probe_images], labels[:probe_images]
+    if (probe[1].unique(return_counts=True)[1] > 1).sum() < 2:
+        raise ValueError(
+            f"probe_images={probe_images}: among the first {probe_images} images no two classes "
+            "have 2 or more; give more, or shuffle images and labels"
+        )
+    with noting("in the unseen data"):
+        unseen = None if unseen is None else whole_arrays(unseen)
     _check_controllers(controllers)
     controller_of = _copies(controllers, _members(seeds, *settings.values()))
     start_of = deepcopy(controller_of)
-    probe = images[:probe_images], labels[:probe_images]
     epochs_read = (*range(every, epochs, every), epochs)
 
     def read(network: nn.Sequential, dropout: float) -> dict[str, float]:
         curve = separation_or_nan(network, *probe, layers=layers)
         values = {"dropout": dropout, "convexity": float(curve_statistics(curve, "convexity"))}
-        return values | ({"accuracy_unseen": accuracy(network, unseen)} if unseen else {})
+        if unseen:
+            with noting("in the unseen data"):
+                values["accuracy_unseen"] = accuracy(network, unseen)
+        return values
 
     def read_together(networks: Stack, dropout: np.ndarray) -> list[dict[str, float]]:
         curves = evaluate(networks, probe, layers=layers).separation.values
         columns = {"dropout": dropout, "convexity": curve_statistics(curves, "convexity")}
         if unseen:
-            columns["accuracy_unseen"] = evaluate(networks, unseen, layers=layers).accuracy.values
+            with noting("in the unseen data"):
+                measured = evaluate(networks, unseen, layers=layers)
+            columns["accuracy_unseen"] = measured.accuracy.values
         rows = zip(*(column.tolist() for column in columns.values()), strict=True)
         return [dict(zip(columns, row, strict=True)) for row in rows]
 
@@ -135,6 +147,8 @@ def steer(
 
     def take(epoch: int, state: State, members: Members) -> Members:
         record.take(epoch, state, members)
+        if epoch == 0:  # for its errors alone: not after hours of training
+            return members
         for member in members["member"].tolist():
             if epoch == epochs_read[0]:  # so that a chunk can be begun again on a smaller scale
                 controller_of[member] = deepcopy(start_of[member])
@@ -150,7 +164,7 @@ def steer(
         seeds=seeds,
         dropout=[controller.dropout for controller in controller_of],
         epochs=epochs,
-        readings=Readings(epochs_read, take),
+        readings=Readings((0, *epochs_read), take),
         resume=None,  # where the controllers have got to is not part of a training's state
         progress=progress,
         **settings,

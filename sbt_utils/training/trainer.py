@@ -160,7 +160,7 @@ def train(
         batch_size=len(images) if batch_size is None else batch_size,
     )
     check_batch_sizes(network, len(images), members["batch_size"])
-    if optimizer not in OPTIMIZERS:
+    if not isinstance(optimizer, str) or optimizer not in OPTIMIZERS:
         raise ValueError(f"optimizer={quoted(optimizer)}: choose one of {', '.join(OPTIMIZERS)}")
     check_counts(epochs=epochs)
     if separation_every is not None:

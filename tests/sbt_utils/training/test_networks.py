@@ -106,6 +106,8 @@ def test_slope_1_is_a_linear_network():
         ("dropout", -0.2, r"dropout=-0\.2: give a number in \[0, 1\)"),
         ("dropout", 1.0, r"dropout=1\.0: give a number in \[0, 1\)"),
         ("dropout", math.nan, r"dropout=nan: give a number in \[0, 1\)"),
+        ("batch_norm", "no", "batch_norm='no': give True or False"),
+        ("batch_norm", np.ones(2), r"batch_norm=array\(\[1\., 1\.\]\): give True or False"),
     ],
 )
 def test_out_of_range(argument, value, message):

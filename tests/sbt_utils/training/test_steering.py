@@ -16,6 +16,7 @@ from sbt_utils.training.chunks import in_turn
 from sbt_utils.training.controllers import DropoutController, Schedule
 from sbt_utils.training.networks import CNN, MLP
 from sbt_utils.training.steering import steer
+from sbt_utils.training.steps import Steps
 from sbt_utils.training.trainer import train
 
 NETWORK = MLP(width=16, hidden_layers=3)
@@ -202,6 +203,7 @@ def test_a_controller_may_not_ask_for_what_no_dropout_layer_can_do(images):
         ({"every": 0}, "every=0: give an integer of at least 1"),
         ({"epochs": 1.5}, "epochs=1.5: give an integer of at least 1"),
         ({"probe_images": 301}, "probe_images=301: there are 300 images; give"),
+        ({"probe_images": 1}, "probe_images=1: among the first 1 images no two classes have 2"),
         ({"controllers": [DropoutController()] * 3}, "controllers: 3 for 2 seeds; give one"),
         ({"controllers": None}, "controllers: None given; give what has a step"),
         ({"controllers": [0.1, 0.2]}, r"controllers: 0\.1 given; give what has a step"),
@@ -213,6 +215,36 @@ def test_a_controller_may_not_ask_for_what_no_dropout_layer_can_do(images):
 def test_bad_input_is_named(images, settings, message):
     with pytest.raises((ValueError, TypeError), match=message):
         steered(images, **({"controllers": DropoutController()} | settings))
+
+
+def test_images_to_probe_of_one_class_or_of_one_each_are_refused(images):
+    order = images[1].sort(stable=True).indices
+    of_one = images[0][order], images[1][order]
+    with pytest.raises(ValueError, match="^probe_images=20: among .* give more, or shuffle images"):
+        steered(of_one, DropoutController(), probe_images=20)
+    _, first = np.unique(images[1], return_index=True)
+    one_each = images[0][first], images[1][first]
+    with pytest.raises(ValueError, match="^probe_images=10: among the first 10 images no two cl"):
+        steered(one_each, DropoutController(), probe_images=10)
+
+
+@pytest.mark.parametrize(
+    ("settings", "message", "notes"),
+    [
+        ({"layers": nn.Tanh}, "layers", []),
+        ({"unseen": (torch.full((4, 100), torch.nan), np.zeros(4, int))}, "data", ["unseen"]),
+        ({"unseen": (torch.zeros(4, 1, 10, 10), torch.zeros(4))}, "labels", ["unseen"]),
+        ({"unseen": (torch.zeros(4, 1, 10, 10), torch.zeros(3))}, "labels", ["unseen"]),
+    ],
+)
+def test_what_cannot_be_read_is_refused_before_any_step(
+    images, monkeypatch, settings, message, notes
+):
+    monkeypatch.setattr(Steps, "epoch", lambda *_: pytest.fail("it has begun to train"))
+    with pytest.raises((ValueError, TypeError), match=message) as error:
+        steered(images, DropoutController(), **settings)
+    said = getattr(error.value, "__notes__", [])
+    assert [note for note in notes if not any(note in line for line in said)] == []
 
 
 def test_a_network_without_dropout_cannot_be_steered(images):
