@@ -78,8 +78,8 @@ def ruler_diagram(
             "convexity": (axes, curve_statistics(curves, "convexity").reshape(shape)),
         },
         {
-            "speed": speeds,
-            "amplitude": amplitudes,
+            "speed": np.array(speeds, float),
+            "amplitude": np.array(amplitudes, float),
             "seed": seeds,
             "layer": np.arange(ruler.sections),
             "section": np.arange(1, ruler.sections + 1),

@@ -17,6 +17,7 @@ import numpy as np
 from numba import njit
 
 _ROOT_PI = math.sqrt(math.pi)
+_SMALL = 0.01  # forces in units of the noise: below, differences of functions of them lose digits
 
 
 class Forces(NamedTuple):
@@ -135,10 +136,19 @@ def drifts(spring_force, forces, noise, overdamped, velocities):
             velocity = max(-right, 0.0) - max(-left, 0.0)
             velocities[block] = velocity if overdamped else velocity / forces.damping
         elif overdamped:
-            velocities[block] = noise * (_excess(right / noise) - _excess(left / noise))
+            velocities[block] = noise * _mean_step(right / noise, left / noise)
         else:
             unit = noise * math.sqrt(forces.damping / forces.mass)
             velocities[block] = unit / forces.damping * _mean_velocity(right / unit, left / unit)
+
+
+@njit(cache=True)
+def _mean_step(a, b):
+    """Return G(a) - G(b)."""
+    if max(abs(a), abs(b)) > _SMALL:
+        return _excess(a) - _excess(b)
+    densities = (math.expm1(-a * a / 2) - math.expm1(-b * b / 2)) / math.sqrt(2 * math.pi)
+    return densities + (b * math.erfc(b / math.sqrt(2)) - a * math.erfc(a / math.sqrt(2))) / 2
 
 
 @njit(cache=True)
@@ -155,6 +165,8 @@ def _mean_velocity(a, b):
     if b < -20.0:
         return b
     first, second = _erfcx(a), _erfcx(b)
+    if max(abs(a), abs(b)) <= _SMALL:
+        return (b * second - a * first) / (first + second)
     return (_gap(a, first) - _gap(b, second)) / (_ROOT_PI * (first + second))
 
 

@@ -105,7 +105,7 @@ def _settle(angles, hand, low, high, section, table, hinge, omega, v, p, q, s):
     rests[0] = True
     rests[size] = hand[0] == 0.0 and hand[1] == 0.0
     for i in range(last):
-        friction = math.sqrt(p[i, 0] * p[i, 0] + p[i, 1] * p[i, 1])
+        friction = _length(p[i, 0], p[i, 1])
         speed = abs(v[i, 0]) + abs(v[i, 1])
         rests[i + 1] = friction < INSIDE * table or (speed <= ROUNDING * swiftest and table > 0.0)
         rate = abs(omega[i + 1] - omega[i])
@@ -182,7 +182,7 @@ def step(angles, v, hand, low, high, section, mass, table, hinge, omega, p, q, s
             if i == last:
                 force[i, 0], force[i, 1] = px - damping * hand[0], py - damping * hand[1]
                 continue
-            length = math.sqrt(px * px + py * py)
+            length = _length(px, py)
             if length >= table:  # the point slides: friction of fixed size can only turn
                 ratio = damping * table / length if length > 0.0 else 0.0
                 px, py = _unit(px, py)
@@ -293,7 +293,7 @@ def _impulse(p, v, hand, damping, table, held):
     if held:
         return p[0] + damping * (v[0] - hand[0]), p[1] + damping * (v[1] - hand[1])
     px, py = p[0] + damping * v[0], p[1] + damping * v[1]
-    if math.sqrt(px * px + py * py) < table:
+    if _length(px, py) < table:
         return px, py
     px, py = _unit(px, py)
     return table * px, table * py
@@ -306,8 +306,15 @@ def _torques(q, s, turn, hinge, low, high):
 
 
 @njit(nogil=True, cache=True, error_model="numpy")
+def _length(x, y):
+    square = x * x + y * y
+    # Where squares lose digits: a friction of 1e-200 would seem none, and so never overcome.
+    return math.sqrt(square) if square > 1e-280 else math.hypot(x, y)
+
+
+@njit(nogil=True, cache=True, error_model="numpy")
 def _unit(x, y):
-    length = math.sqrt(x * x + y * y)
+    length = _length(x, y)
     return (x / length, y / length) if length > 0.0 else (0.0, 0.0)
 
 

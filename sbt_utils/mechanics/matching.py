@@ -21,6 +21,7 @@ from sbt_utils.mechanics.published_chains import (
     relaxed_curve,
     theory_diagram,
 )
+from sbt_utils.mechanics.trajectories import MOST_SEEDS
 from sbt_utils.numbers import as_number
 from sbt_utils.text import quoted
 
@@ -157,8 +158,11 @@ def fit_chain(
     if not 0 < duration < np.inf:
         raise ValueError(f"duration={duration}: give a positive finite number")
     whole = isinstance(trajectories, int | np.integer) and not isinstance(trajectories, bool)
-    if not whole or trajectories < 1:
-        raise ValueError(f"trajectories={quoted(trajectories)}: give an integer of at least 1")
+    if not whole or not 1 <= trajectories <= MOST_SEEDS:
+        raise ValueError(
+            f"trajectories={quoted(trajectories)}: give an integer of at least 1, at most "
+            f"{MOST_SEEDS:,}"
+        )
     # A step of the mean field is 0.4 γ / k long.
     if duration * chain.spring_constant * layers > 0.4 * _MOST_WORK * chain.damping:
         raise ValueError(

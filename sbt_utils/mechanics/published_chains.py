@@ -123,5 +123,5 @@ def theory_diagram(
         [relaxed_curve(in_units(chain, mu, level), duration, overdamped).mean for level in noise]
         for mu in friction
     ]
-    axes = {"friction": friction, "noise": noise}
+    axes = {"friction": np.array(friction, float), "noise": np.array(noise, float)}
     return xr.DataArray(np.array(curves), axes, ("friction", "noise", "layer"))

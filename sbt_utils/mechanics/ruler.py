@@ -185,8 +185,9 @@ def follow(ruler: FoldingRuler, hand: Hand, stopped: Event, dt: float, every: in
     kept = State(*(np.zeros((len(numbers), *part.shape)) for part in state))
     impulses = np.zeros((size, 2)), np.zeros(size - 1), np.zeros(size - 1)
     weight = ruler.table_friction * ruler.mass * GRAVITY
-    given = ruler.section_length, ruler.mass, weight, ruler.hinge_friction, dt
-    forces: Any = [float(number) for number in given]
+    # Without digits in a step a friction is none.
+    frictions = [f if dt * f > 1e-300 else 0.0 for f in (weight, ruler.hinge_friction)]
+    forces: Any = [float(number) for number in (ruler.section_length, ruler.mass, *frictions, dt)]
     kept.angles[0] = state.angles
     path = np.ascontiguousarray(hand.positions.T)
     at_once = max(1, _MOVED_AT_ONCE // size**3)

@@ -25,7 +25,9 @@ Seed = int | Sequence[int]
 _DRAWN_AT_ONCE = 2**16
 # Steps times blocks that are taken between two questions whether to stop: some milliseconds.
 _MOVED_AT_ONCE = 2**20
-_MOST_SEEDS = 10**6
+
+MOST_SEEDS = 10**6
+"""Of trajectories at a time."""
 
 
 def curve_of(loads: np.ndarray) -> LoadCurve:
@@ -204,11 +206,11 @@ def check_seed(seed: Seed, name: str = "seed") -> Seed:
 def _checked_seeds(seeds: Iterable[Seed]) -> list[Seed]:
     if isinstance(seeds, str) or not isinstance(seeds, Iterable):
         raise ValueError(f"seeds={quoted(seeds)}: give several, one for each trajectory")
-    members = list(islice(seeds, _MOST_SEEDS + 1))
+    members = list(islice(seeds, MOST_SEEDS + 1))
     if not members:
         raise ValueError("seeds: there are none; give at least one")
-    if len(members) > _MOST_SEEDS:
-        raise ValueError(f"seeds: more than {_MOST_SEEDS:,}; give fewer at a time")
+    if len(members) > MOST_SEEDS:
+        raise ValueError(f"seeds: more than {MOST_SEEDS:,}; give fewer at a time")
     return [check_seed(member, "seeds") for member in members]
 
 

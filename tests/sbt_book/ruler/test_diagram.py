@@ -21,6 +21,12 @@ def test_diagram_holds_what_single_pulls_give():
     assert cells.speed.units == "m/s"
 
 
+def test_levels_may_be_any_numbers():
+    cells = ruler_diagram(RULER, [np.float16(2.0)], [0, np.float32(0.25)], seeds=[0])
+    assert cells.speed.values.tolist() == [2.0]
+    assert cells.amplitude.values.tolist() == [0.0, 0.25]
+
+
 def test_diagram_leaves_out_what_is_impossible():
     cells = ruler_diagram(RULER, [0.5], [0.0, 0.3], seeds=[0])
     assert np.isfinite(cells.convexity.sel(amplitude=0.0)).all()

@@ -4,6 +4,7 @@ import itertools
 import math
 from dataclasses import replace
 
+import mpmath
 import numpy as np
 import pytest
 from chains import LAST, run
@@ -119,6 +120,24 @@ def test_drift_in_second_order_is_the_mean_of_the_stationary_density(
         expected = mean_velocity(force, noise, right, left, mass, damping)
         # The asymptotic series, from arguments of 20 on, leaves out 945 / (2 · 20²)⁴ = 2.3e-9.
         assert drift(chain, force) == pytest.approx(expected, rel=3e-9, abs=1e-13 * unit), force
+
+
+@pytest.mark.parametrize("noise", [1.0, 20.0, 40.0, 1e3, 1e8, 1e30, 1e90])
+@pytest.mark.parametrize("force", [-1.201, -0.03, 0.0, 0.3, 5.0])
+def test_drift_under_strong_noise_keeps_its_digits(force, noise, overdamped):
+    # Both formulas of `drift` with so many digits that what cancels does no harm.
+    right, left, mass, damping = 0.05, 1.2, 0.5, 0.3
+    with mpmath.workdps(250):
+        unit = mpmath.mpf(noise) * (1 if overdamped else mpmath.sqrt(mpmath.mpf(damping) / mass))
+        a, b = (right - mpmath.mpf(force)) / unit, (left + mpmath.mpf(force)) / unit
+        if overdamped:
+            expected = unit * (mpmath.npdf(a) - a * mpmath.ncdf(-a))
+            expected -= unit * (mpmath.npdf(b) - b * mpmath.ncdf(-b))
+        else:
+            first, second = (mpmath.exp(u * u) * mpmath.erfc(u) for u in (a, b))
+            expected = unit / damping * (b * second - a * first) / (first + second)
+    chain = block(right, left, noise, mass=mass, damping=damping)
+    assert drift(chain, force, overdamped) == pytest.approx(float(expected), rel=2e-14, abs=0)
 
 
 def test_drift_takes_the_amplitude_of_common_noise():

@@ -160,6 +160,7 @@ def test_a_shape_that_no_chain_has_is_a_poor_match_and_says_so():
         ({"friction": []}, (TypeError, ValueError), "friction"),
         ({"chain": None}, TypeError, "chain: a NoneType; give a SpringBlockChain"),
         ({"trajectories": 0}, ValueError, "trajectories=0: give an integer of at least 1"),
+        ({"trajectories": 10**19}, ValueError, "trajectories=1000.*: .* at most 1,000,000$"),
         ({"trajectories": 2.0}, ValueError, r"trajectories=2\.0: give an integer"),
         ({"trajectories": True}, ValueError, "trajectories=True: give an integer"),
     ],

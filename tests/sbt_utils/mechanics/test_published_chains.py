@@ -39,6 +39,12 @@ def test_a_duration_out_of_range_is_named(duration):
         relaxed_curve(SMALL, duration)
 
 
+def test_levels_may_be_any_numbers():
+    theory = theory_diagram(SMALL, [np.float16(0.125)], [1, np.float32(0.25)])
+    assert theory.friction.values.tolist() == [0.125]
+    assert theory.noise.values.tolist() == [1.0, 0.25]
+
+
 def test_what_is_no_number_or_no_levels_is_named():
     for arguments, message in (
         ((SMALL, "1", 1), "friction_right='1'"),

@@ -2,6 +2,7 @@
 
 import itertools
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -205,6 +206,17 @@ def test_mirror_symmetry():
         one, other = solve(problem), solve(mirrored)
         np.testing.assert_allclose(one["omega"], -other["omega"], atol=1e-9)
         np.testing.assert_allclose(one["v"], other["v"] * [1.0, -1.0], atol=1e-9)
+
+
+@pytest.mark.parametrize("least", [5e-324, 1e-319, 1e-315, 1e-305, 1e-300, 1e-200, 1e-150, 1e-30])
+@pytest.mark.parametrize("name", ["table_friction", "hinge_friction"])
+def test_the_least_friction_is_as_good_as_none(name, least):
+    ruler = FoldingRuler(sections=3, opening=0.5)
+    hand = quick_and_jerky(ruler, speed=1.0)
+    without = replace(ruler, **{name: 0.0}).pull(hand)
+    motion = replace(ruler, **{name: least}).pull(hand)
+    np.testing.assert_allclose(motion.angles, without.angles, atol=1e-6)
+    np.testing.assert_allclose(motion.energy, without.energy, atol=1e-6 * without.energy.max())
 
 
 def test_free_motion_without_friction_keeps_its_energy_to_first_order_in_the_time_step():
