@@ -103,7 +103,7 @@ def real_path(name: str, path: FilePath) -> Path:
     """Return the file that a path leads to; raise ValueError where none can have its name."""
     try:
         return Path(os.path.realpath(path))
-    except ValueError:  # it holds a zero, or half a character
+    except (TypeError, ValueError):  # no text, or with a zero or half a character in it
         raise ValueError(f"{name}={named(path)}: this cannot be a name; give another") from None
 
 

@@ -81,7 +81,7 @@ def owned(folder: Path, work: str, done: Path | None = None) -> Iterator[None]:
 
 def is_work(folder: Path) -> bool:
     """Say whether a folder is one of work in progress."""
-    return (folder / LOCK).is_file()
+    return os.path.isfile(folder / LOCK)
 
 
 def clear(folder: Path, own: str) -> None:

@@ -36,7 +36,7 @@ _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 def check_out(out: FilePath) -> Path:
     """Return the file that `out` leads to; raise ValueError now, not after hours, if it is none."""
     path, given = real_path("out", out), f"out={named(out)}"
-    if Path(out).suffix != ".nc" and not path.is_dir():
+    if Path(out).suffix != ".nc" and not os.path.isdir(path):
         raise ValueError(f"{given}: give a file name that ends in .nc")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -51,6 +51,19 @@ def check_out(out: FilePath) -> Path:
 def folder_of(path: Path) -> Path:
     """Return the folder of the shards of a file."""
     return path.with_name(path.name.removesuffix(".nc") + ".shards")
+
+
+def check_folder(out: FilePath, folder: Path) -> None:
+    """Raise ValueError if there can be no folder of this name, or it cannot be read."""
+    try:
+        os.listdir(folder)
+    except (FileNotFoundError, NotADirectoryError):  # it is made, or refused, when it is taken
+        pass
+    except OSError as error:
+        raise ValueError(
+            f"out={named(out)}: the folder of its shards, {named(folder)}, cannot be used "
+            f"({error.strerror}); give another file"
+        ) from None
 
 
 def check_replaceable(path: Path) -> None:

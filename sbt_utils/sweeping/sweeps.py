@@ -128,6 +128,7 @@ def sweep(
         return diagram
     if not resume:
         storage.check_replaceable(path)
+    storage.check_folder(out, folder)
     data_of(experiment)  # raises, or downloads, before any worker does
     with owned(folder, str(path), done=path if resume else None):
         if resume and path.exists():  # another process has finished it just now

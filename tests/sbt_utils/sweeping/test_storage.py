@@ -184,6 +184,9 @@ def test_what_is_no_file(tmp_path):
     os.mkfifo(tmp_path / "pipe.nc")
     with pytest.raises(ValueError, match=r"pipe\.nc: this is no regular file"):
         run(tmp_path / "pipe.nc")
+    for odd in (5, b"grid.nc", ["grid.nc"]):
+        with pytest.raises(ValueError, match="out=.*: this cannot be a name; give another"):
+            run(odd)
 
 
 # Two at one file -----------------------------------------------------------------------------
@@ -325,8 +328,10 @@ def test_names_as_long_as_there_are(tmp_path):
     run(out)
     assert os.listdir(tmp_path) == [out.name]
     for length in (250, 252, 253):  # too long for the folder, or for the file itself
-        with pytest.raises((ValueError, OSError), match="File name too long"):
+        with pytest.raises(ValueError, match=r"out=.*\(File name too long\); give another"):
             run(tmp_path / ("b" * length + ".nc"))
+    with pytest.raises(ValueError, match=r"out=.*: give a file name that ends in \.nc"):
+        run(tmp_path / ("b" * 260 + ".shards"))
     assert os.listdir(tmp_path) == [out.name]
 
 
