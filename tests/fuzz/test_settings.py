@@ -211,10 +211,16 @@ def test_steering(settings):
         if isinstance(controller, list | tuple):
             assert alone.history.sizes["member"] == len(controller)
             return
+        if np.ndim(settings["learning_rate"]):
+            return
         if isinstance(controller, Schedule):
-            count = alone.history.sizes["reading"]
-            wanted = [*controller.levels, *[controller.levels[-1]] * count][:count]
+            readings = alone.history.reading.values
+            trained = 1 + np.searchsorted(readings, alone.history.epochs[0])  # it may stop early
+            wanted = [*controller.levels, *[controller.levels[-1]] * len(readings)][:trained]
+            wanted += wanted[-1:] * (len(readings) - trained)
             np.testing.assert_array_equal(alone.history.dropout[0], wanted)
+        if settings["learning_rate"] > 1:  # the first rounding decides where such a network ends
+            return
         both = {"seeds": [7, settings["seeds"]], "controllers": [Schedule((0.3,)), controller]}
         together = guide(**settings | both)
     assert_same_member(together.training, 1, alone.training, 0)
