@@ -153,8 +153,7 @@ def step(angles, v, hand, low, high, section, mass, table, hinge, omega, p, q, s
     keeps a velocity of the order of rounding. `hand` is a velocity; `low` and `high` bound the
     hinges' rates, `table` and `hinge` the impulses of friction.
     """
-    size = len(angles)
-    last = size - 1
+    size, last = len(angles), len(angles) - 1
     fastest = math.sqrt(hand[0] * hand[0] + hand[1] * hand[1])
     for i in range(last):
         fastest = max(fastest, math.sqrt(v[i, 0] * v[i, 0] + v[i, 1] * v[i, 1]))

@@ -185,7 +185,7 @@ def test_what_is_no_file(tmp_path):
     with pytest.raises(ValueError, match=r"pipe\.nc: this is no regular file"):
         run(tmp_path / "pipe.nc")
     for odd in (5, b"grid.nc", ["grid.nc"]):
-        with pytest.raises(ValueError, match="out=.*: this cannot be a name; give another"):
+        with pytest.raises(ValueError, match=r"out=.*: this cannot be a name; give another"):
             run(odd)
 
 

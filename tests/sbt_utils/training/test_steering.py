@@ -220,11 +220,11 @@ def test_bad_input_is_named(images, settings, message):
 def test_images_to_probe_of_one_class_or_of_one_each_are_refused(images):
     order = images[1].sort(stable=True).indices
     of_one = images[0][order], images[1][order]
-    with pytest.raises(ValueError, match="^probe_images=20: among .* give more, or shuffle images"):
+    with pytest.raises(ValueError, match=r"^probe_images=20: among .* give more, or shuffle imag"):
         steered(of_one, DropoutController(), probe_images=20)
     _, first = np.unique(images[1], return_index=True)
     one_each = images[0][first], images[1][first]
-    with pytest.raises(ValueError, match="^probe_images=10: among the first 10 images no two cl"):
+    with pytest.raises(ValueError, match=r"^probe_images=10: among the first 10 images no two cl"):
         steered(one_each, DropoutController(), probe_images=10)
 
 
