@@ -7,9 +7,11 @@ __getattr__, __dir__, __all__ = exports(
     {
         "kinds": "DATA KINDS",
         "faults": "CONDITIONS",
-        "experiment": "CONFIGURATION compact everything",
+        "experiment": "CONFIGURATION all_cells compact everything fresh_cells",
         "statistics": "STATISTICS",
-        "rates": "FINDINGS kinds_left_out raised_table rate_table seen_first statistic_table",
+        "rates": "FINDINGS rate_table statistic_table",
+        "found_by_map": "map_rates raised_by_condition rates_in_words",
         "removal_ranks": "PREDICTORS correlations rank_table regrets",
+        "figures": "findings_by_condition predictors_by_kind",
     },
 )

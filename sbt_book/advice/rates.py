@@ -22,8 +22,10 @@ Predictions
 
 Later
     "Fall lost from the top" and "loads not repeated" were thought of when the first 162 networks
-    had been seen (`seen_first`): the fall from the input on misleads where D first rises. So their
-    rates are those of the networks trained afterwards. The accuracy gap was added to compare with.
+    had been seen: the fall from the input on misleads where D first rises. The accuracy gap was
+    added to compare with. Once all had been seen, the map looked for labels that look random, too.
+    So what counts are the rates on networks that were trained afterwards
+    (`sbt_book.advice.found_by_map`).
 """
 
 from dataclasses import dataclass
@@ -33,7 +35,6 @@ import pandas as pd
 import xarray as xr
 from scipy.stats import binomtest
 
-from sbt_book.advice.faults import CONDITIONS
 from sbt_book.advice.statistics import STATISTICS
 
 GOAL_ALARMS = 0.05
@@ -81,14 +82,6 @@ def halves(networks: xr.Dataset, seed: int = 0) -> xr.DataArray:
         # Of an odd number, either half may be the larger one.
         chosen[order[: (len(order) + rng.integers(2)) // 2]] = True
     return xr.DataArray(chosen, dims="network")
-
-
-def seen_first(networks: xr.Dataset) -> xr.DataArray:
-    """Return which networks had been seen when the last statistics were thought of."""
-    conditions = [name for name, condition in CONDITIONS.items() if condition.fault == "healthy"]
-    conditions += ["one block idle", "two blocks idle", "few samples"]
-    conditions += ["30 % random, half memorised", "50 % random, memorised"]
-    return networks.condition.isin(conditions) & (networks.seed == 0)
 
 
 def has_fault(networks: xr.Dataset, finding: str) -> xr.DataArray:
@@ -170,39 +163,6 @@ def rate_table(
     table = pd.DataFrame(rows).T
     table.attrs["threshold"] = limit
     return table
-
-
-def kinds_left_out(networks: xr.Dataset, finding: str, statistic: str) -> pd.DataFrame:
-    """Return `rate_table` of each kind with the threshold that all other kinds choose.
-
-    It tells what to expect of an architecture that is not among the kinds.
-    """
-    rows = {}
-    for kind in dict.fromkeys(networks.kind.values):
-        table = rate_table(networks, finding, statistic, networks.kind != kind)
-        limit = {"threshold": table.attrs["threshold"]}
-        rows[str(kind)] = table.loc[str(kind)].to_dict() | limit
-    return pd.DataFrame(rows).T
-
-
-def raised_table(networks: xr.Dataset, statistics: dict[str, str]) -> pd.DataFrame:
-    """Return the fraction of networks on which each finding is raised, by their condition.
-
-    `statistics` names the statistic of each finding; thresholds are chosen on one of the `halves`,
-    fractions are those of the other, with one row per condition and one column per finding.
-    """
-    chosen_on = halves(networks)
-    columns = {}
-    for finding, statistic in statistics.items():
-        limit = rate_table(networks, finding, statistic, chosen_on).attrs["threshold"]
-        score = STATISTICS[finding][statistic](networks).fillna(-np.inf)
-        if FINDINGS[finding].of_layers:
-            score = score.where(networks.planted.notnull(), -np.inf).max("layer")
-        found = (score >= limit).values[~chosen_on.values]
-        columns[finding] = pd.Series(found).groupby(
-            networks.condition.values[~chosen_on.values], sort=False
-        ).mean()  # fmt: skip
-    return pd.DataFrame(columns)
 
 
 def statistic_table(networks: xr.Dataset, finding: str) -> pd.DataFrame:

@@ -11,11 +11,8 @@ from sbt_book.advice.rates import (
     PLAIN,
     halves,
     has_fault,
-    kinds_left_out,
     raised,
-    raised_table,
     rate_table,
-    seen_first,
     statistic_table,
     threshold,
 )
@@ -158,39 +155,11 @@ def test_dead_layers_and_dead_branches(made_up):
     assert "MLP" in PLAIN
 
 
-def test_kinds_left_out(made_up):
-    table = kinds_left_out(made_up, "overfitted", "known")
-    assert list(table.index) == ["MLP", "mixer"]
-    assert (table.detection == 1).all()
-    assert (table.alarms_of == 40).all()
-    # The other kind's scores are another scale: its threshold does not suit.
-    shifted = made_up.known.where(made_up.kind == "MLP", made_up.known - 100)
-    moved = kinds_left_out(made_up.assign(known=shifted), "overfitted", "known")
-    assert moved.detection.tolist() == [1.0, 0.0]
-    assert moved.alarms.tolist() == [1.0, 0.0]
-
-
 def test_statistics_are_compared_on_the_half_that_chooses(made_up):
     table = statistic_table(made_up, "overfitted")
     assert list(table.index) == ["known", "useless"]
     assert table.loc["known"].tolist()[:2] == [1.0, 1.0]
     assert table.loc["useless"].tolist()[:2] == [0.0, 0.5]
-
-
-def test_what_is_raised_under_each_condition(made_up):
-    table = raised_table(made_up, {"overfitted": "known", "idle": "by layer"})
-    assert list(table.index) == ["healthy", "idle", "memorised"]
-    assert table.overfitted.tolist()[1:] == [1.0, 1.0]
-    assert table.loc["healthy", "overfitted"] <= 0.1
-    assert table.idle.tolist() == [0.0, 1.0, 0.0]
-
-
-def test_what_was_seen_first():
-    names = ["healthy, wide", "few samples", "very few samples", "50 % random, half memorised"]
-    networks = xr.Dataset(
-        coords={"condition": ("network", names * 2), "seed": ("network", [0] * 4 + [1] * 4)}
-    )
-    assert seen_first(networks).values.tolist() == [True, True, False, False] + [False] * 4
 
 
 def test_every_finding_has_statistics_and_faults():

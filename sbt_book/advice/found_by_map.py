@@ -134,6 +134,21 @@ def map_rates(networks: xr.Dataset, kind: str = "") -> pd.DataFrame:
     return pd.DataFrame(rows).T
 
 
+def rates_in_words(rates: pd.DataFrame) -> pd.DataFrame:
+    """Return `map_rates` as text, of those findings that a fault calls for."""
+    kept = rates[rates.detection_of > 0]
+
+    def shown(name: str) -> list[str]:
+        columns = [kept[f"{name}{end}"] for end in ("", "_low", "_high", "_of")]
+        return [
+            f"{part:.0%} ({low:.0%} to {high:.0%}) of {count:.0f}"
+            for part, low, high, count in zip(*columns, strict=True)
+        ]
+
+    columns = {"found": shown("detection"), "false alarms": shown("alarms")}
+    return pd.DataFrame(columns, index=kept.index)
+
+
 def deviations_of_grammars(seeds: Iterable[int]) -> np.ndarray:
     """Return by how many standard deviations right labels look random: sentences of grammars.
 

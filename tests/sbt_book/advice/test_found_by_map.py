@@ -6,12 +6,13 @@ import numpy as np
 import pytest
 from scipy.stats import binomtest
 
-from sbt_book.advice.map_rates import (
+from sbt_book.advice.found_by_map import (
     deviations_of_grammars,
     fault_of,
     map_rates,
     raised_by_condition,
     raised_by_map,
+    rates_in_words,
     stress_of,
 )
 from sbt_utils.reporting.advice import SEVERITY
@@ -84,3 +85,10 @@ def test_right_labels_look_random_by_bad_luck_alone():
     deviations = deviations_of_grammars(range(20))
     assert np.flatnonzero(deviations > DEVIATIONS).tolist() == [1]
     assert 0.6 < deviations[[seed for seed in range(20) if seed != 1]].std() < 1.4
+
+
+def test_rates_in_words(networks):
+    text = rates_in_words(map_rates(networks.isel(network=(networks.kind == "MLP").values)))
+    assert text.index.tolist() == ["dead", "unresolved", "overfitted", "idle", "overloaded"]
+    assert text.loc["idle", "found"] == "100% (54% to 100%) of 6"
+    assert text.loc["idle", "false alarms"] == "0% (0% to 19%) of 18"
