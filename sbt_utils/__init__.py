@@ -32,6 +32,7 @@ if TYPE_CHECKING:  # for editors and type checkers
     from sbt_utils.training.networks import MLP as MLP
     from sbt_utils.training.steering import steer as steer
     from sbt_utils.training.trainer import train as train
+    from sbt_utils.watching.callback import LoadCurveCallback as LoadCurveCallback
 
 _imported, __dir__, __all__ = exports(
     __name__,
@@ -43,6 +44,7 @@ _imported, __dir__, __all__ = exports(
         "measuring.skipping": "removal",
         "reporting.comparison": "compare",
         "reporting.stress_map": "StressMap report",
+        "watching.callback": "LoadCurveCallback",
         "drawing": "stress_map",
         "data.datasets": "load_data",
         "training.networks": "CNN MLP",

@@ -24,7 +24,7 @@ LIBRARY = (
     {"measuring"},
     {"training", "reporting", "mechanics"},
     {"sweeping", "drawing"},
-    {"options"},
+    {"options", "watching"},
     {"commands"},
     {"__main__"},
 )
@@ -229,7 +229,10 @@ HEAVY = SLOWEST | {"xarray", "pandas", "numba"}
         ("import sbt_book, sbt_book.law", HEAVY | {"numpy"}),
         ("import sbt_utils as sbt; sbt.SpringBlockChain, sbt.FoldingRuler", SLOWEST),
         ("import sbt_utils as sbt; sbt.Hand, sbt.LoadCurve", SLOWEST),
-        ("import sbt_utils as sbt; sbt.load_curve, sbt.train, sbt.report", {"matplotlib"}),
+        (
+            "import sbt_utils as sbt; sbt.load_curve, sbt.train, sbt.report, sbt.LoadCurveCallback",
+            {"matplotlib"},
+        ),
     ],
 )
 def test_importing_loads_no_more_than_it_needs(code, absent):
