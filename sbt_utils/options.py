@@ -12,6 +12,15 @@ from sbt_utils.sweeping.shards import SHARD_SIZE
 from sbt_utils.text import shown
 from sbt_utils.training.ranges import OPTIMIZERS
 
+POOLS = ("mean", "cls", "last")  # as in models/pools.py, which loads PyTorch
+
+
+class _Defaults(ArgumentDefaultsHelpFormatter):
+    """Help names the defaults that there are."""
+
+    def _get_help_string(self, action: argparse.Action) -> str | None:
+        return action.help if action.default is None else super()._get_help_string(action)
+
 
 class _Parser(ArgumentParser):
     """Whatever was typed is no message's length, and steers no terminal."""
@@ -43,7 +52,7 @@ def _add_load_curve(commands: Any) -> ArgumentParser:
         "load-curve",
         "train networks and print, write or plot their load curves",
         ". The defaults are the published protocol.",
-        formatter_class=ArgumentDefaultsHelpFormatter,
+        formatter_class=_Defaults,
     )
     _add_settings(command)
     output = command.add_argument_group("output")
@@ -90,17 +99,39 @@ def _add_report(commands: Any) -> ArgumentParser:
         "report",
         "map the loads of a saved model, layer by layer",
         ", with intervals, and say what stands out. The model's class is imported and called, so "
-        "use your own; the checkpoint may be anybody's.",
-        formatter_class=ArgumentDefaultsHelpFormatter,
+        "use your own; the checkpoint may be anybody's: nothing in it is run. Several checkpoints "
+        "are compared with the first.",
+        formatter_class=_Defaults,
     )
     command.add_argument("model", metavar="package.module:Name", help="class or function")
-    command.add_argument("checkpoint", type=_file, help="file with its state_dict")
+    command.add_argument(
+        "checkpoint",
+        type=_file,
+        nargs="+",
+        help="file of torch.save, safetensors or Lightning, or a folder of Hugging Face",
+    )
+    command.add_argument(
+        "--weights",
+        metavar="NAME",
+        help="a key or a prefix in the checkpoint, such as ema, if several have the model's names",
+    )
     command.add_argument("--arguments", metavar="JSON", help='for the call, such as {"width": 50}')
-    command.add_argument("--train", type=_file, metavar="FILE.npz", help="arrays images and labels")
+    command.add_argument(
+        "--train",
+        type=_file,
+        metavar="FILE.npz",
+        help="arrays images and labels; or, in place of images, the model's arguments by name, "
+        "such as input_ids and attention_mask",
+    )
     command.add_argument("--test", type=_file, metavar="FILE.npz", help="the same, unseen")
     command.add_argument("--dataset", choices=NAMES, help="instead of files")
     command.add_argument(
         "--layers", nargs="+", metavar="NAME", help="default: repeated blocks or activations"
+    )
+    command.add_argument(
+        "--pool",
+        choices=POOLS,
+        help="over tokens; default: the mean of those that count where a mask says so, else none",
     )
     command.add_argument("--resamples", type=int, default=200, help="of the bootstrap")
     command.add_argument("--batch-size", type=int, default=512, help="inputs in a forward pass")

@@ -8,6 +8,6 @@ __getattr__, __dir__, __all__ = exports(
         "stress_map": "StressMap report",
         "advice": "Advice",
         "comparison": "Comparison compare",
-        "model_files": "load_images load_model",
+        "model_files": "load_inputs load_model",
     },
 )

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from html import escape
+from textwrap import fill
 
 import numpy as np
 import pandas as pd
@@ -12,6 +13,7 @@ import pandas as pd
 from sbt_utils.measuring.curves import interval, load_draws
 from sbt_utils.reporting.states import fall
 from sbt_utils.reporting.stress_map import StressMap
+from sbt_utils.reporting.words import WIDTH
 from sbt_utils.text import shown
 
 
@@ -78,24 +80,54 @@ class Comparison:
 
     def __repr__(self) -> str:
         """Return the comparison as text."""
-        form = {"float_format": "{:z.3f}".format, "na_rep": "-"}
-        table = self.table.rename(index=shown, columns=shown)
-        summary = self.summary.rename(index=shown).to_string(**form)
-        loads = table.to_string(**form) if len(table) else "No layer has the same name in all."
-        return f"{summary}\n\nLoads of the layers that all have:\n\n{loads}"
+        findings = [fill(line, WIDTH, subsequent_indent="  ") for line in self._findings]
+        loads = "No layer has the same name in all."
+        if len(self.table):
+            loads = f"Loads of the layers that all have:\n\n{self._loads.to_string()}"
+        return "\n".join([self._numbers.to_string(), "", *findings, "", loads])
 
     def _repr_html_(self) -> str:
-        """Return the tables and the picture for a notebook."""
+        """Return the tables and the picture for a notebook; what is too wide is scrolled."""
         from sbt_utils.reporting.picture import as_image, drawn_loads
 
         table = self.table
-        form = {"float_format": "{:z.3f}".format, "na_rep": "-"}
-        page = self.summary.to_html(**form)
+        findings = "".join(f"<li>{escape(line)}</li>" for line in self._findings)
+        page = f"{_scrolled(self._numbers)}<ul>{findings}</ul>"
         if len(table):
             named = escape(f"Loads of {', '.join(map(shown, self.maps))}, layer by layer")
             page += as_image(drawn_loads({n: table[n] for n in self.maps}), named)
-            page += table.to_html(**form)
+            page += _scrolled(self._loads)
         return f"<div>{page}</div>"
+
+    @property
+    def _numbers(self) -> pd.DataFrame:
+        """The numbers of the summary, as text."""
+        summary = self.summary
+        falls = summary[["fall", "low", "high"]].itertuples(index=False)
+        columns = {
+            "fall of D": [_in_words(*row) for row in falls],
+            "convexity": ["-" if np.isnan(c) else f"{c:z.3f}" for c in summary.convexity],
+            "regime": summary.regime.tolist(),
+        }
+        return pd.DataFrame(columns, index=[shown(label) for label in summary.index])
+
+    @property
+    def _findings(self) -> list[str]:
+        """What stands out in each map, in one line."""
+        found = self.summary.stands_out
+        return [f"{shown(label)}: {text or 'nothing stands out'}." for label, text in found.items()]
+
+    @property
+    def _loads(self) -> pd.DataFrame:
+        """The table of loads as text, one column per map and difference."""
+        table = self.table
+        columns = {
+            label: [_in_words(*row) for row in table[label].itertuples(index=False)]
+            for label in dict.fromkeys(table.columns.get_level_values(0))
+        }
+        return pd.DataFrame(columns, index=[shown(name) for name in table.index]).rename(
+            columns=shown
+        )
 
 
 def compare(maps: Mapping[str, StressMap]) -> Comparison:
@@ -134,6 +166,15 @@ def compare(maps: Mapping[str, StressMap]) -> Comparison:
         counts = " and ".join(map(str, sorted(draws)))
         raise ValueError(f"maps: of {counts} draws; report() all with the same resamples")
     return Comparison(dict(maps))
+
+
+def _in_words(value: float, low: float, high: float) -> str:
+    return "-" if np.isnan(value) else f"{value:z.3f} ({low:z.3f} to {high:z.3f})"
+
+
+def _scrolled(table: pd.DataFrame) -> str:
+    """Return a table for a page that may be narrower."""
+    return f'<div style="overflow-x: auto">{table.to_html(border=0)}</div>'
 
 
 def _draws(stress: StressMap) -> dict[str, np.ndarray]:

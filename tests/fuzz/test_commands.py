@@ -20,7 +20,7 @@ from sbt_utils import results
 from sbt_utils.commands import main
 from sbt_utils.data.datasets import load_data
 from sbt_utils.measuring.evaluation import evaluate
-from sbt_utils.reporting.model_files import load_images
+from sbt_utils.reporting.model_files import load_inputs
 from sbt_utils.reporting.stress_map import report
 from sbt_utils.training.networks import MLP
 from sbt_utils.training.trainer import train
@@ -33,7 +33,21 @@ SECONDS = 60
 NUMBERS = ["0", "1", "-1", "3", "0.5", "-0.0", "nan", "inf", "-inf", "1e3", "1e400", "1_0", " 2 "]
 NUMBERS += ["0x1", "٣", "", "α", "9" * 30, "9" * 5000, "-" + "9" * 30, "1,5", "None", "[1]", "1j"]
 WORDS = ["", "α", "\x1b[2J", "a b", "-", "--", "%s", "{0}", "\ud800", "a\nb", "w" * 2000, "é\u0301"]
-WORDS += ["cpu", "auto", "cuda:99", "cuda", "cpu:0", "mnist", "adam", "sgd", "trace", "dropout"]
+WORDS += [
+    "cls",
+    "mean",
+    "ema",
+    "cpu",
+    "auto",
+    "cuda:99",
+    "cuda",
+    "cpu:0",
+    "mnist",
+    "adam",
+    "sgd",
+    "trace",
+    "dropout",
+]
 FILES = ["a.json", "b.svg", "c.png", "d.nc", "./a.json", "here/../a.json", "here", "here/a.json"]
 FILES += [
     "missing/a.json",
@@ -74,7 +88,14 @@ OPTIONS = {
     | {"--profile": words, "--axis": words, "--out": files, "--shard-size": numbers},
     "report": OUTPUTS
     | {"--arguments": words, "--train": files, "--test": files, "--dataset": words}
-    | {"--layers": words, "--resamples": numbers, "--batch-size": numbers, "--device": words},
+    | {
+        "--layers": words,
+        "--pool": words,
+        "--weights": words,
+        "--resamples": numbers,
+        "--batch-size": numbers,
+        "--device": words,
+    },
 }
 TINY = "--epochs 1 --train 60 --test 100 --hidden-layers 1 --width 4 --seeds 1 --size 2"
 TINY = [*TINY.split(), "--dataset", "gaussian_mixture"]
@@ -231,7 +252,7 @@ def test_reports_are_those_of_the_library(somewhere, resamples, batch):
         assert (status, err) == (0, "")
         network = MLP(4, 4, 1, 3)
         network.load_state_dict(torch.load("model.pt", weights_only=True))
-        expected = report(network, load_images("train.npz"), resamples=resamples, batch_size=batch)
+        expected = report(network, load_inputs("train.npz"), resamples=resamples, batch_size=batch)
         assert strict(Path("a.json").read_text()) == strict(expected.to_json())
         assert out == f"{expected}\n"
 

@@ -2,7 +2,6 @@
 
 import errno
 import io
-import json
 import os
 import random
 import re
@@ -16,15 +15,12 @@ from xml.etree import ElementTree
 
 import numpy as np
 import pytest
-import torch
 from data_parts import parts
 from strict_json import strict
 
 from sbt_utils.commands import main
 from sbt_utils.data.datasets import load_data
 from sbt_utils.measuring.evaluation import evaluate
-from sbt_utils.reporting.model_files import load_images, load_model
-from sbt_utils.reporting.stress_map import report
 from sbt_utils.results import load as load_results
 from sbt_utils.sweeping.experiments import published
 from sbt_utils.training.networks import MLP
@@ -317,7 +313,7 @@ def test_what_nobody_foresaw_is_told_in_a_line(monkeypatch, capsys):
     def fail(options):
         raise KeyError("\x1b[31mlayer\nsecond line")
 
-    monkeypatch.setattr("sbt_utils.commands.run_sweep", fail)
+    monkeypatch.setattr("sbt_utils.commands.sweep.run", fail)
     assert main(["sweep", "dropout"]) == 2
     err = capsys.readouterr().err
     assert err.startswith("sbt-utils: error: KeyError: '")
@@ -524,7 +520,7 @@ def test_ctrl_c_elsewhere(monkeypatch, capsys):
     def stop(options):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("sbt_utils.commands.run_load_curve", stop)
+    monkeypatch.setattr("sbt_utils.commands.load_curve.run", stop)
     assert main(["load-curve"]) == 130
     assert capsys.readouterr().err == "sbt-utils: interrupted; nothing is kept\n"
 
@@ -557,189 +553,3 @@ def test_a_sweep_at_fault(arguments, message, tmp_path, monkeypatch, capsys):
     _, err = capsys.readouterr()
     assert re.search(rf"^sbt-utils: error: .*{message}", err)
     assert os.listdir(tmp_path) == []
-
-
-# Reports -------------------------------------------------------------------------------------
-
-NETWORK = "sbt_utils.training.networks:MLP"
-SMALL = {"width": 20, "hidden_layers": 3}
-
-
-@pytest.fixture
-def model_folder(tmp_path, monkeypatch):
-    """Work in a folder with a saved model, training images and unseen ones."""
-    monkeypatch.chdir(tmp_path)
-    on_train, on_test = parts(load_data("mnist", train=300, test=200))
-    settings = {"epochs": 20, "learning_rate": 0.01, "progress": False}
-    torch.save(train(MLP(**SMALL), *on_train, **settings).network(0).state_dict(), "model.pt")
-    for name, (images, labels) in {"train.npz": on_train, "test.npz": on_test}.items():
-        np.savez(name, images=images, labels=labels)
-    return tmp_path
-
-
-REPORT = ["report", NETWORK, "model.pt", "--arguments", json.dumps(SMALL)]
-FILES = ["--train", "train.npz", "--test", "test.npz"]
-
-
-def expected_report(**options):
-    model = load_model(NETWORK, "model.pt", SMALL)
-    return report(model, load_images("train.npz"), load_images("test.npz"), **options)
-
-
-def test_a_report_equals_calling_the_library(model_folder, capsys):
-    command = [*REPORT, *FILES, "--json", "map.json", "--plot", "map.png"]
-    assert main(command) == 0
-    out, err = capsys.readouterr()
-    expected = expected_report()
-    assert out == f"{expected}\n"
-    assert err == ""
-    assert strict((model_folder / "map.json").read_text()) == strict(expected.to_json())
-    assert (model_folder / "map.png").read_bytes().startswith(b"\x89PNG")
-    files = ["map.json", "map.png", "model.pt", "test.npz", "train.npz"]
-    assert sorted(os.listdir(model_folder)) == files
-
-
-def test_a_report_is_on_disk_before_it_is_printed(model_folder, monkeypatch):
-    monkeypatch.setattr(sys, "stdout", Closed())
-    assert main([*REPORT, *FILES, "--json", "map.json", "--plot", "map.png"]) == 2
-    assert strict((model_folder / "map.json").read_text()) == strict(expected_report().to_json())
-    assert (model_folder / "map.png").read_bytes().startswith(b"\x89PNG")
-
-
-def test_an_error_says_in_which_data_and_layer(model_folder, capsys):
-    np.savez("test.npz", images=np.ones((4, 1, 10, 10)), labels=[0, 0, 1, 1])
-    assert main([*REPORT, *FILES]) == 2
-    error = capsys.readouterr().err
-    assert re.search(r"^sbt-utils: error: .*; in layer 'input_norm'; in the test data$", error)
-
-
-def test_a_report_takes_options(model_folder, capsys):
-    options = ["--layers", "activation1", "readout", "--resamples", "50", "--batch-size", "64"]
-    assert main([*REPORT, *FILES, *options]) == 0
-    expected = expected_report(layers=["activation1", "readout"], resamples=50, batch_size=64)
-    assert capsys.readouterr().out == f"{expected}\n"
-    assert main([*REPORT, "--train", "train.npz"]) == 0
-    assert "unseen_load" not in capsys.readouterr().out
-
-
-def test_a_report_on_a_data_set_of_the_package(model_folder, capsys):
-    assert main([*REPORT, "--dataset", "mnist"]) == 0
-    assert "2560 training inputs and 5000 unseen inputs" in capsys.readouterr().out
-
-
-def test_a_report_on_a_model_in_the_folder_it_is_called_from(model_folder):
-    (model_folder / "mine.py").write_text(
-        "from sbt_utils import MLP\n\ndef network(width):\n    return MLP(100, width, 3)\n"
-    )
-    arguments = ["report", "mine:network", "model.pt", "--arguments", "[20]", *FILES]
-    # The command that is installed looks in the folder of the command first.
-    program = "import sys; sys.path[0] = sys.prefix; from sbt_utils.commands import main; main()"
-    command = [sys.executable, "-c", program, *arguments]
-    done = subprocess.run(command, cwd=model_folder, capture_output=True, text=True)
-    assert done.returncode == 0, done.stderr
-    assert done.stdout.startswith("Stress map of 3 layers, 300 training inputs and 200 unseen")
-    done = run(*arguments, folder=model_folder)
-    assert done.returncode == 0, done.stderr
-    assert done.stdout.startswith("Stress map of 3 layers, 300 training inputs and 200 unseen")
-    assert "Warning" not in done.stderr
-
-
-@pytest.mark.parametrize(
-    ("outputs", "name"),
-    [
-        ("--json model.pt", "checkpoint"),
-        ("--json train.npz", "train"),
-        ("--json test.npz", "test"),
-        ("--json mine.py", "module mine"),
-        ("--json part.py", "module part"),
-    ],
-)
-def test_a_report_never_replaces_what_it_reads(model_folder, outputs, name):
-    (model_folder / "part.py").write_text(
-        "from sbt_utils import MLP\n\ndef network():\n    return MLP(width=20, hidden_layers=3)\n"
-    )
-    (model_folder / "mine.py").write_text("from part import network\n")
-    before = {path.name: path.read_bytes() for path in model_folder.iterdir()}
-    command = ["report", "mine:network", "model.pt", *FILES, *outputs.split()]
-    done = run(*command, folder=model_folder, flags=["-B"])
-    assert done.returncode == 2
-    assert re.search(rf"error: json=\S+: this is the file of {name}; give another one", done.stderr)
-    assert {path.name: path.read_bytes() for path in model_folder.iterdir()} == before
-
-
-def test_a_report_on_a_terminal_that_knows_few_letters(model_folder, monkeypatch):
-    monkeypatch.setenv("PYTHONIOENCODING", "ascii")
-    (model_folder / "mine.py").write_text(
-        "from torch import nn\n\n"
-        "class Named(nn.Module):\n    def __init__(self):\n        super().__init__()\n"
-        "        self.flat = nn.Flatten()\n        self.first = nn.Linear(100, 20)\n"
-        "        self.α_act = nn.ReLU()\n        self.β_act = nn.ReLU()\n"
-        "        self.second = nn.Linear(20, 20)\n        self.last = nn.Linear(20, 10)\n"
-        "    def forward(self, x):\n        x = self.α_act(self.first(self.flat(x)))\n"
-        "        return self.last(self.β_act(self.second(x)))\n"
-    )
-    monkeypatch.syspath_prepend(str(model_folder))
-    torch.manual_seed(0)
-    named = __import__("mine").Named()
-    torch.save(named.state_dict(), "model.pt")
-    done = run("report", "mine:Named", "model.pt", *FILES, "--json", "a.json", folder=model_folder)
-    assert done.returncode == 0, done.stderr
-    assert r"\u03b1_act" in done.stdout
-    assert "α_act" in str(strict((model_folder / "a.json").read_text(encoding="utf-8")))
-
-
-@pytest.mark.parametrize(
-    ("arguments", "message"),
-    [
-        (REPORT, "train: give --train FILE.npz, or --dataset NAME in its place"),
-        ([*REPORT, *FILES, "--dataset", "mnist"], "train: give --train FILE.npz, or --dataset"),
-        ([*REPORT, "--test", "test.npz", "--dataset", "mnist"], "test: --dataset brings its own"),
-        ([*REPORT, "--train", "none.npz"], "train=none.npz: there is no such file; give another"),
-        (
-            [*REPORT, "--train", "model.pt"],
-            r"model.pt: not an npz file .* no array '(images|labels)'",
-        ),
-        (["report", "MLP", "model.pt", *FILES], "model=MLP: give package.module:ClassOrFunction"),
-        (["report", "nowhere:MLP", "model.pt", *FILES], "model=nowhere:MLP: cannot be imported"),
-        (["report", NETWORK, "model.pt", *FILES], "does not fit MLP, lacks linear"),
-        (["report", NETWORK, "train.npz", *FILES], "not a whole checkpoint"),
-        (["report", NETWORK, "none.pt", *FILES], "checkpoint=none.pt: there is no such file"),
-        ([*REPORT[:4], "{", *FILES], "arguments='{': not JSON"),
-        ([*REPORT[:3], "--arguments=--", *FILES], "arguments=.*: not JSON"),
-        ([*REPORT[:4], "3", *FILES], "arguments='3': give an object or a list"),
-        ([*REPORT, *FILES, "--layers", "conv"], "layers: the model has no layer 'conv'; its layer"),
-        ([*REPORT, *FILES, "--resamples", "3"], "resamples=3: give an integer of 40 or more"),
-        ([*REPORT, *FILES, "--json", "none/map.json"], "json=none/map.json: there is no folder"),
-        ([*REPORT, *FILES, "--plot", "map.xyz"], "plot=map.xyz: end the name in one of"),
-        ([*REPORT, *FILES, "--device", "cuda:7"], "device='cuda:7': this machine has no such GPU"),
-    ],
-)
-def test_a_report_at_fault(model_folder, arguments, message, capsys):
-    before = sorted(os.listdir(model_folder))
-    assert main(arguments) == 2
-    out, err = capsys.readouterr()
-    assert out == ""
-    assert re.search(rf"^sbt-utils: error: .*{message}", err)
-    assert sorted(os.listdir(model_folder)) == before
-
-
-def test_a_model_that_fails_on_the_images(model_folder, capsys):
-    np.savez("test.npz", images=np.zeros((4, 3, 8, 8)), labels=[0, 0, 1, 1])
-    assert main([*REPORT, *FILES]) == 2
-    error = capsys.readouterr().err
-    assert "fails on images of shape (300, 1, 10, 10) and (4, 3, 8, 8) (" in error
-    assert "Traceback" not in error
-
-
-class Spy:
-    """A pickle that leaves a trace where it is unpickled."""
-
-    def __reduce__(self):
-        return (open, ("trace", "w"))
-
-
-def test_a_hostile_checkpoint_is_refused(model_folder, capsys):
-    torch.save({"linear1.weight": Spy()}, "model.pt")
-    assert main([*REPORT, *FILES]) == 2
-    assert "holds more than tensors, which could run code" in capsys.readouterr().err
-    assert "trace" not in os.listdir(model_folder)
