@@ -17,6 +17,8 @@ from sbt_utils.reporting.bootstrap import SampledScatter, bootstrap
 from sbt_utils.reporting.states import UNDEFINED, undefined_state
 from sbt_utils.text import shown
 
+_PARTS = {"train": "training", "test": "unseen"}  # in words
+
 
 def measured(
     probe: Probe, batches: Mapping[str, Callable[[], Iterable[Any]]], resamples: int, seed: int
@@ -27,7 +29,7 @@ def measured(
     counts, notes = [], []
     names: tuple[str, ...] = ()
     for number, (part, batches_of_part) in enumerate(batches.items()):
-        with noting(f"in the {part} data"):
+        with noting(f"in the {_PARTS[part]} inputs"):
             scatters = probe.statistics(batches_of_part(), lambda name: SampledScatter())
             states[part] = _states(scatters, chain=probe.layers is None)
         names = tuple(scatters)
@@ -39,7 +41,8 @@ def measured(
         first = scatters[names[0]]
         counts.append((int(first.weights.sum()), int(first.weights.count_nonzero())))
         if alone := len(first.classes) - counts[-1][1]:
-            notes.append(f"classes of one sample in the {part} data, left out: {alone}")
+            where = f"in the {_PARTS[part]} inputs"
+            notes.append(f"classes of one sample {where}, left out: {alone}")
     _check_inputs(names, states)
     undefined = {name: _worst([of[name] for of in states.values()]) for name in names}
     has = [not undefined[name] for name in names]
@@ -81,7 +84,7 @@ def _check_inputs(names: Sequence[str], states: Mapping[str, Mapping[str, str]])
     if dead and (names[0] == INPUTS or len(dead) < len(states)):
         error = UndefinedSeparation("data: all samples are the same; give different ones", "dead")
         error.add_note(f"in layer '{shown(names[0])}'")
-        error.add_note(f"in the {dead[0]} data")
+        error.add_note(f"in the {_PARTS[dead[0]]} inputs")
         raise error
 
 

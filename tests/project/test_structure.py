@@ -224,7 +224,7 @@ HEAVY = SLOWEST | {"xarray", "pandas", "numba"}
     ("code", "absent"),
     [
         ("import sbt_utils; sbt_utils.__all__, dir(sbt_utils)", HEAVY | {"numpy"}),
-        ("import sbt_utils.commands", HEAVY),
+        ("from sbt_utils.commands import main", HEAVY),
         ("import sbt_utils.sweeping as s; s.Experiment, s.SweepError, s.LocalProcesses", HEAVY),
         ("import sbt_book, sbt_book.law", HEAVY | {"numpy"}),
         ("import sbt_utils as sbt; sbt.SpringBlockChain, sbt.FoldingRuler", SLOWEST),

@@ -122,7 +122,7 @@ def test_inputs_that_are_all_the_same_are_no_fault_of_the_network():
     for model, start in ((perceptron(), "images"), (normed, "0")):
         with pytest.raises(UndefinedSeparation, match=message) as caught:
             report(model, tabular(), (same, LABELS))
-        assert caught.value.__notes__ == [f"in layer '{start}'", "in the test data"]
+        assert caught.value.__notes__ == [f"in layer '{start}'", "in the unseen inputs"]
     with pytest.raises(UndefinedSeparation, match=message):
         report(perceptron(), same, LABELS)
     kill(normed[0])
@@ -175,7 +175,7 @@ def test_features_that_are_not_finite_are_named():
     inputs[7, 2] = torch.nan
     with pytest.raises(ValueError, match="sample 7 of batch 0 holds NaN") as caught:
         report(perceptron(), inputs, labels)
-    assert caught.value.__notes__ == ["in layer 'images'", "in the train data"]
+    assert caught.value.__notes__ == ["in layer 'images'", "in the training inputs"]
 
 
 @pytest.mark.filterwarnings("ignore:labels. class 3 has 1 sample:UserWarning")
@@ -183,7 +183,7 @@ def test_a_class_of_one_sample_is_noted():
     inputs, labels = tabular()
     labels = torch.cat([labels[:-1], torch.tensor([3])])
     stress = report(perceptron(), inputs, labels)
-    assert stress.notes == ("classes of one sample in the train data, left out: 1",)
+    assert stress.notes == ("classes of one sample in the training inputs, left out: 1",)
     assert (stress.images, stress.classes) == ((59,), (3,))
     assert "Note: classes of one sample" in str(stress)
 

@@ -437,7 +437,7 @@ def on_two_devices():
     return model_of(nn.ReLU(), nn.Linear(5, 3, device="meta"))
 
 
-IN_TRAIN, IN_IMAGES = "in the train data", "in layer 'images'"
+IN_TRAIN, IN_IMAGES = "in the training inputs", "in layer 'images'"
 POOLED = "in pool, on layer '2' with features (30, 5); make it suit them"
 IMAGES = tabular()[0]
 UNLABELLED = DataLoader(IMAGES, batch_size=10)
@@ -510,7 +510,7 @@ def test_bad_models(model, error, message, notes):
 def test_errors_of_the_unseen_images_say_so():
     with pytest.raises(ValueError, match=r"^labels: one class only") as caught:
         report(model_of(), tabular(), tabular(classes=1))
-    assert caught.value.__notes__ == ["in layer 'images'", "in the test data"]
+    assert caught.value.__notes__ == ["in layer 'images'", "in the unseen inputs"]
 
 
 def test_errors_of_a_loader_keep_their_type_and_traceback():
