@@ -117,8 +117,8 @@ def load_data(
         for argument, count in (("train", train), ("test", test or 10_000)):
             if count * size**2 > _MOST_PIXELS:
                 raise ValueError(
-                    f"{argument}={count}: so many images of size={size} fit into no memory; ask "
-                    "for fewer or smaller ones"
+                    f"{argument}={quoted(count)}: so many images of size={size} fit into no "
+                    "memory; ask for fewer or smaller ones"
                 )
         return _gaussian_mixture(train, test, size, seed)
     pools, source = _embedded(size) if name == "mnist" else fetch(name)
@@ -155,8 +155,8 @@ def _choose(
         if count is not None and count > len(labels):
             more = ' or load "mnist_full", which has 60000 + 10000' if name == "mnist" else ""
             raise ValueError(
-                f"{argument}={count}: the {argument} set of {name!r} has {len(labels)} images; "
-                f"ask for {len(labels)} or fewer{more}"
+                f"{argument}={quoted(count)}: the {argument} set of {name!r} has {len(labels)} "
+                f"images; ask for {len(labels)} or fewer{more}"
             )
     chosen = np.random.default_rng(seed).permutation(len(train_labels))[:train]
 

@@ -22,6 +22,7 @@ from sbt_utils.ensembles.stacked_layers import (
     member_memory,
     padded,
 )
+from sbt_utils.text import quoted, shown
 
 _GENERATOR = Lock()
 
@@ -152,7 +153,7 @@ def initial_state(network: nn.Sequential, seeds: Iterable[int]) -> State:
     seeds = list(seeds)
     for seed in seeds:
         if not isinstance(seed, int | np.integer) or not 0 <= seed < 2**64:
-            raise ValueError(f"seeds: {seed!r} given; give integers from 0 to 2^64 - 1")
+            raise ValueError(f"seeds: {quoted(seed)} given; give integers from 0 to 2^64 - 1")
     states = []
     network = copy.deepcopy(network)
     # Layers draw from PyTorch's global generator, whose state is put back: one thread at a time.
@@ -219,7 +220,8 @@ def stock_layers(network: nn.Sequential) -> list[tuple[str, nn.Module]]:
     ]
     for name, layer in layers:
         if reason := _unfit(layer):
-            raise TypeError(f"network: layer {name!r} is a {type(layer).__name__}{reason}")
+            kind = shown(type(layer).__name__)
+            raise TypeError(f"network: layer {quoted(name)} is a {kind}{reason}")
     if len({layer for _, layer in layers}) < len(layers):
         raise TypeError("network: a layer stands in it twice; give each place a layer of its own")
     tensors = dict(network.named_parameters(remove_duplicate=False))
@@ -227,13 +229,15 @@ def stock_layers(network: nn.Sequential) -> list[tuple[str, nn.Module]]:
     known = {f"{name}.{own}" for name, _ in layers for own in _TENSORS}
     if others := sorted({*tensors, *buffers} - known):
         raise TypeError(
-            f"network: {others[0]!r} is no tensor of a stock layer; remove it, by "
+            f"network: {quoted(others[0])} is no tensor of a stock layer; remove it, by "
             "torch.nn.utils.remove_weight_norm or torch.nn.utils.prune.remove for instance"
         )
     for (name, tensor), (other, same) in combinations((tensors | buffers).items(), 2):
         if _overlap(tensor, same):
-            raise TypeError(f"network: {name!r} and {other!r} are one tensor; ensembles do not "
-                            "share parameters between layers: give each layer its own")  # fmt: skip
+            raise TypeError(
+                f"network: {quoted(name)} and {quoted(other)} are one tensor; ensembles do not "
+                "share parameters between layers: give each layer its own"
+            )
     if not tensors:
         raise TypeError("network: no layer has parameters; there is nothing to train")
     return layers
@@ -282,11 +286,13 @@ def _unfit(layer: nn.Module) -> str:
     if isinstance(layer, nn.Conv2d) and (
         isinstance(layer.padding, str) or layer.padding_mode != "zeros"
     ):
-        return f" with padding {layer.padding!r} of {layer.padding_mode}; give a number, of zeros"
+        kind = f"{quoted(layer.padding)} of {shown(layer.padding_mode)}"
+        return f" with padding {kind}; give a number, of zeros"
     if isinstance(layer, nn.MaxPool2d) and layer.return_indices:
         return " that returns indices; leave them out"
     if isinstance(layer, nn.Upsample) and (
         layer.mode != "nearest" or layer.scale_factor not in (2.0, 3.0, 4.0)
     ):
-        return f" of mode {layer.mode!r} by {layer.scale_factor}; let it repeat pixels 2 to 4 times"
+        kind = f"{quoted(layer.mode)} by {shown(layer.scale_factor)}"
+        return f" of mode {kind}; let it repeat pixels 2 to 4 times"
     return ""

@@ -23,6 +23,7 @@ import torch
 from torch import Tensor, nn
 
 from sbt_utils.ensembles.noise import keep_mask
+from sbt_utils.text import quoted
 
 ALIGNMENT = 16
 """A member's part of an array starts at a multiple of this many elements: 64 bytes of float32."""
@@ -96,7 +97,7 @@ def padded(size: int) -> int:
 def check_flat(name: str, layer: nn.Module, x: Tensor) -> None:
     """Raise if a batch norm of vectors is given other than (M, batch, d)."""
     if isinstance(layer, nn.BatchNorm1d) and x.dim() != 3:
-        raise ValueError(f"layer {name!r} is given {x.shape[1:]}: flatten its input first")
+        raise ValueError(f"layer {quoted(name)} is given {x.shape[1:]}: flatten its input first")
 
 
 def rows(x: Tensor) -> Tensor:

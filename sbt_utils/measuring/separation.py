@@ -8,6 +8,7 @@ from numpy.typing import ArrayLike
 from sbt_utils.measuring.curves import MEASURES
 from sbt_utils.measuring.scatter import ProjectedScatter, ScatterStatistics
 from sbt_utils.models.batches import Array
+from sbt_utils.text import quoted
 
 
 def data_separation(
@@ -84,4 +85,4 @@ def data_separation(
 def check_measure(measure: str) -> None:
     """Raise a ``ValueError`` unless `measure` is one of `MEASURES`."""
     if not isinstance(measure, str) or measure not in MEASURES:
-        raise ValueError(f"measure: {measure!r} is unknown; choose one of {MEASURES}")
+        raise ValueError(f"measure: {quoted(measure)} is unknown; choose one of {MEASURES}")

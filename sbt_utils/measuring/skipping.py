@@ -19,7 +19,7 @@ from sbt_utils.models.forward import Feed, cut
 from sbt_utils.models.layer_choice import Chosen, Layers, choose_layers
 from sbt_utils.models.running import check_model, evaluation_mode
 from sbt_utils.models.trunk import look
-from sbt_utils.text import shown
+from sbt_utils.text import quoted, shown
 
 Loss = Callable[[nn.Module, Any], Any]
 """From a model and a batch to the mean loss over the batch, such as
@@ -212,7 +212,7 @@ class _Given:
 
     def __post_init__(self) -> None:
         if not callable(self.loss):
-            raise TypeError(f"loss: {self.loss!r} given; give a function of model and batch")
+            raise TypeError(f"loss: {quoted(self.loss)} given; give a function of model and batch")
 
     def __call__(self, batch: Any) -> tuple[float, float]:
         """Return the weight of a batch, and its mean loss."""

@@ -3,6 +3,7 @@
 import hashlib
 import json
 import math
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import KW_ONLY, asdict, dataclass
 from typing import Any
@@ -107,7 +108,7 @@ class Experiment:
                 _check_level(name, level)
             # The integer 0 and 0.0 are one level and must give one seed.
             axes[name] = tuple(float(level) if name in RANGES else level for level in levels)
-            if repeated := sorted({level for level in axes[name] if axes[name].count(level) > 1}):
+            if repeated := sorted(level for level, n in Counter(axes[name]).items() if n > 1):
                 raise ValueError(f"axis {name!r} repeats {quoted(repeated)}: give each level once")
         object.__setattr__(self, "axes", axes)
         if math.prod(self.shape) > MOST_NETWORKS:

@@ -6,9 +6,15 @@ import pytest
 import torch
 from torch import nn
 
+from sbt_utils.data.datasets import load_data
+from sbt_utils.ensembles.ensemble import initial_state, stock_layers
+from sbt_utils.ensembles.stacked_layers import check_flat
 from sbt_utils.measuring.curves import curve_statistics
 from sbt_utils.measuring.probe import load_curve
+from sbt_utils.measuring.separation import data_separation
+from sbt_utils.measuring.skipping import removal
 from sbt_utils.models.layer_choice import choose
+from sbt_utils.reporting.model_files import load_model
 from sbt_utils.reporting.stress_map import report
 from sbt_utils.sweeping.experiments import Experiment
 from sbt_utils.sweeping.sweeps import sweep
@@ -31,6 +37,25 @@ def named(network=NETWORK):
 
 def frozen():
     return named(MLP(inputs=4, width=3, hidden_layers=2, classes=2)).requires_grad_(False)
+
+
+def with_a_layer(layer):
+    """Return a network of stock layers and of this one, whose name is long."""
+    network = nn.Sequential(nn.Flatten(), nn.Linear(4, 3))
+    network.add_module(LONG, layer)
+    return network
+
+
+def with_a_buffer():
+    network = with_a_layer(nn.Linear(3, 2))
+    network[1].register_buffer(LONG, torch.ones(1))
+    return network
+
+
+def with_a_tensor_twice():
+    network = with_a_layer(nn.Linear(4, 3))
+    network[2].weight = network[1].weight
+    return network
 
 
 class Two(nn.Module):
@@ -78,6 +103,19 @@ CALLS = {
     "optimizer": lambda: trained(optimizer=LONG),
     "device": lambda: trained(device=LONG),
     "resume": lambda: trained(resume={**trained().state, "algorithm": LONG}),
+    "seeds of an ensemble": lambda: initial_state(NETWORK, [-(10**5000)]),
+    "a seed that is text": lambda: initial_state(NETWORK, [LONG]),
+    "a layer of another kind": lambda: stock_layers(with_a_layer(type(LONG, (nn.Tanh,), {})())),
+    "padding": lambda: stock_layers(with_a_layer(nn.Conv2d(1, 1, 1, padding="same"))),
+    "mode": lambda: stock_layers(with_a_layer(nn.Upsample(scale_factor=2, mode=LONG))),
+    "a buffer": lambda: stock_layers(with_a_buffer()),
+    "a tensor twice": lambda: stock_layers(with_a_tensor_twice()),
+    "a layer of vectors": lambda: check_flat(LONG, nn.BatchNorm1d(3), torch.ones(1, 2, 3, 4)),
+    "measure": lambda: data_separation(X, Y, LONG),
+    "loss": lambda: removal(NETWORK, (X, Y), loss=LONG),
+    "train": lambda: load_data(train=10**5000),
+    "target of a model": lambda: load_model("torch.nn:" + LONG, "none.pt"),
+    "arguments of a model": lambda: load_model("torch.nn:Linear", "none.pt", {LONG: LONG}),
     "parameters that are fixed": lambda: train(frozen(), X, Y, epochs=1, learning_rate=0.1),
 }
 

@@ -5,6 +5,7 @@ import pickle
 
 import numpy as np
 import pytest
+from odd_values import within
 
 from sbt_utils.sweeping.experiments import PHASE_DIAGRAMS, SLOPES, Experiment, published
 
@@ -121,6 +122,14 @@ def test_dimensions_of_a_phase_diagram_and_of_other_grids():
 def test_axes(axes, message):
     with pytest.raises(ValueError, match=message):
         Experiment(axes)
+
+
+def test_repeats_among_many_levels_are_soon_found():
+    levels = (np.arange(100_000) / 200_000).tolist()
+    with within(30):
+        assert len(Experiment({"dropout": levels, "width": [4]}, seeds=1)) == 100_000
+        with pytest.raises(ValueError, match=r"axis 'dropout' repeats \[0\.25\]: give each"):
+            Experiment({"dropout": [*levels, 0.25], "width": [4]}, seeds=1)
 
 
 @pytest.mark.parametrize(
