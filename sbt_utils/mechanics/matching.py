@@ -14,6 +14,7 @@ from scipy.special import fdtri
 
 from sbt_utils.measuring.curves import LoadCurve, scaled
 from sbt_utils.mechanics.chain import SpringBlockChain
+from sbt_utils.mechanics.chain_parameters import LARGEST
 from sbt_utils.mechanics.published_chains import (
     DURATION,
     SECOND_ORDER,
@@ -155,6 +156,10 @@ def fit_chain(
         )
     duration = as_number("duration", duration)
     friction = None if friction is None else as_number("friction", friction)
+    if friction is not None and not 0 <= friction <= LARGEST:
+        raise ValueError(
+            f"friction={friction}: give a finite number of at least 0, at most {LARGEST:g}"
+        )
     if not 0 < duration < np.inf:
         raise ValueError(f"duration={duration}: give a positive finite number")
     whole = isinstance(trajectories, int | np.integer) and not isinstance(trajectories, bool)

@@ -204,7 +204,8 @@ def check_seed(seed: Seed, name: str = "seed") -> Seed:
 
 
 def _checked_seeds(seeds: Iterable[Seed]) -> list[Seed]:
-    if isinstance(seeds, str) or not isinstance(seeds, Iterable):
+    one = isinstance(seeds, str) or getattr(seeds, "ndim", 1) == 0
+    if one or not isinstance(seeds, Iterable):
         raise ValueError(f"seeds={quoted(seeds)}: give several, one for each trajectory")
     members = list(islice(seeds, MOST_SEEDS + 1))
     if not members:

@@ -35,6 +35,9 @@ from sbt_utils.text import quoted, shown
 FEWEST_RESAMPLES = 40
 """With fewer, the 2.5 percentile is hardly more than the smallest draw."""
 
+MOST_RESAMPLES = 10_000
+"""More take memory, and make the intervals no better than the inputs allow."""
+
 
 @dataclass(frozen=True, eq=False, repr=False)
 class StressMap:
@@ -273,7 +276,7 @@ def report(
         by default the model's repeated blocks, or its activations where it has none, as the map
         says; `labels` is a function that finds those of a batch.
     resamples : int
-        Draws of the bootstrap over the inputs, which gives the intervals.
+        Draws of the bootstrap over the inputs, which gives the intervals; 40 to 10,000.
     seed : int
         Of the draws; 0 or above.
     batch_size : int
@@ -291,7 +294,7 @@ def report(
     TypeError, ValueError
         As `sbt_utils.measuring.probe.load_curve`, with a note on which data are at fault, but for
         layers without a D; features that are not finite; samples that are all the same; too few
-        resamples; a negative seed.
+        resamples or too many; a negative seed.
 
     Notes
     -----
@@ -307,9 +310,11 @@ def report(
     >>> report(MLP(), train, test).table.layer.tolist()[:2]
     ['activation1', 'activation2']
     """
-    if not isinstance(resamples, int | np.integer) or resamples < FEWEST_RESAMPLES:
+    whole = isinstance(resamples, int | np.integer)
+    if not whole or not FEWEST_RESAMPLES <= resamples <= MOST_RESAMPLES:
         raise ValueError(
-            f"resamples={quoted(resamples)}: give an integer of {FEWEST_RESAMPLES} or more"
+            f"resamples={quoted(resamples)}: give an integer of {FEWEST_RESAMPLES} or more, at "
+            f"most {MOST_RESAMPLES:,}"
         )
     if not isinstance(seed, int | np.integer) or isinstance(seed, bool) or seed < 0:
         raise ValueError(f"seed={quoted(seed)}: give an integer of at least 0")

@@ -23,6 +23,7 @@ from sbt_utils.sweeping.experiments import Experiment, published
 from sbt_utils.sweeping.shards import SHARD_SIZE, SweepError, cut, work
 from sbt_utils.sweeping.tasks import data_of, measure
 from sbt_utils.sweeping.workers import Silence
+from sbt_utils.text import quoted
 from sbt_utils.training.progress import progress_bar
 from sbt_utils.training.settings import check_device
 from sbt_utils.work_folders import clear, owned
@@ -112,6 +113,7 @@ def sweep(
     """
     if isinstance(experiment, str):
         experiment = published(experiment, profile)
+    _check_kinds(experiment, executor)
     device = check_device(device)
     if out is None:
         return _without_file(
@@ -164,6 +166,15 @@ def sweep(
         storage.put_in_place(complete, path, resume)
         storage.tidy(folder)
     return results.load(path)
+
+
+def _check_kinds(experiment: Any, executor: Any) -> None:
+    if not isinstance(experiment, Experiment):
+        raise TypeError(
+            f"experiment={quoted(experiment)}: give an Experiment, or the name of a published one"
+        )
+    if executor is not None and not callable(getattr(executor, "submit", None)):
+        raise TypeError(f"executor={quoted(executor)}: give one, such as LocalProcesses(2)")
 
 
 def _without_file(experiment: Experiment, **settings: Any) -> xr.Dataset:

@@ -16,8 +16,8 @@ from queue import Empty, SimpleQueue
 from typing import Any
 
 from sbt_utils.sweeping.shards import SweepError
-from sbt_utils.text import quoted
 from sbt_utils.training.progress import tell
+from sbt_utils.training.ranges import check_counts
 
 BEAT, SILENCE = 1.0, 30.0
 """Seconds between two signs of life of a worker, and without any until that is reported."""
@@ -68,8 +68,7 @@ class LocalProcesses(Executor):
     """
 
     def __init__(self, workers: int) -> None:
-        if workers < 1:
-            raise ValueError(f"workers={quoted(workers)}: give at least 1")
+        check_counts(workers=workers)
         if getattr(multiprocessing.current_process(), "_inheriting", False):
             sys.exit(1)  # a worker imports a script that lacks its guard; the parent says so
         self._workers = workers

@@ -110,7 +110,7 @@ def test_curves_without_a_shape_are_refused(curve, message):
 
 def test_a_friction_out_of_range_is_refused():
     for friction in (-0.1, np.nan):
-        with pytest.raises(ValueError, match=r"friction_right=.*: give a finite number of at l"):
+        with pytest.raises(ValueError, match=r"^friction=.*: give a finite number of at least"):
             fit_chain(FALLING, friction)
 
 

@@ -434,6 +434,15 @@ def test_a_full_disk(tmp_path, uninterrupted, monkeypatch):
 # What is refused -----------------------------------------------------------------------------
 
 
+def test_what_is_no_experiment_and_no_executor():
+    for odd in (None, 3, {"width": [2]}):
+        with pytest.raises(TypeError, match=r"^experiment=.*: give an Experiment, or the name of"):
+            sweep(odd, progress=False)
+    for odd in (3, "two", np.ones(2)):
+        with pytest.raises(TypeError, match=r"^executor=.*: give one, such as Local"):
+            sweep(GRID, executor=odd, progress=False)
+
+
 def test_files_that_cannot_be_written(tmp_path):
     with pytest.raises(ValueError, match=r"out=.*: this is a folder; give the name of a file"):
         sweep(GRID, out=tmp_path, progress=False)

@@ -72,9 +72,10 @@ def _zombie(process):
         return False
 
 
-def test_at_least_one():
-    with pytest.raises(ValueError, match="workers=0: give at least 1"):
-        LocalProcesses(0)
+@pytest.mark.parametrize("workers", [0, "2", None, 1.5, True])
+def test_at_least_one(workers):
+    with pytest.raises(ValueError, match=f"workers={workers!r}: give an integer of at least 1"):
+        LocalProcesses(workers)
 
 
 # Stopped, interrupted, without a guard -------------------------------------------------------
