@@ -46,6 +46,7 @@ def choose(model: nn.Module, layers: Layers | None = None) -> dict[nn.Module, st
         function = layers
     elif layers is not None:
         several = isinstance(layers, Iterable) and not isinstance(layers, (str, type))
+        several = several and getattr(layers, "ndim", 1) > 0
         asked: list[Any] = list(layers) if several else [layers]  # type: ignore[arg-type]
         if not all(isinstance(layer, (str, type)) for layer in asked):
             raise TypeError(
@@ -179,7 +180,7 @@ def _asked(model: nn.Module, layers: Layers, look: Look | None) -> Chosen:
         seen = {call.name for call in look.calls} if look else set()
         calls = [layer for layer in asked if isinstance(layer, str) and layer in seen]
         layers = [layer for layer in asked if layer not in calls]
-    if layers or not calls:
+    if not calls or layers:
         names = names_of(model)
         calls += [names[module] for module in choose(model, layers)]
     return Chosen(tuple(calls), "the layers that were asked for", every_call=True)
