@@ -541,7 +541,7 @@ def test_ctrl_c_elsewhere(monkeypatch, capsys):
         ("--axis width 4 4 --axis dropout 0 --out a.nc", r"repeats \[4\]"),
         ("--axis width x --axis dropout 0 --out a.nc", "width='x': give an"),
         ("dropout --seeds 1000000000000 --out a.nc", "seeds=1000000000000: give an integer"),
-        ("dropout --workers 0 --out a.nc", "workers=0: give at least 1"),
+        ("dropout --workers 0 --out a.nc", "workers=0: give an integer of at least 1"),
         ("dropout --device cuda:7 --out a.nc", "this machine has no such GPU"),
         ("dropout --out .", "out=.: this is a folder"),
         ("dropout --out /proc/none/a.nc", "its folder cannot be made"),
