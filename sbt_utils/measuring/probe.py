@@ -89,9 +89,10 @@ def load_curve(
     -------
     LoadCurve
         l = 0 is the output of the normalisation or embedding of the input, where a layer takes the
-        input itself and all passes through it, else the (first) input, called ``"images"``; l =
-        1..L are the chosen layers as they run. A layer that runs again in one forward pass counts
-        again, as ``"name#2"``; of a tuple, list or dict the first floating tensor counts.
+        input itself and all passes through it, else the (first) input, called ``"images"`` if it
+        has the four axes of images, and ``"inputs"`` otherwise; l = 1..L are the chosen layers as
+        they run. A layer that runs again in one forward pass counts again, as ``"name#2"``; of a
+        tuple, list or dict the first floating tensor counts.
 
     Raises
     ------

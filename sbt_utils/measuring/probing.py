@@ -9,7 +9,7 @@ import warnings
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, nullcontext
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from itertools import chain
 from typing import Any
@@ -35,8 +35,9 @@ from sbt_utils.models.running import check_model, evaluation_mode
 from sbt_utils.models.trunk import look
 from sbt_utils.text import shown
 
-INPUTS = "images"
-"""The name of l = 0 where no layer normalises or embeds the input."""
+INPUTS = ("images", "inputs")
+"""The names of l = 0 where no layer normalises or embeds the input: the first if it has four axes,
+as images do."""
 
 
 class Probe:
@@ -105,6 +106,7 @@ class Probe:
         chosen = choose_layers(self.model, self.layers, seen)
         if seen is not None:
             self.start = chosen.start or opening(seen.calls, seen.chains)
+            chosen = replace(chosen, start=self.start)
             names = (base_name(call.name) for call in seen.calls)
             self.runs = Counter(name for name in names if name in chosen)
         self.axes = batch_axes(self.feed, batch, samples, chosen)
@@ -176,8 +178,8 @@ class _Reading:
         if self.waiting:
             self.measure_inputs()
         # A chosen layer that only hands the input on may have run ahead of l = 0.
-        start = self.probe.start or INPUTS
-        self.measured.sort(key=lambda name: name != start)
+        starts = (self.probe.start,) if self.probe.start else INPUTS
+        self.measured.sort(key=lambda name: name not in starts)
         self.names = self.names or tuple(self.measured)
         varying = set(self.names).symmetric_difference(self.measured)
         varying |= {name for name, runs in self.probe.runs.items() if self.calls[name] != runs}
@@ -209,13 +211,14 @@ class _Reading:
         inputs = self.now.inputs
         if inputs is None:
             raise TypeError("data: a batch holds no tensor that could be l = 0; yield tensors")
+        name = 0 if inputs.dim() == 4 and inputs.is_floating_point() else 1
         if len(inputs) != len(self.now.labels) and inputs.dim() > 1:
             inputs = inputs.movedim(1, 0)  # sequence first
         if self.mask is not None and inputs.shape == self.mask.shape:
             inputs = inputs.masked_fill(~self.mask, 0)
         elif self.probe.pool == "mean" or self.mask is not None:
             inputs = pooled(inputs, "mean", self.mask)
-        self.measure(INPUTS, inputs)
+        self.measure(INPUTS[name], inputs)
 
     def end(self, name: str, output: Any) -> None:
         """Measure the output of a layer that is chosen, or that is l = 0."""

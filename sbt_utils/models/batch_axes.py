@@ -56,7 +56,7 @@ def _features(feed: Feed, batch: Any, names: Chosen) -> dict[str, Tensor]:
 
     def end(name: str, output: Any) -> None:
         features = first_tensor(output)
-        if name in names and features is not None:
+        if (name in names or name == names.start) and features is not None:
             found[name] = features.clone()
 
     with evaluation_mode(feed.model), watching(feed.model, end):

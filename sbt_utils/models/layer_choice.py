@@ -86,7 +86,9 @@ def choose_layers(model: nn.Module, layers: Layers | None, look: Look | None) ->
     By default these are the repeated blocks through which everything passes, such as residual
     blocks or the layers of a transformer; stages made of blocks count block by block, and a block
     that runs again counts again. A model without such blocks gives the activations through which
-    everything passes, be they modules or functions.
+    everything passes, be they modules or functions, but for a sigmoid at the end of others. Several
+    heads have the layers ahead of them in common. Where other ways pass by a whole row of blocks,
+    such as those from several depths to a head, it is the row, as the rule says.
 
     Parameters
     ----------
@@ -117,26 +119,30 @@ def choose_layers(model: nn.Module, layers: Layers | None, look: Look | None) ->
     if look is None:
         raise TypeError("look: None given, and no layers; give one of them")
     calls = look.calls
-    trunks = {chain: blocks_on(calls, chain) for chain in look.chains}
+    trunks = {chain: blocks_on(look, chain) for chain in look.chains}
     if not any(trunks.values()):
-        trunks = {chain: activations_on(calls, chain) for chain in look.chains}
-    # A part of another is what a mask, or an output that is no feature, passes through.
-    longest = {t for t in trunks.values() if not any(set(t) < set(o) for o in trunks.values())}
-    everything = Part(calls, [n for n, call in enumerate(calls) if call.made is not None])
+        trunks = {chain: activations_on(look, chain) for chain in look.chains}
+    everything = Part(look, [n for n, call in enumerate(calls) if call.made is not None])
     listed = everything.blocks() or everything.activations()
-    if len(longest) > 1 or _mostly_branches(everything, listed, trunks):
-        raise ValueError(_several_chains(model, [calls[n] for n in listed]))
-    if not any(longest):
+    numbers = _trunk(trunks)
+    chains = [chain for chain, trunk in trunks.items() if set(numbers) <= set(trunk)]
+    passed_by = ""
+    if not numbers or _mostly_branches(everything, listed, trunks):
+        numbers, chains = _row(look, listed)
+        passed_by = ", in a row that other ways pass by"
+    if not numbers and listed:
+        apart = _apart(calls, _longest(trunks))
+        raise ValueError(_several_chains(model, [calls[n] for n in listed], apart))
+    if not numbers:
         raise ValueError(
             f"layers: {type(model).__name__} has no repeated blocks, and no activation that "
             f"everything passes through; {_remedy(model)}"
             + _TRACED
             * isinstance(model, fx.GraphModule)
         )
-    (numbers,) = longest
     chosen = [calls[number] for number in numbers]
-    start = opening(calls, [chain for chain, trunk in trunks.items() if trunk == numbers][:1])
-    return Chosen(tuple(call.name for call in chosen), _rule(chosen), start=start)
+    start = opening(calls, chains[:1])
+    return Chosen(tuple(call.name for call in chosen), _rule(chosen) + passed_by, start=start)
 
 
 def choose_in_row(
@@ -153,21 +159,49 @@ def choose_in_row(
     return replace(chosen, start=first[0] if isinstance(first[1], NORMS) else None)
 
 
+def _longest(trunks: Mapping[Chain, tuple[int, ...]]) -> set[tuple[int, ...]]:
+    """Leave out parts of others, which masks pass through, and outputs that are no features."""
+    return {t for t in trunks.values() if not any(set(t) < set(o) for o in trunks.values())}
+
+
+def _trunk(trunks: Mapping[Chain, tuple[int, ...]]) -> tuple[int, ...]:
+    """Return the one trunk that chains have, or have in common; none where they differ."""
+    longest = _longest(trunks)
+    if len(longest) < 2:
+        return next(iter(longest), ())
+    # Several outputs of one input, each with a head of its own that is shorter than the trunk.
+    starts = {chain.start for chain, trunk in trunks.items() if trunk in longest}
+    common = tuple(sorted(set.intersection(*map(set, longest))))
+    shared = len(starts) == 1 and 2 * len(common) >= max(map(len, longest))
+    return common if shared else ()
+
+
+def _row(look: Look, listed: Sequence[int]) -> tuple[tuple[int, ...], list[Chain]]:
+    """Return calls if each is made of the one before alone, and the chain to the last of them.
+
+    Other ways may pass them by, such as those from several depths of a network to its head.
+    """
+    made = [look.calls[number].made or 0 for number in listed]
+    if len(made) < 2 or made != sorted(set(made)):
+        return (), []
+    chains = [c for c in look.chains_to(listed[-1]) if c.points.issuperset(listed)]
+    return (tuple(listed) if chains else ()), chains
+
+
 def _mostly_branches(
     everything: Part, listed: Sequence[int], trunks: Mapping[Chain, Sequence[int]]
 ) -> bool:
     """Tell whether more blocks lie beside the trunk to an output than on it."""
     for end in {chain.end for chain in trunks}:
-        between = set().union(*(chain.between for chain in trunks if chain.end == end))
-        rows = [trunk for chain, trunk in trunks.items() if chain.end == end]
+        chains = [chain for chain in trunks if chain.end == end]
+        rows = [trunks[chain] for chain in chains]
         trunk = set().union(*rows)
         inside = set().union(*(everything.inside[number] for number in trunk))
-        beside = [
-            number
-            for number in between.intersection(listed) - trunk - inside
-            if trunk.isdisjoint(everything.inside[number])
-        ]
-        if len(beside) > max(map(len, rows)):
+        on = trunk.union(inside, *(chain.points for chain in chains))
+        held = {n for n in listed if not trunk.isdisjoint(everything.inside[n])}
+        between = set().union(*(chain.between for chain in chains))
+        beside = len(between.intersection(listed) - on - held)
+        if beside > max(map(len, rows)) or (held and beside > len(held)):
             return True
     return False
 
@@ -197,17 +231,22 @@ def _remedy(model: nn.Module) -> str:
 
 def opening(calls: Sequence[Call], chains: Sequence[Chain]) -> str | None:
     """Return the first call that normalises or embeds an input, if all passes through it."""
-    opens = (*NORMS, nn.Embedding, nn.EmbeddingBag)
+    embeds = (nn.Embedding, nn.EmbeddingBag)
     for chain in chains:
+        computed = False
         for call in (calls[number] for number in sorted(chain.points)):
-            if call.read == chain.start and isinstance(call.module, opens):
+            if call.read == chain.start and isinstance(call.module, (*NORMS, *embeds)):
                 return call.name
+            # Numbers of words may have been padded or turned before, which leaves them numbers.
+            if isinstance(call.module, embeds) and not (chain.floating or computed):
+                return call.name
+            computed |= not _is_block(call)
     return None
 
 
 def _rule(chosen: Sequence[Call]) -> str:
     """Say in words what was chosen by default."""
-    if any(call.module is None or not list(call.module.children()) for call in chosen):
+    if not all(map(_is_block, chosen)):
         return _of_activations(len(chosen))
     kinds = ", ".join(dict.fromkeys(call.kind for call in chosen))
     return f"the {len(chosen)} repeated blocks ({kinds})"
@@ -218,10 +257,28 @@ def _of_activations(count: int) -> str:
     return f"the {what} that everything passes through"
 
 
-def _several_chains(model: nn.Module, listed: Sequence[Call]) -> str:
+def _apart(calls: Sequence[Call], trunks: set[tuple[int, ...]]) -> list[tuple[str, ...]]:
+    """Return the names of the activations of several chains that name no other, most first."""
+    if len(trunks) < 2 or any(_is_block(calls[n]) for trunk in trunks for n in trunk):
+        return []
+    found: dict[tuple[str, ...], None] = {}
+    for trunk in sorted(trunks, key=len, reverse=True):
+        names = tuple(dict.fromkeys(base_name(calls[n].name) for n in trunk))
+        if {n for n, call in enumerate(calls) if base_name(call.name) in names} == set(trunk):
+            found[names] = None
+    return list(found)
+
+
+def _several_chains(
+    model: nn.Module, listed: Sequence[Call], apart: Sequence[Sequence[str]]
+) -> str:
     """Say which rows of blocks a model has, and how to choose one of them."""
-    blocks = all(call.module is not None and any(call.module.children()) for call in listed)
+    several = f"layers: those of {type(model).__name__} form several chains: "
+    blocks = all(map(_is_block, listed))
     rows = Counter((holder(call) if blocks else "", call.kind) for call in listed).most_common()
+    if apart and len(rows) == 1:
+        which = "; ".join(shown(", ".join(names), 100) for names in apart[:_MOST_ROWS])
+        return f"{several}{which}; choose one, such as layers={shown(list(apart[0]), 300)}"
     parts = [
         f"{n} {kind}" + f" in {quoted(row)}" * bool(row) for (row, kind), n in rows[:_MOST_ROWS]
     ]
@@ -229,7 +286,10 @@ def _several_chains(model: nn.Module, listed: Sequence[Call]) -> str:
     (row, kind), _ = rows[0]
     within = f"name.startswith({shown(repr(row + '.'), 200)}) and " if row else ""
     rest = f", such as layers=lambda name, module: {within}type(module).__name__ == {kind!r}"
-    return (
-        f"layers: those of {type(model).__name__} form several chains: {', '.join(parts)}; choose "
-        f"one{rest if blocks else ' by the names of its layers'}"
-    ) + _TRACED * isinstance(model, fx.GraphModule)
+    choice = f"choose one{rest if blocks else ' by the names of its layers'}"
+    traced = _TRACED * isinstance(model, fx.GraphModule)
+    return f"{several}{', '.join(parts)}; {choice}{traced}"
+
+
+def _is_block(call: Call) -> bool:
+    return call.module is not None and any(call.module.children())

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any
 
 import torch
@@ -46,6 +47,7 @@ class Chain:
     end: int  # the node of the output
     points: frozenset[int]  # the calls through which everything passes, by their numbers
     between: frozenset[int]  # all calls on a way from the input to the output, these included
+    floating: bool = True  # whether the input is, rather than numbers of words
 
 
 @dataclass(frozen=True)
@@ -54,6 +56,25 @@ class Look:
 
     calls: tuple[Call, ...]
     chains: tuple[Chain, ...]
+    flow: _Flow = field(compare=False, repr=False)
+
+    def chains_to(self, number: int) -> tuple[Chain, ...]:
+        """Return the chains to what a call made, rather than to an output of the model."""
+        made = self.calls[number].made
+        return tuple(self.flow.chains(set() if made is None else {made}, self._made))
+
+    def all_passes(self, numbers: Collection[int], behind: int) -> bool:
+        """Tell whether each way from an input to what a call made passes through some others."""
+        taken = {self._made[number] for number in numbers}
+        nodes = set().union(*self.flow.trees) - taken
+        last = self._made[behind]
+        return last in taken or (
+            last is not None and self.flow.ways(last, nodes).isdisjoint(self.flow.inputs)
+        )
+
+    @cached_property
+    def _made(self) -> list[int | None]:
+        return [call.made for call in self.calls]
 
 
 def look(model: nn.Module, run: Callable[[], Any]) -> Look:
@@ -70,7 +91,8 @@ def look(model: nn.Module, run: Callable[[], Any]) -> Look:
     Returns
     -------
     Look
-        Chains are those from each input to each output, less those that are part of another.
+        Chains are those from each input to each output, less those that are part of another. A
+        single number, such as a loss, is an output only where there is no other.
 
     Notes
     -----
@@ -119,10 +141,12 @@ def look(model: nn.Module, run: Callable[[], Any]) -> Look:
         stack.enter_context(watching(model, end, begin, leave=running.pop))
         outputs.extend(tensors(run()))
     made = [call["made"] for call in calls]
-    ends = {node for t in outputs if t.is_floating_point() and (node := flow.node(t)) is not None}
+    floating = [t for t in outputs if t.is_floating_point() and flow.node(t) is not None]
+    ends = {flow.nodes[_storage(t)] for t in [t for t in floating if t.dim()] or floating}
     # An output may hold its tensors out of sight: then the last that was made.
     ends = ends or {max((node for node in made if node is not None), default=0)}
-    return Look(tuple(Call(**call) for call in calls), tuple(flow.chains(ends, made)))
+    flow.nodes.clear()
+    return Look(tuple(Call(**call) for call in calls), tuple(flow.chains(ends, made)), flow)
 
 
 class _Flow(TorchDispatchMode):
@@ -137,6 +161,7 @@ class _Flow(TorchDispatchMode):
         self.nodes: dict[StorageWeakRef, int] = {}
         self.sources: list[set[int]] = []
         self.inputs: list[int] = []
+        self.floating: set[int] = set()  # of the inputs
         self.truth_values: set[int] = set()
 
     @classmethod
@@ -177,11 +202,13 @@ class _Flow(TorchDispatchMode):
         if self.node(tensor) is None:
             self.nodes[_storage(tensor)] = len(self.sources)
             self.inputs.append(len(self.sources))
+            if tensor.is_floating_point():
+                self.floating.add(len(self.sources))
             self.sources.append(set())
 
     def chains(self, ends: set[int], made: list[int | None]) -> Iterator[Chain]:
         """Yield the chains from each input to each of the nodes `ends` that lies on no other."""
-        above = {start: self.dominators(start, self.truth_values) for start in self.inputs}
+        above = dict(zip(self.inputs, self.trees, strict=True))
         if all(ends.isdisjoint(nodes) for nodes in above.values()):
             above = {start: self.dominators(start, set()) for start in self.inputs}
         paths = {
@@ -197,7 +224,12 @@ class _Flow(TorchDispatchMode):
                     frozenset(number for number, node in enumerate(made) if node in nodes)
                     for nodes in (path, ways)
                 )
-                yield Chain(start, end, points, between)
+                yield Chain(start, end, points, between, start in self.floating)
+
+    @cached_property
+    def trees(self) -> list[dict[int, int]]:
+        """Return the dominators of what is made of each input, truth values aside."""
+        return [self.dominators(start, self.truth_values) for start in self.inputs]
 
     def dominators(self, start: int, left_out: set[int]) -> dict[int, int]:
         """Return for each node made of `start` the last through which all of its ways pass."""
@@ -231,6 +263,7 @@ def _meet(one: int, other: int, above: dict[int, int], depth: dict[int, int]) ->
 
 
 def _path(node: int, above: dict[int, int]) -> Iterator[int]:
+    """Yield a node and all through which everything passes on the way to it, the last first."""
     yield node
     while node != above[node]:
         yield (node := above[node])

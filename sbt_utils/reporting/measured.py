@@ -81,7 +81,7 @@ def _states(scatters: Mapping[str, SampledScatter], chain: bool) -> dict[str, st
 def _check_inputs(names: Sequence[str], states: Mapping[str, Mapping[str, str]]) -> None:
     """Raise if the samples of a part are all the same, which no network is to blame for."""
     dead = [part for part, of in states.items() if of[names[0]] == "dead"]
-    if dead and (names[0] == INPUTS or len(dead) < len(states)):
+    if dead and (names[0] in INPUTS or len(dead) < len(states)):
         error = UndefinedSeparation("data: all samples are the same; give different ones", "dead")
         error.add_note(f"in layer '{shown(names[0])}'")
         error.add_note(f"in the {_PARTS[dead[0]]} inputs")

@@ -228,7 +228,7 @@ def test_features_of_another_length_than_the_mask():
     model = Signals()
     with pytest.warns(UserWarning, match="features of last have no axis of its length behind the"):
         curve = load_curve(model, ((x, hidden), Y))
-    assert curve.layers == ("images", "act", "last")
+    assert curve.layers == ("inputs", "act", "last")
     with torch.no_grad():
         act = torch.relu(model.mix(x))
         expected = [x[:, :4].mean(1), act[:, :4].mean(1), model(x, hidden)]
@@ -375,7 +375,7 @@ class Graph:
 
 def test_a_mapping_that_the_model_takes_whole():
     curve = load_curve(Takes(), {"pixels": X, "labels": Y})
-    assert curve.layers == ("images", "act")
+    assert curve.layers == ("inputs", "act")
     assert curve.separation[0] == data_separation(X, Y)
 
 
@@ -465,7 +465,7 @@ def test_a_norm_behind_other_layers_is_not_where_the_curve_starts():
     )
     x = torch.randn(N, TOKENS, 16) + Y[:, None, None]
     curve = load_curve(model, x, Y)
-    assert curve.layers == ("images", "layers.0", "layers.1", "layers.2")
+    assert curve.layers == ("inputs", "layers.0", "layers.1", "layers.2")
     assert curve.separation[0] == data_separation(x, Y)
 
 

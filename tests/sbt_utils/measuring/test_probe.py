@@ -74,7 +74,7 @@ def test_measures_the_images_where_no_normalisation_comes_first(data):
     images, labels = data
     model = nn.Sequential(nn.Flatten(), nn.Linear(6, 5), nn.BatchNorm1d(5), nn.Tanh())
     curve = load_curve(model, images.reshape(60, 2, 3), labels)
-    assert curve.layers == ("images", "3")
+    assert curve.layers == ("inputs", "3")
     assert curve.separation[0] == pytest.approx(data_separation(images, labels))
 
 
@@ -150,7 +150,7 @@ def test_order_of_execution_repeated_layers_nested_outputs(data):
     curve = load_curve(
         model, images, labels, layers=lambda name, m: name in ("act", "last", "pair")
     )
-    assert curve.layers == ("images", "act", "act#2", "pair", "last")
+    assert curve.layers == ("inputs", "act", "act#2", "pair", "last")
     with torch.no_grad():
         first = torch.relu(model.wide(images))
         second = torch.relu(model.wide(first) - 0.5)
@@ -163,8 +163,8 @@ def test_layers_that_never_run_are_named(data):
     model = Branching()
     kinds = (nn.ReLU, nn.SiLU, nn.GELU)
     with pytest.warns(UserWarning, match="never calls unused; left out of the load curve"):
-        assert load_curve(model, *data, kinds).layers == ("images", "act", "act#2", "last")
-    assert load_curve(model, *data).layers == ("images", "act", "act#2", "last")
+        assert load_curve(model, *data, kinds).layers == ("inputs", "act", "act#2", "last")
+    assert load_curve(model, *data).layers == ("inputs", "act", "act#2", "last")
     with pytest.raises(ValueError, match="never calls unused, nor any other chosen layer"):
         load_curve(model, *data, layers="unused")
 
@@ -172,8 +172,8 @@ def test_layers_that_never_run_are_named(data):
 def test_a_shared_activation_goes_by_its_first_name(data):
     act = nn.ReLU()
     model = nn.Sequential(nn.Linear(6, 5), act, nn.Linear(5, 5), act)
-    assert load_curve(model, *data).layers == ("images", "1", "1#2")
-    assert load_curve(model, *data, layers=["3"]).layers == ("images", "1", "1#2")
+    assert load_curve(model, *data).layers == ("inputs", "1", "1#2")
+    assert load_curve(model, *data, layers=["3"]).layers == ("inputs", "1", "1#2")
 
 
 def test_a_loader_gives_the_same_as_tensors(data, measure):
@@ -282,7 +282,7 @@ def test_repeated_blocks_are_measured_where_there_are_some(data, measure):
     stage = nn.Sequential(Residual(act), Residual(act))
     model = nn.Sequential(OrderedDict(stem=stem, stage=stage, last=Residual(act)))
     curve = load_curve(model, images, labels, measure=measure)
-    assert curve.layers == ("images", "stage.0", "stage.1", "last")
+    assert curve.layers == ("inputs", "stage.0", "stage.1", "last")
     with torch.no_grad():
         trunk = [images, model.stem(images)]
         for block in (*model.stage, model.last):
@@ -304,12 +304,12 @@ def test_blocks_inside_of_stages_are_measured(data):
             return self.inner[1](self.inner[0](x))
 
     curve = load_curve(nn.Sequential(Stage(), nn.Sequential(nn.Tanh()), Stage()), *data)
-    assert curve.layers == ("images", "0.inner.0", "0.inner.1", "2.inner.0", "2.inner.1")
+    assert curve.layers == ("inputs", "0.inner.0", "0.inner.1", "2.inner.0", "2.inner.1")
 
 
 def test_one_block_alone_leaves_the_activations_of_the_trunk(data):
     model = nn.Sequential(Residual(nn.ReLU()), nn.Sequential(nn.Linear(6, 5), nn.Tanh()))
-    assert load_curve(model, *data).layers == ("images", "1.1")
+    assert load_curve(model, *data).layers == ("inputs", "1.1")
 
 
 def test_attention_and_parametrised_layers_are_no_blocks(data):
@@ -317,7 +317,7 @@ def test_attention_and_parametrised_layers_are_no_blocks(data):
     model = nn.Sequential(
         *(weight_norm(nn.Linear(6, 6)), nn.ReLU(), weight_norm(nn.Linear(6, 6)), nn.ReLU())
     )
-    assert load_curve(model, *data).layers == ("images", "1", "3")
+    assert load_curve(model, *data).layers == ("inputs", "1", "3")
     assert list(
         choose(nn.ModuleList([nn.MultiheadAttention(4, 1)] * 2 + [nn.ReLU()])).values()
     ) == ["2"]
@@ -457,8 +457,8 @@ def test_errors_of_the_statistics_keep_their_type_and_note_the_layer(data):
         fails(message, *arguments, measure=measure, layer="3", error=UndefinedSeparation)
     spoilt = images.clone()
     spoilt[33, 2] = torch.nan
-    fails(r"^features: sample 33 .* NaN", dead, spoilt, labels, layer="images")
-    fails("^labels: one class only", dead, images, torch.zeros_like(labels), layer="images")
+    fails(r"^features: sample 33 .* NaN", dead, spoilt, labels, layer="inputs")
+    fails("^labels: one class only", dead, images, torch.zeros_like(labels), layer="inputs")
     with torch.no_grad():
         dead[0].weight.fill_(torch.inf)
     fails(r"^features: sample 0 .* NaN or infinite", dead, images, labels, layer="1")

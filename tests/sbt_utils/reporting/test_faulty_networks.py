@@ -77,7 +77,7 @@ def test_from_a_dead_layer_on_all_are_dead_and_the_rest_of_the_map_stands():
     assert stress.advice[0].layers == ("5", "7")
     assert "\n- Dead. The same comes out of 5, 7 for every input.\n" in str(stress)
     found = assert_shown(stress)
-    assert found["layers"] == ["images", "1", "3", "5", "7"]
+    assert found["layers"] == ["inputs", "1", "3", "5", "7"]
     assert [value is None for value in found["train"]["separation"]] == [False] * 3 + [True] * 2
     assert found["undefined"] == {"5": "dead", "7": "dead"}
 
@@ -119,7 +119,7 @@ def test_a_network_all_of_whose_layers_are_dead():
 def test_inputs_that_are_all_the_same_are_no_fault_of_the_network():
     same, normed = torch.ones(60, 6), nn.Sequential(nn.BatchNorm1d(6), nn.Linear(6, 6), nn.ReLU())
     message = "^data: all samples are the same"
-    for model, start in ((perceptron(), "images"), (normed, "0")):
+    for model, start in ((perceptron(), "inputs"), (normed, "0")):
         with pytest.raises(UndefinedSeparation, match=message) as caught:
             report(model, tabular(), (same, LABELS))
         assert caught.value.__notes__ == [f"in layer '{start}'", "in the unseen inputs"]
@@ -175,7 +175,7 @@ def test_features_that_are_not_finite_are_named():
     inputs[7, 2] = torch.nan
     with pytest.raises(ValueError, match="sample 7 of batch 0 holds NaN") as caught:
         report(perceptron(), inputs, labels)
-    assert caught.value.__notes__ == ["in layer 'images'", "in the training inputs"]
+    assert caught.value.__notes__ == ["in layer 'inputs'", "in the training inputs"]
 
 
 @pytest.mark.filterwarnings("ignore:labels. class 3 has 1 sample:UserWarning")
