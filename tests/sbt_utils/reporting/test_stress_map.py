@@ -437,7 +437,7 @@ def on_two_devices():
     return model_of(nn.ReLU(), nn.Linear(5, 3, device="meta"))
 
 
-IN_TRAIN, IN_IMAGES = "in the training inputs", "in layer 'images'"
+IN_TRAIN, IN_INPUTS = "in the training inputs", "in layer 'inputs'"
 POOLED = "in pool, on layer '2' with features (30, 5); make it suit them"
 IMAGES = tabular()[0]
 UNLABELLED = DataLoader(IMAGES, batch_size=10)
@@ -466,8 +466,8 @@ def assert_refused(model, train, error, message, notes, **options):
         (UNLABELLED, TypeError, r"^data: a batch is Tensor; yield \(inputs, labels\) pairs", []),
         (IMAGES, TypeError, NO_LABELS, []),
         ((*tabular(), 3), ValueError, "^data: 3 parts given; give", []),
-        (tabular(classes=1), ValueError, "^labels: one class only", [IN_IMAGES]),
-        (tabular(2), ValueError, "^labels: class 0 has 1 sample; give at least 2", [IN_IMAGES]),
+        (tabular(classes=1), ValueError, "^labels: one class only", [IN_INPUTS]),
+        (tabular(2), ValueError, "^labels: class 0 has 1 sample; give at least 2", [IN_INPUTS]),
         ([], ValueError, "^data: the loader yields no batch", []),
         (7, TypeError, r"^data: int given; give \(inputs, labels\)", []),
     ],
@@ -514,7 +514,7 @@ def test_bad_models(model, error, message, notes):
 def test_errors_of_the_unseen_images_say_so():
     with pytest.raises(ValueError, match=r"^labels: one class only") as caught:
         report(model_of(), tabular(), tabular(classes=1))
-    assert caught.value.__notes__ == ["in layer 'images'", "in the unseen inputs"]
+    assert caught.value.__notes__ == ["in layer 'inputs'", "in the unseen inputs"]
 
 
 def test_errors_of_a_loader_keep_their_type_and_traceback():
