@@ -20,12 +20,11 @@ def run(options: Namespace) -> None:
     from sbt_utils.reporting.model_files.checkpoints import files_of
 
     files = {"train": options.train, "test": options.test}
-    check_files(options, **files)
-    parts = _parts(options)
     for path in options.checkpoint:
         _check_there("checkpoint", path)
         files |= {f"checkpoint {file}": file for file in files_of(path)}
     check_files(options, **files)
+    parts = _parts(options)
     if len(set(options.checkpoint)) < len(options.checkpoint):
         raise ValueError("checkpoint: one is given twice; give different ones to compare")
     device = device_named(options.device)

@@ -120,13 +120,14 @@ class Comparison:
     @property
     def _loads(self) -> pd.DataFrame:
         """The table of loads as text, one column per map and difference."""
-        table = self.table
-        columns = {
-            label: [_in_words(*row) for row in table[label].itertuples(index=False)]
-            for label in dict.fromkeys(table.columns.get_level_values(0))
-        }
-        return pd.DataFrame(columns, index=[shown(name) for name in table.index]).rename(
-            columns=shown
+        table, labels = self.table, list(self.maps)
+        names = {label: _end(label, 24) for label in labels}
+        first = _end(labels[0], 14)
+        names |= {f"{label} - {labels[0]}": f"{_end(label, 14)} - {first}" for label in labels[1:]}
+        cells = [[_in_words(*row) for row in table[name].itertuples(index=False)] for name in names]
+        layers = [_end(name, 32) for name in table.index]
+        return pd.DataFrame(dict(enumerate(cells)), index=layers).set_axis(
+            [*names.values()], axis=1
         )
 
 
@@ -172,9 +173,16 @@ def _in_words(value: float, low: float, high: float) -> str:
     return "-" if np.isnan(value) else f"{value:z.3f} ({low:z.3f} to {high:z.3f})"
 
 
+def _end(name: str, longest: int) -> str:
+    """Return a name, or its end, which tells it from others."""
+    name = shown(name)
+    return name if len(name) <= longest else f"...{name[3 - longest :]}"
+
+
 def _scrolled(table: pd.DataFrame) -> str:
-    """Return a table for a page that may be narrower."""
-    return f'<div style="overflow-x: auto">{table.to_html(border=0)}</div>'
+    """Return a table for a page that may be narrower, each number beside its interval."""
+    rows = table.replace(" ", "\N{NO-BREAK SPACE}", regex=True).to_html(border=0)
+    return f'<div style="overflow-x: auto">{rows}</div>'
 
 
 def _draws(stress: StressMap) -> dict[str, np.ndarray]:

@@ -100,7 +100,7 @@ def drawn_loads(tables: Mapping[str, pd.DataFrame]) -> Figure:
         for number, (label, part) in enumerate(tables.items()):
             style = {"color": COLOURS[number % 7], "fmt": "osD^vP*"[(number + number // 7) % 7]}
             shift = 0.6 * ((number + 0.5) / len(tables) - 0.5)
-            _draw_intervals(axes, part, "", np.arange(1, count + 1) + shift, shown(label), style)
+            _draw_intervals(axes, part, "", np.arange(1, count + 1) + shift, _end(label, 18), style)
         axes.axhline(0, color="0.3", lw=0.8, zorder=0)
         axes.set(ylabel="load")
         axes.set_xticks(range(1, count + 1), names, rotation=90 * upright, parse_math=False)

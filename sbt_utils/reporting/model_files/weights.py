@@ -19,7 +19,7 @@ State = dict[str, Tensor]
 
 _COMPILED = "_orig_mod"  # as torch.compile calls the module that it wraps
 _USUAL = {"state_dict", "model_state_dict", "model", "net", "network", "module"}
-_AVERAGED = re.compile(r"(^|[._])(ema|swa|averaged?|averaging)([._]|$)")
+_AVERAGED = re.compile(r"(^|[._])(ema|swa|averaged?|averaging)([._]|$)", re.IGNORECASE)
 _DEEPEST = 12  # parts of a prefix
 _SHOWN = 3  # names in a message
 
@@ -125,6 +125,8 @@ def _chosen(
     for prefix in fitting or ranked[:1]:
         if not any(_equal(states[prefix], states[other]) for other in different):
             different.append(prefix)
+        if len(different) > _SHOWN:
+            break
     best, *others = different
     if others and _rank(best) == _rank(others[0]):
         raise ValueError(

@@ -1,5 +1,7 @@
 """Stress maps beside each other, as text, table, picture and page."""
 
+import re
+
 import numpy as np
 import pytest
 from drawing import drawn, legend_of
@@ -74,6 +76,33 @@ def test_the_picture_shows_the_loads():
         places.append(bars[0].get_xdata())
     assert (np.diff(places, axis=0) > 0.1).all()
     assert (abs(np.array(places) - [1, 2, 3]) < 0.5).all()
+
+
+def test_findings_take_no_column_and_tables_are_scrolled():
+    names = ("in", *(f"encoder.layer.{i}.attention.output" for i in range(3)))
+    labels = [f"runs/{'deep' * 10}/epoch={i}.ckpt" for i in range(3)]
+    both = compare({label: mapped([2, 0, -1], names, seed=i) for i, label in enumerate(labels)})
+    page, text = both._repr_html_(), str(both)
+    assert page.count("<table") == page.count('overflow-x: auto"><table') == 2
+    heads = re.findall(r"<thead>(.*?)</thead>", page, re.DOTALL)
+    summary, loads = (re.findall(r"<th>(.+?)</th>", head) for head in heads)
+    assert summary == ["fall of D", "convexity", "regime"]
+    assert [name[-6:] for name in loads] == ["0.ckpt", "1.ckpt", "2.ckpt", "0.ckpt", "0.ckpt"]
+    assert max(map(len, loads)) < 32
+    for label in labels:
+        finding = f"{label}: {both.summary.stands_out[label]}."
+        assert f"<li>{finding}</li>" in page
+        assert finding in text
+    assert max(map(len, text.splitlines())) < 180
+
+
+def test_numbers_stand_beside_their_intervals():
+    both = compare({"a": mapped([1, 2, 3], seed=1), "b": mapped([2, 2, 1], seed=2)})
+    for label in ("a", "b", "b - a"):
+        for load, low, high in both.table[label].to_numpy():
+            cell = f"{load:z.3f} ({low:z.3f} to {high:z.3f})"
+            assert cell in str(both)
+            assert cell.replace(" ", "\N{NO-BREAK SPACE}") in both._repr_html_()
 
 
 def test_names_are_escaped():

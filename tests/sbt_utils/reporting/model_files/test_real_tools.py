@@ -112,3 +112,20 @@ def test_data_parallel_and_averages_of_pytorch(tmp_path):
     torch.save(content, tmp_path / "checkpoint.pth")  # as torchvision's references do
     assert_loads(tmp_path / "checkpoint.pth", model.state_dict())
     assert_loads(tmp_path / "checkpoint.pth", average.module.state_dict(), "model_ema")
+
+
+def test_a_model_that_is_compiled_takes_plain_weights(tmp_path, monkeypatch):
+    monkeypatch.setattr(nn, "Compiled", lambda: torch.compile(network(1)), raising=False)
+    expected = torch.compile(network()).state_dict()
+    assert all(name.startswith("_orig_mod.") for name in expected)
+    for content in (network().state_dict(), expected):
+        torch.save({"model": content}, tmp_path / "model.pt")
+        assert_loads(tmp_path / "model.pt", expected, target="torch.nn:Compiled")
+
+
+def test_blocks_compiled_one_by_one(tmp_path):
+    model = network()
+    model[0], model[1] = torch.compile(model[0]), torch.compile(model[1])
+    assert "1._orig_mod.weight" in model.state_dict()
+    torch.save({"state_dict": nn.ModuleDict({"net": model}).state_dict()}, tmp_path / "model.pt")
+    assert_loads(tmp_path / "model.pt", network().state_dict())

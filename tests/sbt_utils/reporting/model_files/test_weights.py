@@ -85,7 +85,7 @@ SEVERAL = {
     "wrapped alike": {"state_dict": prefixed("unet.", STATE) | prefixed("unet_ema.", AVERAGE)},
     "a network that has its average": STATE | prefixed("ema.", AVERAGE),
     "compiled": {"model": prefixed("_orig_mod.", STATE), "ema": prefixed("_orig_mod.", AVERAGE)},
-    "half precision": {"model": STATE, "ema": {name: t.to(t.dtype) for name, t in AVERAGE.items()}},
+    "another precision": {"model": STATE, "EMA": {"ema": network(1).double().state_dict()}},
 }
 
 
@@ -202,20 +202,9 @@ def test_one_of_two_names_of_a_shared_weight_will_do(tmp_path, monkeypatch, kept
         assert torch.equal(found[name], tensor)
 
 
-def test_a_model_that_is_compiled_takes_plain_weights(tmp_path, monkeypatch):
-    monkeypatch.setattr(nn, "Compiled", lambda: torch.compile(network(1)), raising=False)
-    for content in (STATE, prefixed("_orig_mod.", STATE), prefixed("module._orig_mod.", STATE)):
-        found = loaded(content, tmp_path, target="torch.nn:Compiled", arguments=None)
-        assert_of(0, {name.removeprefix("_orig_mod."): tensor for name, tensor in found.items()})
-
-
-def test_blocks_compiled_one_by_one(tmp_path):
-    model = network()
-    model.linear1, model.norm2 = torch.compile(model.linear1), torch.compile(model.norm2)
-    assert "linear1._orig_mod.weight" in model.state_dict()
-    assert_of(0, loaded({"state_dict": prefixed("model.", model.state_dict())}, tmp_path))
-
-
 def test_many_names_are_soon_compared(tmp_path):
     deep = {".".join(["x"] * 400) + f".{i}": torch.ones(1) for i in range(1000)}
     assert_of(0, loaded({"a": STATE} | deep, tmp_path))
+    rows = {f"{i}.weight": torch.full((1, 1), i) for i in range(5000)}
+    with pytest.raises(ValueError, match=r"fit under 0 and 1 and 2; name one of them as weights"):
+        loaded(rows, tmp_path, target="torch.nn:Linear", arguments=[1, 1, False])
