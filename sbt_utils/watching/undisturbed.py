@@ -37,7 +37,7 @@ def undisturbed(model: nn.Module) -> Iterator[None]:
     """Let a model be measured in the midst of its training, and leave that as it was."""
     device = next((one.device for one in chain(model.parameters(), model.buffers())), None)
     kind = "cpu" if device is None else device.type
-    # Autocast keeps the weights that it casts: without gradients here, hence for the next step.
+    # Without autocast, so that D is the same wherever in a step it is measured.
     with seeded(device), torch.autocast(kind, enabled=False), _unlogged(model):
         yield
 
