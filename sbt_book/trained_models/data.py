@@ -8,7 +8,8 @@ the chapter of the library reference to which its module belongs, which serves a
 import ast
 import re
 import sysconfig
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -126,15 +127,15 @@ def docstrings(each: int, unseen: int, seed: int = 0) -> dict[str, tuple[list[st
 
 def _shuffled(pairs: list[tuple[str, int]], rng: np.random.Generator) -> tuple[list[str], Tensor]:
     chosen = [pairs[number] for number in rng.permutation(len(pairs))]
-    texts, labels = zip(*chosen, strict=True)
-    return list(texts), torch.tensor(labels)
+    labels = torch.tensor([label for _, label in chosen], dtype=torch.int64)
+    return [text for text, _ in chosen], labels
 
 
 def _by_chapter() -> dict[str, list[str]]:
     """Return the texts of each chapter, sorted; those that several chapters have are left out."""
     library = Path(sysconfig.get_path("stdlib"))
     found = {
-        chapter: {text for name in modules.split() for text in _texts(library, name)}
+        chapter: frozenset().union(*(_texts(library, name) for name in modules.split()))
         for chapter, modules in CHAPTERS.items()
     }
     return {
@@ -145,8 +146,10 @@ def _by_chapter() -> dict[str, list[str]]:
     }
 
 
-def _texts(library: Path, module: str) -> Iterator[str]:
-    """Yield the first paragraphs of a module's docstrings; nothing is imported."""
+@cache  # a few seconds for all modules
+def _texts(library: Path, module: str) -> frozenset[str]:
+    """Return the first paragraphs of a module's docstrings; nothing is imported."""
+    found = set()
     folder = library / module
     files = sorted(folder.rglob("*.py")) if folder.is_dir() else [library / f"{module}.py"]
     for file in files:
@@ -157,7 +160,8 @@ def _texts(library: Path, module: str) -> Iterator[str]:
                 paragraph = re.split(r"\n\s*\n|\n\s*>>>", ast.get_docstring(node) or "")[0]
                 words = paragraph.split()
                 if len(words) >= FEWEST_WORDS and ">>>" not in words:
-                    yield " ".join(words)
+                    found.add(" ".join(words))
+    return frozenset(found)
 
 
 def text_batches(
