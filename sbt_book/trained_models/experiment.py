@@ -62,8 +62,9 @@ def everything(folder: Path) -> xr.Dataset:
         the second part or, of the language model, of running text; ``loss_without``,
         ``influence`` and ``angular_distance`` (unit, layer), as
         `sbt_utils.measuring.skipping.removal` has them; ``accuracy`` (layer) on the second part,
-        of a readout of the sentence encoder's features at length 1, and of the pitch network's own
-        answer, within half a semitone. The attributes ``packages`` and ``weights`` (SHA-256).
+        of a readout of the sentence encoder's features at length 1, and, at the last layer, of the
+        pitch network's own answer, within half a semitone. The attributes ``packages`` and
+        ``weights`` (SHA-256).
     """
     measure = {
         "pitch network": pitch_network,
@@ -102,9 +103,8 @@ def pitch_network() -> xr.Dataset:
     batches = list(zip(test[0].split(size), test[2].split(size), strict=True))
     blocks = [f"layer{number}" for number in skippable]
     costs = removals(row, batches, skippable, layers=blocks, loss=losses.pitch_loss)
-    return _joined(
-        "pitch network", {"all": stress}, costs, {7: losses.pitch_accuracy(row, batches)}
-    )
+    accuracy = {len(stress.layers) - 1: losses.pitch_accuracy(row, batches)}
+    return _joined("pitch network", {"all": stress}, costs, accuracy)
 
 
 def sentence_encoder() -> xr.Dataset:

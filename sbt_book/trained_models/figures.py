@@ -1,5 +1,7 @@
 """The load curves of trained models at a glance, and what each block's removal costs them."""
 
+from typing import Any
+
 import matplotlib as mpl
 import xarray as xr
 from matplotlib.axes import Axes
@@ -35,7 +37,7 @@ def load_curves_at_a_glance(found: xr.Dataset) -> Figure:
                 continue
             looks = {"first part": (stress.train, "o", 0), "second part": (stress.test, "s", 1)}
             for label, (curve, marker, colour) in looks.items():
-                style = {"marker": marker, "color": COLOURS[colour], "label": label}
+                style: Any = {"marker": marker, "color": COLOURS[colour], "label": label}
                 draw_curve(axes, curve.mean, curve.spread, **style)
             ends = stress.train.mean[[0, -1]]
             last = len(stress.layers) - 1
@@ -79,7 +81,12 @@ def _draw_costs(axes: Axes, found: xr.Dataset, model: str) -> None:
         axes.axvspan(number - 0.4, number + 0.4, color="0.9", lw=0, label="_")
     free = table.cost <= 0
     reach = [table.cost - table.low.clip(lower=least), table.high - table.cost]
-    style = {"fmt": "o", "color": COLOURS[0], "capsize": 2, "label": "cost of removal, in nats"}
+    style: Any = {
+        "fmt": "o",
+        "color": COLOURS[0],
+        "capsize": 2,
+        "label": "cost of removal, in nats",
+    }
     dear = ~free
     axes.errorbar(
         table.index[dear] - 0.1,
