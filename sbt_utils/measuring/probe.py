@@ -74,7 +74,8 @@ def load_curve(
     mask : callable, optional
         From a batch, as it comes, to booleans (N, tokens): True where a token counts, False where
         it pads. By default the batch's own ``attention_mask`` (or PyTorch's
-        ``src_key_padding_mask``, where True pads), if it has one. What is masked enters no
+        ``src_key_padding_mask``, where True pads), if it has one, or what its ``lengths`` say, by
+        this name or another that ends so; packed sequences know it. What is masked enters no
         features whose second axis is as long as the mask, so that the curve does not depend on the
         length to which sequences are padded. Others are measured as they are, with a warning if
         they have three axes or more: give a pool for those. A function of the features alone gets

@@ -20,7 +20,7 @@ from torch import Tensor, nn
 from sbt_utils.measuring.scatter import ScatterStatistics, read_together
 from sbt_utils.measuring.stacked import row_of
 from sbt_utils.models.batch_axes import SAMPLES, batch_axes
-from sbt_utils.models.calls import base_name, first_tensor, unwrapped, watching
+from sbt_utils.models.calls import base_name, unwrapped, watching
 from sbt_utils.models.forward import Feed, Forward, Pass, cut
 from sbt_utils.models.layer_choice import (
     PASSIVE,
@@ -30,7 +30,14 @@ from sbt_utils.models.layer_choice import (
     choose_layers,
     opening,
 )
-from sbt_utils.models.pools import Pool, check_pool, checked_mask, has_tokens, pooled
+from sbt_utils.models.pools import (
+    Pool,
+    check_pool,
+    checked_mask,
+    features_in,
+    has_tokens,
+    pooled,
+)
 from sbt_utils.models.running import check_model, evaluation_mode
 from sbt_utils.models.trunk import look
 from sbt_utils.text import shown
@@ -210,9 +217,11 @@ class _Reading:
         self.waiting = False
         inputs = self.now.inputs
         if inputs is None:
-            raise TypeError("data: a batch holds no tensor that could be l = 0; yield tensors")
+            raise TypeError(
+                "data: a batch holds no tensor that could be l = 0; yield tensors of one shape"
+            )
         name = 0 if inputs.dim() == 4 and inputs.is_floating_point() else 1
-        if len(inputs) != len(self.now.labels) and inputs.dim() > 1:
+        if len(inputs) != len(self.now.labels) == inputs.shape[1:2].numel():
             inputs = inputs.movedim(1, 0)  # sequence first
         if self.mask is not None and inputs.shape == self.mask.shape:
             inputs = inputs.masked_fill(~self.mask, 0)
@@ -225,14 +234,14 @@ class _Reading:
         if name not in self.chosen and name != self.probe.start:
             return
         self.called.update((name, base_name(name)))
-        features = first_tensor(output)
+        features, mask = features_in(output, self.mask)
         if features is None:
             kind = type(output).__name__
             raise TypeError(
                 f"layer '{shown(name)}': no floating tensor in its {kind}; leave it out"
             )
         features = features.movedim(self.probe.axes.get(name, 0), 0)
-        pool, mask = self.probe.pool, self.mask
+        pool = self.probe.pool
         if name == self.probe.start and not self.start_is_pooled:
             pool = None
         if not callable(pool):

@@ -7,9 +7,10 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from sbt_utils.models.calls import first_tensor, watching
+from sbt_utils.models.calls import watching
 from sbt_utils.models.forward import Feed, cut
 from sbt_utils.models.layer_choice import Chosen
+from sbt_utils.models.pools import features_in
 from sbt_utils.models.running import evaluation_mode
 from sbt_utils.text import shown
 
@@ -55,7 +56,7 @@ def _features(feed: Feed, batch: Any, names: Chosen) -> dict[str, Tensor]:
     found: dict[str, Tensor] = {}
 
     def end(name: str, output: Any) -> None:
-        features = first_tensor(output)
+        features, _ = features_in(output, None)
         if (name in names or name == names.start) and features is not None:
             found[name] = features.clone()
 

@@ -14,6 +14,7 @@ import torch
 from torch import Tensor, nn
 from torch.utils.data import DataLoader
 
+from sbt_utils.models.calls import are_samples
 from sbt_utils.text import quoted, shown
 
 Array = np.ndarray | torch.Tensor
@@ -100,10 +101,8 @@ def _stacked(values: Sequence[Any], name: str, padded: bool) -> Any:
     if len(shapes) == 1:
         return torch.stack(tensors)
     if not (padded and all(shapes)):
-        raise ValueError(
-            f"{name}: samples of shapes {shapes[0]} and {shapes[1]}; pad them to one shape, beside "
-            "an attention_mask that is 0 there"
-        )
+        several = f"{name}: samples of shapes {shapes[0]} and {shapes[1]}"
+        raise ValueError(f"{several}; pad them to one, beside an attention_mask that is 0 there")
     return nn.utils.rnn.pad_sequence(tensors, batch_first=True)
 
 
@@ -278,7 +277,10 @@ def _whole(data: Any, labels: Any) -> Any:
         inputs, classes = data
         if not isinstance(inputs, Array) and isinstance(inputs, (Mapping, tuple, list)):
             check_numbers(inputs)
-            return _columns((inputs, classes)) if is_column(classes) else None
+            if not is_column(classes):
+                return None
+            listed = are_samples(inputs, len(classes))
+            return _columns((_stacked(list(inputs), "data", False) if listed else inputs, classes))
     return _pair(data, labels)
 
 
@@ -294,17 +296,17 @@ def _columns(value: Any, name: str = "data") -> Any:
     return dense(value, name)
 
 
-def _check_length(batch: Any, labels: Any) -> None:
+def _check_length(batch: Any, labels: Any, otherwise: str = "") -> None:
     """Raise unless all arrays in a batch have as many rows as there are labels."""
     if not labels.ndim:
         raise ValueError("labels: a single one given; give one label per sample")
     if isinstance(batch, (Mapping, tuple)):
         for part in batch.values() if isinstance(batch, Mapping) else batch:
-            _check_length(part, labels)
+            _check_length(part, labels, ", or a list of batches, as of graphs: [data]")
     elif batch.shape[:1] != labels.shape[:1]:
         raise ValueError(
             f"labels: shape {tuple(labels.shape)} does not match inputs of shape "
-            f"{tuple(batch.shape)}; give one label per sample"
+            f"{tuple(batch.shape)}; give one label per sample{otherwise}"
         )
 
 

@@ -10,12 +10,13 @@ from typing import Any
 
 from torch import Tensor, jit, nn
 from torch.nn import functional
+from torch.optim.swa_utils import AveragedModel
 from torch.overrides import TorchFunctionMode
 
 # What torch counts as an activation, less what mixes features into probabilities or attention.
 _KINDS = {name.lower() for name in nn.modules.activation.__all__ if "Softm" not in name}
 ACTIVATIONS = {name for name in dir(functional) if name.replace("_", "") in _KINDS}
-ACTIVATIONS |= {"gru", "lstm", "rnn_relu", "rnn_tanh", "sin"}
+ACTIVATIONS |= {"gru", "lstm", "quantized_gru", "quantized_lstm", "rnn_relu", "rnn_tanh", "sin"}
 """Functions, by name, whose output counts as features after an activation."""
 
 ATTENTION = {"multi_head_attention_forward", "scaled_dot_product_attention", "softmax"}
@@ -142,8 +143,8 @@ def unwrapped(model: nn.Module) -> nn.Module:
     TypeError
         A scripted, traced or exported model, whose layers can't be told apart.
     """
-    parallel = (nn.DataParallel, nn.parallel.DistributedDataParallel)
-    while "_orig_mod" in model._modules or isinstance(model, parallel):
+    wrappers = (nn.DataParallel, nn.parallel.DistributedDataParallel, AveragedModel)
+    while "_orig_mod" in model._modules or isinstance(model, wrappers):
         model = model.get_submodule("_orig_mod" if "_orig_mod" in model._modules else "module")
     kind = type(model).__name__
     if isinstance(model, jit.ScriptModule):
@@ -169,3 +170,9 @@ def tensors(output: Any) -> list[Tensor]:
     if not isinstance(output, (tuple, list)):
         return []
     return [tensor for part in output for tensor in tensors(part)]
+
+
+def are_samples(value: Any, samples: int) -> bool:
+    """Tell whether a list holds an array for each sample, rather than several inputs."""
+    shapes = [getattr(part, "shape", None) for part in value] if isinstance(value, list) else []
+    return len(shapes) == samples and all(shapes) and any(s[0] != samples for s in shapes if s)

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import inspect
+import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property, partial
 from typing import Any
 
+import torch
 from torch import Tensor, nn
 
 from sbt_utils.models.batches import (
@@ -20,7 +22,8 @@ from sbt_utils.models.batches import (
     labels_in,
     moved,
 )
-from sbt_utils.models.pools import checked_mask
+from sbt_utils.models.calls import are_samples
+from sbt_utils.models.pools import checked_mask, first_tokens
 from sbt_utils.models.running import run_model
 
 Forward = Callable[[nn.Module, Any], Any]
@@ -74,8 +77,12 @@ class Feed:
             tensors = dict(_tensors(inputs))
         labels = dense(labels, "labels")
         labels = labels.cpu() if isinstance(labels, Tensor) else labels
+        _check_classes(labels)
         first = self._first(tensors)
-        return Pass(run, first, labels, self._mask(batch, tensors, len(labels)))
+        if self.forward is None and args and are_samples(args[0], len(labels)):
+            alike = len({sample.shape for sample in args[0]}) == 1
+            first = torch.stack(args[0]) if alike else None
+        return Pass(run, first, labels, self._mask(batch, tensors, first, len(labels)))
 
     def _parts(self, batch: Any) -> tuple[Any, Any]:
         """Return the inputs of a batch, and its labels."""
@@ -139,7 +146,9 @@ class Feed:
         names.sort(key=lambda name: (name != main, name != "input_ids"))
         return tensors[names[0]] if names else None
 
-    def _mask(self, batch: Any, tensors: dict[str, Tensor], samples: int) -> Tensor | None:
+    def _mask(
+        self, batch: Any, tensors: dict[str, Tensor], first: Tensor | None, samples: int
+    ) -> Tensor | None:
         """Return where tokens count, as the user or the batch says; None where neither does."""
         if self.mask is not None:
             return checked_mask(moved(_numbers(self.mask(batch)), self.model), samples)
@@ -147,6 +156,13 @@ class Feed:
             mask = tensors.get(name)
             if mask is not None and mask.dim() == 2 and len(mask) == samples:
                 return checked_mask(mask if counts else mask == 0, samples)
+        if first is None or first.dim() < 2:
+            return None
+        tokens = first.shape[1] if len(first) == samples else first.shape[0]
+        for name, lengths in tensors.items():
+            whole = lengths.shape == (samples,) and not lengths.is_floating_point()
+            if re.search(r"(^|_)len(s|gth|gths)?$", name) and whole and lengths.min() > 0:
+                return first_tokens(lengths, tokens) if lengths.max() <= tokens else None
         return None
 
 
@@ -161,6 +177,16 @@ _EXAMPLES = {
 def _alone(parts: Any) -> Any:
     """Return the only part, or all."""
     return parts[0] if len(parts) == 1 else tuple(parts)
+
+
+def _check_classes(labels: Array) -> None:
+    """Raise where labels are one-hot vectors, or others with several values for each sample."""
+    if labels.ndim > 1 and labels.shape[-1:] != (1,):
+        hint = ""
+        if labels.ndim == 2 and ((labels == 0) | (labels == 1)).all():
+            hint = ", such as labels.argmax(1)"
+        shape = tuple(labels.shape)
+        raise ValueError(f"labels: shape {shape} given; give the class of each sample{hint}")
 
 
 def _are_classes(part: Any) -> bool:

@@ -246,7 +246,7 @@ def opening(calls: Sequence[Call], chains: Sequence[Chain]) -> str | None:
 
 def _rule(chosen: Sequence[Call]) -> str:
     """Say in words what was chosen by default."""
-    if not all(map(_is_block, chosen)):
+    if len(chosen) < 2 or not all(map(_is_block, chosen)):
         return _of_activations(len(chosen))
     kinds = ", ".join(dict.fromkeys(call.kind for call in chosen))
     return f"the {len(chosen)} repeated blocks ({kinds})"

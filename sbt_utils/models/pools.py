@@ -8,7 +8,9 @@ from typing import Any
 
 import torch
 from torch import Tensor
+from torch.nn.utils.rnn import PackedSequence, pad_packed_sequence
 
+from sbt_utils.models.calls import first_tensor
 from sbt_utils.text import shown
 
 Pool = str | Callable[..., Tensor]
@@ -26,6 +28,29 @@ def check_pool(pool: Any) -> None:
             f"pool: {shown(repr(pool))} given; give one of {', '.join(map(repr, POOLS))}, or a "
             "function of features (N, ...)"
         )
+
+
+def features_in(output: Any, mask: Tensor | None) -> tuple[Tensor | None, Tensor | None]:
+    """Return the features in the output of a layer, (N, ...), and the mask of those that count.
+
+    Packed sequences are padded, and know which of their tokens count.
+    """
+    packed = output[0] if isinstance(output, tuple) and output else output
+    packed = output if isinstance(output, PackedSequence) else packed
+    if not isinstance(packed, PackedSequence):
+        return first_tensor(output), mask
+    tokens = len(packed.batch_sizes)
+    if mask is not None:
+        tokens = max(tokens, mask.shape[1])
+    features, lengths = pad_packed_sequence(packed, batch_first=True, total_length=tokens)
+    if mask is not None and mask.shape == features.shape[:2]:
+        return features, mask
+    return features, first_tokens(lengths.to(features.device), tokens)
+
+
+def first_tokens(lengths: Tensor, tokens: int) -> Tensor:
+    """Return the mask (N, tokens) of sequences of given lengths (N,)."""
+    return torch.arange(tokens, device=lengths.device) < lengths[:, None]
 
 
 def pooled(features: Tensor, pool: Pool | None, mask: Tensor | None) -> Tensor:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import signal
 import sys
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
@@ -24,7 +25,10 @@ _STANCES: list[Any] = []  # by each that wants compiled code to run as it was wr
 def check_model(model: nn.Module) -> None:
     """Raise unless a model can be run: a module with all its values, on one device."""
     if not isinstance(model, nn.Module):
-        raise TypeError(f"model: {type(model).__name__} given; give a torch.nn.Module")
+        kind = type(model).__name__
+        if kind == "ExportedProgram":  # whose module takes a long import
+            raise TypeError(f"model: {kind}, exported, keeps no layers; give the original module")
+        raise TypeError(f"model: {kind} given; give a torch.nn.Module")
     tensors = list(chain(model.parameters(), model.buffers()))
     if any(nn.parameter.is_lazy(tensor) for tensor in tensors):
         raise ValueError("model: has lazy parameters without a shape; run it once on a batch")
@@ -84,15 +88,41 @@ def evaluation_mode(model: nn.Module) -> Iterator[None]:
 
     One thread at a time: others that want a module of the model meanwhile wait.
     """
-    with ExitStack() as stack:
+    stack = ExitStack()
+    try:
         # Of every module, since models may share some; in one order, lest two wait for each other.
         for module in sorted(model.modules(), key=id):
-            with _NEW_LOCK:
-                lock = _LOCKS.setdefault(module, RLock())
-            stack.enter_context(lock)
-        stack.enter_context(_uncompiled())
-        stack.enter_context(_evaluation_mode(model))
+            taken = False
+            while not taken:  # in short turns, so that Ctrl-C ends the waiting
+                with _interrupts_put_off():
+                    with _NEW_LOCK:
+                        lock = _LOCKS.setdefault(module, RLock())
+                    if taken := lock.acquire(timeout=0.1):
+                        stack.callback(lock.release)
+        with _interrupts_put_off():
+            stack.enter_context(_uncompiled())
+            stack.enter_context(_evaluation_mode(model))
         yield
+    finally:
+        try:
+            with _interrupts_put_off():
+                stack.close()
+        finally:  # also if Ctrl-C came right here; what is closed stays closed
+            stack.close()
+
+
+@contextmanager
+def _interrupts_put_off() -> Iterator[None]:
+    """Let Ctrl-C take effect at the end of this, where the system can put it off."""
+    if not hasattr(signal, "pthread_sigmask"):  # Windows
+        yield
+        return
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, ())
+    try:
+        signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 @contextmanager
