@@ -47,22 +47,44 @@ CONFIGURATIONS = {
     },
     "ConvNextModel": {"hidden_sizes": [16, 32], "depths": [2, 2], "num_stages": 2},
     "ResNetModel": {"hidden_sizes": [16, 32], "depths": [2, 2], "embedding_size": 16},
+    "SegformerForSemanticSegmentation": {
+        "hidden_sizes": [8, 16, 24, 32],
+        "depths": [1, 1, 2, 1],
+    },
+    "LongformerModel": {"attention_window": 4},
+    "Qwen2MoeForCausalLM": {
+        **{"num_key_value_heads": 2, "moe_intermediate_size": 16, "num_experts": 4},
+        **{"shared_expert_intermediate_size": 16, "output_router_logits": True},
+    },
+    "BloomModel": {"n_layer": 3, "n_head": 4},
+    "Dinov2Model": {"patch_size": 8},
     "Wav2Vec2Model": {"num_conv_pos_embeddings": 16, "num_conv_pos_embedding_groups": 4},
 }
-OWN = ("SwinModel", "ConvNextModel", "ResNetModel", "WhisperModel")  # other names throughout
-IMAGES = ("ViTModel", "SwinModel", "ConvNextModel", "ResNetModel")
+# Other names throughout.
+OWN = (
+    *("SwinModel", "ConvNextModel", "ResNetModel", "WhisperModel"),
+    "SegformerForSemanticSegmentation",
+)
+IMAGES = (
+    *("ViTModel", "SwinModel", "ConvNextModel", "ResNetModel", "Dinov2Model"),
+    "SegformerForSemanticSegmentation",
+)
 for name in ("MistralModel", "Qwen2Model", "LlamaForCausalLM"):
     CONFIGURATIONS[name] = {"num_key_value_heads": 2}
 
 
-def vision_model(package, name, size=64, options=None, **expected):
+def vision_model(package, name, size=64, frames=None, options=None, **expected):
     if package == "torchvision":
         models = pytest.importorskip("torchvision.models")
-        model = models.get_model(name, num_classes=10, **(options or {}))
+        options = {
+            key: None if value == "none" else value for key, value in (options or {}).items()
+        }
+        model = models.get_model(name, num_classes=10, **options)
     else:
         timm = pytest.importorskip("timm")
         model = timm.create_model(name, num_classes=10, **(options or {}))
-    return model, {"": torch.randn(2, 3, size, size)}
+    shape = (size, size) if frames is None else (frames, size, size)
+    return model, {"": torch.randn(2, 3, *shape)}
 
 
 def transformer(name, **expected):
