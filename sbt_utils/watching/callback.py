@@ -9,10 +9,12 @@ from time import perf_counter
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import torch
 from numpy.typing import ArrayLike
 from torch import Tensor, nn
 
 from sbt_utils.measuring.probing import Probe
+from sbt_utils.measuring.scatter import ScatterStatistics
 from sbt_utils.models.batches import Data
 from sbt_utils.models.calls import unwrapped
 from sbt_utils.models.forward import Forward
@@ -57,10 +59,10 @@ class LoadCurveCallback(EitherCallback):
     labels : optional
         As there: the labels, where `data` holds the inputs alone, or a function that finds them.
     every : int, optional
-        Steps between two readings, taken at its multiples. By default as many as keep the readings
-        below 3 % of the time: 100 times a power of two, so that it may differ between runs; and
-        none comes before 50 times what the one before it took. Choose a number where runs are to
-        be compared step by step.
+        Steps between two readings, taken at its multiples. By default as few as cost less than 3 %
+        of the time, 100 times a power of two: runs of different speed share some steps.
+        After the reading at the start, which comes in any case, there is none before 100 times what
+        that took. Give a number for a short training, or to compare runs step by step.
     samples : int
         How many samples are measured, and kept. They are chosen at random from a seed, once, or
         are the first ones of what yields batches and nothing else. Of arrays with more than
@@ -149,9 +151,10 @@ class LoadCurveCallback(EitherCallback):
                 f"log_to: {type(log_to).__name__} given; give a SummaryWriter, a run of W&B, or a "
                 "logger of Lightning"
             )
-        # Now, rather than while it trains: Matplotlib is slow to load.
+        # Now, rather than while it trains: Matplotlib and compiled code are slow to load.
         from sbt_utils.watching.picture import as_pixels, drawn_readings
 
+        ScatterStatistics().update(torch.eye(2), [0, 1])
         self._draw, self._as_pixels = drawn_readings, as_pixels
         how = (pool, mask, forward, labels if callable(labels) else None)
         Probe(nn.Identity(), None, *how)  # raises where these do not fit

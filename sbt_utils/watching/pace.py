@@ -33,7 +33,7 @@ class Pace:
         if self.spent + self.last > SHARE * elapsed:
             return False
         steps = self.last / (SHARE * elapsed / (step - self.first))  # worth of a reading
-        return step % (FIRST * 2 ** max(0, math.ceil(math.log2(steps / FIRST)))) == 0
+        return step % (FIRST * 2 ** math.ceil(math.log2(max(1.0, steps / FIRST)))) == 0
 
     def read(self, step: int, began: float) -> None:
         """Note that a step was read, since a time of `perf_counter`."""
