@@ -32,7 +32,7 @@ BROUGHT = {
 
 
 # Used where they are installed; whoever needs one without it is told how to install it.
-OPTIONAL = {"safetensors"}
+OPTIONAL = {"safetensors", "tensorboardX", "wandb"}
 
 
 def requirements(*lists):
