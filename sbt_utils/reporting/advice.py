@@ -84,7 +84,7 @@ def advise(
         found.append(few := _few_samples(train, sizes))
         found.append(_of_layers(train, test, states, "idle", network))
         # From few samples nothing is said of their labels.
-        found.append(_generalisation(train, test, () if few else sizes, network))
+        found.append(_generalisation(train, test, () if few else sizes))
         if not is_resolved(train):
             found.append(_unresolved(train))
         others = (state for state in _STATES if state != "idle")
@@ -225,9 +225,9 @@ def shape(train: LoadCurve | None, network: str) -> str:
 
 
 def _generalisation(
-    train: LoadCurve, test: LoadCurve | None, sizes: Sequence[tuple[int, int]], network: str
+    train: LoadCurve, test: LoadCurve | None, sizes: Sequence[tuple[int, int]]
 ) -> Advice | None:
-    """Return what to do where what was learned holds for the training inputs only."""
+    """Return what is seen where what was learned holds for the training inputs only."""
     if test is None:
         return None
     noise = noisy_labels(train, test, sizes)
@@ -236,21 +236,16 @@ def _generalisation(
     if fits_noise:
         held.append(f"{noise}; in the end {train.mean[-1]:.2f} and {test.mean[-1]:.2f}")
     if held:
-        text = "What the layers learned holds for the training inputs only. "
-        if fits_noise:
-            text += "Look at their labels: part of them look random."
-        else:
-            known = network == PERCEPTRON and train.regime != "active"
-            noisier = ", or with more noise, such as dropout" if known else ""
-            text += f"Train on more inputs{noisier}."
-        return Advice("overfitted", text, "; ".join(held), "common practice", kind="advice")
+        text = "Much of what the layers do holds for the training inputs only."
+        text += " Part of their labels look random: are they right?" if fits_noise else ""
+        return Advice("overfitted", text, "; ".join(held), _MEANING)
     if not noise:
         return None
     text = (
-        "Part of the training labels look random. Look at them, unless training and unseen inputs "
+        "Part of the training labels look random: are they right? Or training and unseen inputs "
         "are of different kinds."
     )
-    return Advice("noisy labels", text, noise, "how mixed classes scatter", kind="advice")
+    return Advice("noisy labels", text, noise, "how mixed classes scatter")
 
 
 def _of_layers(

@@ -11,7 +11,13 @@ from sbt_utils.reporting.states import ROUNDING, floor, layer_name
 
 NOT_REPEATED = 0.55
 """A network is overfitted if surely at least this fraction of the fall of D on training inputs is
-not repeated on unseen ones, layer by layer."""
+not repeated on unseen ones, layer by layer.
+
+With `DEVIATIONS`, this finds 92% (84% to 97%) of 80 networks that memorised wrong labels or had few
+samples, and that had no part in choosing the two; of the healthy ones 5% (1% to 14%) of 60. That is
+less than 95 %: an observation. Most of those missed learned sentences with 10 % wrong labels; the
+alarms are perceptrons that know all of their images and 78 % of others.
+"""
 
 DEVIATIONS = 3.0
 """Labels are noisy if, in some layer, the classes of the training inputs lie closer together than

@@ -13,13 +13,24 @@ from sbt_utils.text import shown
 
 OVERLOADED = 0.5
 """A layer is overloaded if its load exceeds that of any other by at least this fraction of the sum
-of the sizes of all loads."""
+of the sizes of all loads.
+
+Of networks whose last block had to do everything, this names 65% (41% to 85%) of 20; of the healthy
+ones in the same experiment, 5% (2% to 9%) of 180 have such a layer, too. So it is an observation.
+"""
 
 REVERSED = 0.2
-"""A layer is reversed if D surely rises through it, by at least this fraction of its whole fall."""
+"""A layer is reversed if D surely rises through it, by at least this fraction of its whole fall.
+
+So do 7% of 60 healthy networks, most of them convolutional: an observation.
+"""
 
 IDLE = 0.025
-"""A layer is idle if its load is surely within this fraction of an even share of zero."""
+"""A layer is idle if its load is surely within this fraction of an even share of zero.
+
+Of networks that had no part in choosing this, it names the idle blocks in 97% (85% to 100%) of 34,
+and false alarms in 0% (0% to 6%) of 60: advice. What is missed normalises what passes by a branch.
+"""
 
 ROUNDING = 1e-5
 """A smaller load or fall is rounding: of features in float32, or of matrix products in TF32."""

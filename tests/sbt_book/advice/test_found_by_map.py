@@ -15,6 +15,8 @@ from sbt_book.advice.found_by_map import (
     rates_in_words,
     stress_of,
 )
+from sbt_book.advice.rates import GOAL_ALARMS
+from sbt_utils.reporting import states
 from sbt_utils.reporting.advice import SEVERITY
 from sbt_utils.reporting.generalisation import DEVIATIONS
 from sbt_utils.results import load
@@ -92,3 +94,30 @@ def test_rates_in_words(networks):
     assert text.index.tolist() == ["dead", "unresolved", "overfitted", "idle", "overloaded"]
     assert text.loc["idle", "found"] == "100% (54% to 100%) of 6"
     assert text.loc["idle", "false alarms"] == "0% (0% to 19%) of 18"
+
+
+def test_what_docstrings_say_of_rates_is_what_was_measured(networks):
+    fresh = load(RESULTS / "advice_fresh.nc").load()
+    first, later = (rates_in_words(map_rates(part)) for part in (networks, fresh))
+    folder = Path(states.__file__).parent
+    said = {name: " ".join((folder / f"{name}.py").read_text("utf-8").split())
+            for name in ("states", "generalisation")}  # fmt: skip
+    assert first.loc["overloaded", "found"] in said["states"]
+    assert first.loc["overloaded", "false alarms"] in said["states"]
+    assert later.loc["idle", "found"] in said["states"]
+    assert later.loc["idle", "false alarms"] in said["states"]
+    assert later.loc["overfitted", "found"] in said["generalisation"]
+    assert later.loc["overfitted", "false alarms"] in said["generalisation"]
+
+
+def test_what_reaches_the_goal_is_advice_and_the_rest_is_not(networks):
+    fresh = load(RESULTS / "advice_fresh.nc").load()
+    rates = map_rates(fresh)
+    reached = (rates.detection >= 0.95) & (rates.alarms <= GOAL_ALARMS)
+    kinds = {}
+    for part in (networks, fresh):
+        for number in range(0, part.sizes["network"], 7):
+            stress = stress_of(part.isel(network=number))
+            kinds |= {advice.finding: advice.kind for advice in stress.advice}
+    for finding in ("dead", "idle", "overfitted", "overloaded", "reversed"):
+        assert (kinds[finding] == "advice") == reached[finding]

@@ -130,7 +130,7 @@ def test_overfitted_if_random_labels_are_separated_better_than_right_ones():
     train = flat(separation, *[(separation + 1.01) / 2] * 2)
     (advice,) = advise(train, flat(1, 1, 1), sizes=sizes)
     assert advice.finding == "overfitted"
-    assert "Look at their labels" in advice.text
+    assert "Part of their labels look random" in advice.text
     assert "as if 10% (10% to 10%)" in advice.evidence
 
 
