@@ -42,6 +42,7 @@ def main(
     commands = {"load-curve": load_curve.run, "sweep": sweep.run, "report": report.run}
     try:
         options = parser(program).parse_args(arguments)
+        _check_given(vars(options))
         if "run" in options:
             import_module("sbt_utils.training.trainer")  # and with it PyTorch and xarray
             imported()
@@ -65,6 +66,14 @@ def main(
             _close_output()
         return 2
     return 0
+
+
+def _check_given(options: dict[str, Any]) -> None:
+    """Raise ValueError for an option without a value: argparse makes [] of ``--layers=--``."""
+    for name, value in options.items():
+        values = value if name == "axis" else [value]  # each time that it is given
+        if [] in values:
+            raise ValueError(f"{name}: no value given; write --{name.replace('_', '-')} VALUE")
 
 
 def _complain(text: str) -> None:

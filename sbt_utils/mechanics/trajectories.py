@@ -58,7 +58,7 @@ def curve_of(loads: np.ndarray) -> LoadCurve:
     loads = as_array(loads)
     if not loads.size or loads.ndim not in (1, 2):
         raise ValueError("loads: give numbers, shape (L + 1,) or (repeats, L + 1)")
-    with np.errstate(over="ignore"):
+    with np.errstate(over="ignore", invalid="ignore"):
         distances = np.cumsum(loads[..., ::-1], axis=-1)[..., ::-1]
     if not np.isfinite(distances).all():
         raise ValueError("loads: NaN, infinite, or too large to add up; leave such chains out")

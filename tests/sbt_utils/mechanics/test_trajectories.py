@@ -462,7 +462,7 @@ def test_what_is_no_row_of_loads_is_named(loads):
     assert curve_of([1, 2]).separation.tolist() == [3.0, 2.0]
 
 
-@pytest.mark.parametrize("loads", [[1.0, math.nan], [1e308, 1e308], [math.inf, 1.0]])
+@pytest.mark.parametrize("loads", [[1.0, math.nan], [1e308, 1e308], [-math.inf, math.inf]])
 def test_loads_that_add_up_to_no_number_are_named(loads):
     with pytest.raises(
         ValueError, match="loads: NaN, infinite, or too large to add up; leave such"
