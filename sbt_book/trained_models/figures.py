@@ -27,7 +27,8 @@ def load_curves_at_a_glance(found: xr.Dataset) -> Figure:
 
     One panel per model, two for the language model: D of each layer on both parts of the inputs,
     with bands of one standard deviation over bootstrap draws; dashed, equal loads; dotted, D of
-    shuffled labels. `found` is from `sbt_book.trained_models.experiment.everything`.
+    shuffled labels, which is lower for the second part, of fewer inputs. `found` is from
+    `sbt_book.trained_models.experiment.everything`.
     """
     with mpl.rc_context(STYLE):
         figure, grid = panels(len(MAPS), width=4.2, height=2.8)
@@ -42,8 +43,10 @@ def load_curves_at_a_glance(found: xr.Dataset) -> Figure:
             ends = stress.train.mean[[0, -1]]
             last = len(stress.layers) - 1
             axes.plot([0, last], ends, color="0.5", lw=1, ls="--", label="equal loads")
-            chance = floor(stress.images[0], stress.classes[0])
-            axes.axhline(chance, color="0.3", lw=1, ls=":", label="shuffled labels")
+            for place, samples in enumerate(stress.images):
+                label = "_" if place else "shuffled labels"
+                chance = floor(samples, stress.classes[0])
+                axes.axhline(chance, color=COLOURS[place], lw=1, ls=":", label=label)
             shape = f"{stress.regime}, convexity {stress.train.convexity:.2f}"
             axes.set_title(f"{title}\n{shape}", fontsize=10)
             axes.set(xlabel="layer l", ylabel="data separation D")
@@ -77,8 +80,9 @@ def _draw_costs(axes: Axes, found: xr.Dataset, model: str) -> None:
     table = cost_table(found, model)
     last = int((found.name.sel(model=model) != "").sum()) - 1
     least = table[["cost", "influence"]].where(lambda part: part > 0).min(axis=None) / 3
-    for number in set(range(1, last + 1)) - set(table.index):
-        axes.axvspan(number - 0.4, number + 0.4, color="0.9", lw=0, label="_")
+    for number in sorted(set(range(1, last + 1)) - set(table.index)):
+        label = "_" if axes.patches else "cannot be skipped"
+        axes.axvspan(number - 0.4, number + 0.4, color="0.9", lw=0, label=label)
     free = table.cost <= 0
     reach = [table.cost - table.low.clip(lower=least), table.high - table.cost]
     style: Any = {
