@@ -163,13 +163,20 @@ def tensors(output: Any) -> list[Tensor]:
         return [output]
     if output is None or isinstance(output, (int, float, str)):  # most arguments are
         return []
-    if isinstance(output, Mapping):
-        output = list(output.values())
+    if is_mapping(output):
+        output = [output[name] for name in output.keys()]  # noqa: SIM118  # not all iterate by name
     elif is_dataclass(output) and not isinstance(output, type):
         output = [getattr(output, field.name, None) for field in fields(output)]
     if not isinstance(output, (tuple, list)):
         return []
     return [tensor for part in output for tensor in tensors(part)]
+
+
+def is_mapping(value: Any) -> bool:
+    """Tell whether a value has names for its parts, as graphs and batches of other libraries do."""
+    if isinstance(value, (Mapping, Tensor, nn.Module, type)):
+        return isinstance(value, Mapping)
+    return callable(getattr(value, "keys", None)) and hasattr(value, "__getitem__")
 
 
 def are_samples(value: Any, samples: int) -> bool:

@@ -22,7 +22,7 @@ from sbt_utils.models.batches import (
     labels_in,
     moved,
 )
-from sbt_utils.models.calls import are_samples
+from sbt_utils.models.calls import are_samples, is_mapping
 from sbt_utils.models.pools import checked_mask, first_tokens
 from sbt_utils.models.running import run_model
 
@@ -78,7 +78,7 @@ class Feed:
         labels = dense(labels, "labels")
         labels = labels.cpu() if isinstance(labels, Tensor) else labels
         _check_classes(labels)
-        first = self._first(tensors)
+        first = self._first(tensors, len(labels))
         if self.forward is None and args and are_samples(args[0], len(labels)):
             alike = len({sample.shape for sample in args[0]}) == 1
             first = torch.stack(args[0]) if alike else None
@@ -139,11 +139,12 @@ class Feed:
                 return tuple(map(_numbers, inputs)), {}
         return (_numbers(inputs),), {}
 
-    def _first(self, tensors: dict[str, Tensor]) -> Tensor | None:
+    def _first(self, tensors: dict[str, Tensor], samples: int) -> Tensor | None:
         """Return the input that is l = 0, where no layer is."""
         main = getattr(self.model, "main_input_name", None)  # Hugging Face's
         names = [name for name in tensors if name not in _MASKS]
-        names.sort(key=lambda name: (name != main, name != "input_ids"))
+        suits = {n: t.dim() > 1 and samples in t.shape[:2] for n, t in tensors.items()}
+        names.sort(key=lambda name: (name != main, name != "input_ids", not suits[name]))
         return tensors[names[0]] if names else None
 
     def _mask(
@@ -207,9 +208,9 @@ def _tensors(value: Any, name: str = "0") -> Iterator[tuple[str, Tensor]]:
     """Yield the tensors in nested mappings, tuples and lists, with their names."""
     if isinstance(value, Tensor):
         yield name, value
-    elif isinstance(value, Mapping):
-        for key, part in value.items():
-            yield from _tensors(part, str(key))
+    elif is_mapping(value):
+        for key in value.keys():  # noqa: SIM118  # not all iterate by name
+            yield from _tensors(value[key], str(key))
     elif isinstance(value, (tuple, list)):
         for place, part in enumerate(value):
             yield from _tensors(part, str(place))

@@ -161,6 +161,81 @@ def test_a_graph_is_a_batch():
         load_curve(Graph(), graph)
 
 
+class Named:
+    """Named parts that are no mapping, as graphs of other libraries are."""
+
+    def __init__(self, **parts):
+        self.parts = parts
+
+    def keys(self):
+        return list(self.parts)
+
+    def __getitem__(self, name):
+        return self.parts[name]
+
+    def __iter__(self):
+        return iter(self.parts.items())
+
+    def to(self, device):
+        return Named(**{name: part.to(device) for name, part in self.parts.items()})
+
+
+def test_a_graph_of_another_library():
+    class Whole(Graph):
+        def forward(self, graph):
+            return super().forward(graph["x"], graph["edge_index"])
+
+    expected = load_curve(Graph(), [((X, EDGES), Y)])
+    curve = load_curve(Whole(), [Named(edge_index=EDGES, y=Y, x=X)], lambda graph: graph["y"])
+    assert curve.layers == expected.layers == ("inputs", "relu()", "relu()#2")
+    np.testing.assert_array_equal(curve.separation, expected.separation)
+
+
+def test_a_class_token_that_is_the_same_for_all_ahead_of_any_attention():
+    """As BERT's, for a pool that is a function: the embedding is measured whole."""
+
+    class Mixing(nn.Module):
+        def __init__(self):
+            super().__init__()
+            torch.manual_seed(0)
+            self.words, self.map = nn.Embedding(30, 4), nn.Linear(4, 4)
+
+        def forward(self, ids):
+            h = self.words(ids)
+            return torch.tanh(self.map(h + h.mean(1, keepdim=True)))
+
+    ids = torch.cat([torch.zeros(N, 1).long(), IDS], 1)
+    model = Mixing()
+    stress = report(model, (ids, Y), pool=lambda h: h[:, 0])
+    with torch.no_grad():
+        expected = [data_separation(model.words(ids), Y), data_separation(model(ids)[:, 0], Y)]
+    assert stress.layers == ("words", "tanh()")
+    np.testing.assert_allclose(stress.train.mean, expected, rtol=1e-5)
+
+
+def test_a_lightning_module_without_a_forward_pass():
+    lightning = pytest.importorskip("lightning")
+
+    class Module(lightning.LightningModule):
+        def __init__(self):
+            super().__init__()
+            self.net = convolutional()
+
+        def training_step(self, batch, number):
+            images, labels = batch
+            return nn.functional.cross_entropy(self.net(images), labels)
+
+    batches = [(IMAGES[part], Y[part]) for part in torch.arange(N).split(7)]
+    with pytest.raises(TypeError, match=r"^model: Module has no forward pass; give forward=, such"):
+        load_curve(Module(), batches)
+    curve = load_curve(
+        Module(), batches, forward=lambda model, batch: model.training_step(batch, 0)
+    )
+    assert curve.layers == ("images", "net.1")
+    expected = load_curve(convolutional(), IMAGES, Y, batch_size=7).separation
+    np.testing.assert_allclose(curve.separation, expected, rtol=1e-6)
+
+
 def test_rows_that_are_no_samples_are_refused():
     """Two graphs in one batch, with a label for each."""
     few = {"x": X, "edge_index": EDGES, "labels": torch.tensor([0, 1])}
