@@ -21,6 +21,7 @@ samples of each class, and ``means`` (M, C, d) their means relative to the origi
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
+from math import prod
 from threading import RLock
 from typing import Any
 
@@ -113,9 +114,15 @@ def fold(vectors: Tensor, length: int) -> Tensor:
     whole = count // length * length
     if count <= length:
         return vectors
-    folded = vectors[:, :whole].view(len(vectors), -1, length).sum(1)
+    folded = vectors[:, :whole].view(len(vectors), count // length, length).sum(1)
     folded[:, : count - whole] += vectors[:, whole:]
     return folded
+
+
+def few_at_once(*of_classes: Tensor) -> Iterator[tuple[Tensor, ...]]:
+    """Yield tensors (C, ...) for some of the classes at a time, so that copies are small."""
+    rows = max(1, 2**23 // max(prod(tensor.shape[1:]) for tensor in of_classes))
+    return zip(*(tensor.split(rows) for tensor in of_classes), strict=True)
 
 
 def residuals(x: Tensor, origin: Tensor, means: Tensor, rows: Tensor) -> Tensor:

@@ -1,9 +1,8 @@
 """Scatter of labelled features within and between their classes, batch by batch.
 
-No d x d matrix is formed: class counts, class means and sums of squares are all that is kept, and
-samples are added in blocks, so that neither N nor d has to be small. On a CPU all is float64; on a
-GPU as in `sbt_utils.measuring.device_passes`. For features in one array see
-`sbt_utils.measuring.separation.data_separation`.
+Class counts, class means and sums of squares are all that is kept, so that neither N nor d has to
+be small. On a CPU all is float64; on a GPU as in `sbt_utils.measuring.device_passes`. For features
+in one array see `sbt_utils.measuring.separation.data_separation`.
 """
 
 from __future__ import annotations
@@ -45,21 +44,20 @@ class ScatterStatistics:
     it has no float64. After an error, start again with a new one. On a GPU nothing is read back
     before `separation` is, nor are features looked at; see `read_together`.
 
-    On a CPU all is divided by 2^`exponent`, where squares would leave the range of their type.
-    That is exact: D is the same to the last digit.
+    Where squares would leave the range of their type all is divided by 2^`exponent`, exactly.
     """
 
     reach = 400  # powers of two, up and down, that leave squares in the range of float64
 
     def __init__(self) -> None:
         self.classes: dict[int, int] = {}  # label -> row of counts and means
-        self.counts = self.means = self.origin = torch.empty(0)
+        self.counts = self.means = self.origin = self._rows = torch.empty(0)
         self.within: float | Tensor = 0.0  # sum of the squared residuals
         self.exponent = 0
         self.largest = 0.0  # distance from the origin along any axis
-        self.rounding = 2.0**-44  # a smaller fraction of the total standard deviation is noise
-        self.precision = 2.0**-44  # a smaller fraction of what all samples share is noise
-        self.totals: list[float] = []  # counts, `within` and tr Σb, once read back
+        # Smaller fractions of the whole standard deviation, or of what all share, are noise.
+        self.rounding = self.precision = 2.0**-44
+        self.totals: list[float] = []  # counts, |mean|^2, `within` and tr Σb, once read back
         self._squares: list[list[Tensor]] = []  # of each batch's samples, on a GPU
 
     def update(self, features: Array, labels: ArrayLike | Tensor) -> None:
@@ -72,12 +70,11 @@ class ScatterStatistics:
         """
         features, names, index = checked(features, labels)
         if not self.classes:
-            # D does not depend on the origin: one inside the data saves the digits that a large
-            # common offset would cost.
+            # One inside the data saves the digits that a large common offset would cost.
             device = "cpu" if features.device.type == "mps" else features.device
             self.origin = features[0].to(device, copy=True).double()
             self.counts = self.origin.new_zeros(0)
-            self.means = self.origin.new_zeros(0, len(self.origin))
+            self.means = self._rows = self.origin.new_zeros(0, len(self.origin))
             self.precision = device_passes.rounding(features.dtype)
             if not passes.in_loops(self.origin):
                 self.rounding = device_passes.rounding(features.dtype)
@@ -87,7 +84,7 @@ class ScatterStatistics:
             self.classes.setdefault(label, len(self.classes))
         if new := len(self.classes) - len(self.counts):
             self.counts = torch.cat([self.counts, self.counts.new_zeros(new)])
-            self.means = torch.cat([self.means, self.means.new_zeros(new, len(self.origin))])
+            self.make_room()
         self.totals, done, kept = [], 0, []
         for x, rows in self.blocks(features, names, index, whole=passes.in_loops(features)):
             within, squares = self.add(x, rows)
@@ -99,6 +96,16 @@ class ScatterStatistics:
             done += len(x)
             self.within += within
         self._squares.append(kept)
+
+    def make_room(self) -> None:
+        """Append means of zero for the classes that have none."""
+        number = len(self.classes)
+        if number > len(self._rows):
+            # Twice as many rows as before, so that they are seldom copied.
+            self._rows = self.means.new_empty(max(number, 2 * len(self.means)), self.means.shape[1])
+            self._rows[: len(self.means)] = self.means
+        self._rows[len(self.means) : number] = 0
+        self.means = self._rows[:number]
 
     def check_length(self, features: Tensor) -> None:
         """Raise unless features (n, d) are as long as those of the first batch."""
@@ -124,8 +131,7 @@ class ScatterStatistics:
 
     def rescale(self, exponent: int) -> float:
         """Set `exponent`, and return the factor by which all that is kept has changed."""
-        self.origin *= 2.0**self.exponent
-        self.origin *= 2.0**-exponent
+        self.origin.mul_(2.0**self.exponent).mul_(2.0**-exponent)
         # The largest difference only grows: nothing but zeros is ever scaled up.
         factor = 2.0 ** max(-1000, min(0, self.exponent - exponent))
         self.means *= factor
@@ -140,10 +146,7 @@ class ScatterStatistics:
     def blocks(
         self, features: Tensor, names: list[int], index: np.ndarray, whole: bool = False
     ) -> Iterator[tuple[Tensor, Tensor]]:
-        """Yield samples labelled ``names[index]`` in blocks (n, d), with their rows in the means.
-
-        All come at once if `whole`.
-        """
+        """Yield samples of ``names[index]`` in blocks (n, d) or `whole`, with rows in the means."""
         if unknown := set(names) - set(self.classes):
             raise ValueError(f"labels: class {min(unknown)} is new; read the same samples twice")
         rows = np.array([self.classes[name] for name in names])[index]
@@ -159,11 +162,16 @@ class ScatterStatistics:
     def class_factor(self) -> Tensor:
         """Return B (C, d) with B^T B = Σb: the centred class means, weighted by sqrt(n_c / N)."""
         share = self.weights / self.weights.sum()
-        return share.sqrt()[:, None] * self.centred_means()
+        return share.sqrt()[:, None] * (self.means - share @ self.means)
 
-    def centred_means(self) -> Tensor:
-        """Return the class means relative to the mean over all samples, (C, d)."""
-        return self.means - (self.weights / self.weights.sum()) @ self.means
+    def traces(self) -> Tensor:
+        """Return |m|^2 of the mean of all samples m, N tr Σw and tr Σb, float64 (3,)."""
+        share = self.weights / self.weights.sum()
+        mean = share @ self.means
+        pairs = device_passes.few_at_once(share, self.means)
+        between = torch.stack([(s @ (m - mean).square()).sum() for s, m in pairs]).sum()
+        common = (self.origin + mean).square().sum()
+        return torch.stack([common, self.within + torch.zeros_like(between), between])
 
     @property
     def weights(self) -> Tensor:
@@ -174,9 +182,9 @@ class ScatterStatistics:
         """Return tr Σw and tr Σb; raise where they leave D undefined."""
         if not self.totals:
             read_together([self])
-        *counts, within, between = self.totals
-        numbers = dict(zip(self.classes, counts, strict=True))
-        numbers = {label: number for label, number in numbers.items() if number > 1} or numbers
+        *counts, _, within, between = self.totals
+        all_numbers = dict(zip(self.classes, counts, strict=True))
+        numbers = {label: n for label, n in all_numbers.items() if n > 1} or all_numbers
         check_counts(numbers, list(numbers.values()))
         within /= sum(numbers.values())
         self._check_range(within + between)
@@ -261,15 +269,11 @@ class ProjectedScatter:
 
 def read_together(statistics: Sequence[ScatterStatistics]) -> None:
     """Read back what statistics of the same samples need, once; warn of samples left out."""
-    totals = []
-    for one in statistics:
-        between = one.class_factor().square().sum()
-        both = torch.stack([one.within + torch.zeros_like(between), between])
-        totals.append(torch.cat([one.counts, both]))
+    totals = [torch.cat([one.counts, one.traces()]) for one in statistics]
     for one, values in zip(statistics, device_passes.on_cpu(totals), strict=True):
         one.totals = values.tolist()
     one = statistics[0]
-    alone = [label for label, n in zip(one.classes, one.totals[:-2], strict=True) if n == 1]
+    alone = [label for label, n in zip(one.classes, one.totals[:-3], strict=True) if n == 1]
     if alone and len(alone) < len(one.classes):
         which = "has 1 sample and is" if len(alone) == 1 else f"and {len(alone) - 1} more are"
         message = f"labels: class {min(alone)} {which} left out: D needs 2 samples of a class"

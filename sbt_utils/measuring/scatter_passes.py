@@ -1,29 +1,24 @@
 """Passes over features (n, d) that scatter statistics take, summing in float64.
 
-On a CPU they are compiled loops, which read a feature once and write none. No library call does:
-in PyTorch the same sums read and write each feature many times over. Features on a GPU take PyTorch
-all the same, see `sbt_utils.measuring.device_passes`, at most `block_length` at once.
+On a CPU they are compiled loops, which read a feature twice while it is in the cache, write none,
+and touch the means of those classes alone that a batch holds: they go from class to class, a part
+of the features at a time. No library call does: in PyTorch the same sums read and write each
+feature many times over. Features on a GPU take PyTorch all the same, see
+`sbt_utils.measuring.device_passes`, at most `block_length` at once.
 
 All functions share ``x`` (n, d), samples of any real type; ``origin`` (d,), which samples and means
-are relative to; ``means`` (C, d) of the classes; and ``rows`` (n,) of int64, the class of each
-sample. What is not ``x``, ``rows``, signs or sketches (float32) is float64.
+are relative to; ``means`` (C, d) of the classes, and their ``counts`` (C,), in place; and ``rows``
+(n,) of int64, the class of each sample. What is not ``x``, ``rows``, signs or sketches (float32) is
+float64.
 """
-
-from collections.abc import Callable
-from typing import Any
 
 import numpy as np
 import torch
-from numba import njit
 from numpy import ndarray
 from torch import Tensor
 
-from sbt_utils.measuring import device_passes
+from sbt_utils.measuring import device_passes, scatter_loops
 from sbt_utils.measuring.device_passes import fold
-
-# Sums may be taken in any order, which vector instructions need; differences may not.
-_loop: Callable[..., Any] = njit(cache=True, nogil=True, fastmath={"reassoc"})
-_exact: Callable[..., Any] = njit(cache=True, fastmath=False)
 
 
 def in_loops(features: Tensor) -> bool:
@@ -49,9 +44,9 @@ def add_samples(
     before them, lack moves no mean. On a GPU the squares are relative to another sample.
     """
     if in_loops(x):
-        squares = origin.new_empty(len(x))
-        arrays = _arrays(_in_loop_type(x), origin, rows, counts, means, squares)
-        return _add_samples(*arrays), squares
+        squares = origin.new_zeros(len(x))
+        arrays = _arrays(_in_loop_type(x), origin, counts, means, squares)
+        return scatter_loops.add_samples(*arrays, *_by_class(rows)), squares
     within, squares, *_ = device_passes.add_block(x[None], origin[None], rows, counts, means[None])
     return within[0], squares[0]
 
@@ -74,6 +69,7 @@ def add_and_sketch(
     rows: Tensor,
     counts: Tensor,
     means: Tensor,
+    mean: Tensor,
     signs: Tensor,
     length: int,
 ) -> tuple[float | Tensor, Tensor, Tensor, Tensor, float | Tensor]:
@@ -81,17 +77,24 @@ def add_and_sketch(
 
     Also returned are what the folded samples lack (2, n), with the means so far: of squared
     residuals, and of their products with the centred mean of their class; the folded samples; and
-    the power of two that they are in units of, for on a GPU their own would leave float32.
+    the power of two that they are in units of, for on a GPU their own would leave float32. Loops
+    keep the `mean` (d,) over all samples up to date as well.
     """
     if in_loops(x):
-        within, squares = add_samples(x, origin, rows, counts, means)
-        centred = means - (counts / counts.sum()) @ means
-        along, sketches = sketched_residuals(x, origin, means, rows, centred, signs, length)
-        centred, means = fold(torch.cat([centred, means]).float() * signs, length).chunk(2)
-        along -= class_products(centred, rows, sketches)
+        squares, along = origin.new_zeros(2, len(x))
+        sketches = signs.new_zeros(len(x), min(length, len(signs)))
+        order, starts, present = _by_class(rows)
+        # Of the centred means of the classes, and of the means.
+        tables = np.zeros((2, len(present), sketches.shape[1]))
+        kept = (origin, counts, means, mean, signs, squares, along, sketches)
+        arrays = _arrays(_in_loop_type(x), *kept)
+        within = scatter_loops.add_and_sketch(*arrays, tables, order, starts, present)
+        centred, own = torch.from_numpy(tables).float()
+        places = torch.from_numpy(np.searchsorted(present, rows.numpy()))
+        along -= class_products(centred, places, sketches)
         lacking = torch.stack([squares - sketches.square().sum(1), along])
         # Of the samples, not of the residuals: the means so far will have moved in the end.
-        return within, squares, lacking, sketches.add_(means.index_select(0, rows)), 1.0
+        return within, squares, lacking, sketches.add_(own.index_select(0, places)), 1.0
     # Of the distances from the origin: a block of one sample, or of equal ones, has no others.
     scale = device_passes.unit(x[None], origin[None], means[None])[0, 0]
     signs = signs.to(scale.dtype) * scale
@@ -118,21 +121,27 @@ def add_and_sketch(
     return added, squares, lacking * back * back, sketches, back
 
 
-def sketched_residuals(
-    x: Tensor,
-    origin: Tensor,
-    means: Tensor,
-    rows: Tensor,
-    directions: Tensor,
-    signs: Tensor,
-    length: int,
-) -> tuple[Tensor, Tensor]:
-    """Return residuals along the direction (C, d) of their class, (n,), and folded; in loops."""
-    along = origin.new_empty(len(x))
-    sketches = signs.new_zeros(len(x), min(length, len(signs)))
-    arrays = _arrays(_in_loop_type(x), origin, means, rows, directions, signs, along, sketches)
-    _sketched_residuals(*arrays)
-    return along, sketches
+def fold_samples(
+    x: Tensor, origin: Tensor, rows: Tensor, number: int, mean: Tensor, signs: Tensor, length: int
+) -> tuple[Tensor, Tensor, float, float]:
+    """Fold samples relative to the origin to (n, length), float32; in loops.
+
+    Also returned are their squared distances (n,) from the `mean` (d,) over all samples so far,
+    `number` of them before, which is kept up to date; the scatter of these samples around the mean
+    of those of their class among them; and what these means add to the scatter around the mean of
+    all.
+    """
+    folded, distances = signs.new_zeros(len(x), length), origin.new_zeros(len(x))
+    arrays = _arrays(_in_loop_type(x), origin, mean, signs, folded, distances)
+    inside, apart = scatter_loops.fold_samples(*arrays, float(number), *_by_class(rows)[:2])
+    return folded, distances, inside, apart
+
+
+def mean_of(x: Tensor, origin: Tensor, members: Tensor) -> Tensor:
+    """Return the mean of some samples relative to the origin, (d,), by their numbers; in loops."""
+    mean = torch.empty_like(origin)
+    scatter_loops.mean_of(*_arrays(_in_loop_type(x), origin, members, mean))
+    return mean
 
 
 def class_products(table: Tensor, rows: Tensor, vectors: Tensor) -> Tensor:
@@ -160,67 +169,9 @@ def _arrays(*tensors: Tensor) -> list[ndarray]:
     return [tensor.contiguous().numpy() for tensor in tensors]
 
 
-@_exact
-def _relative(value: float, origin: float, mean: float) -> float:
-    """Return a feature relative to the origin, and then to the mean.
-
-    Adding mean and origin first would lose the digits that the origin saves, which compiled loops
-    that may reorder sums would do: hence a function of its own, compiled without that freedom.
-    """
-    return np.float64(value) - origin - mean
-
-
-@_loop
-def _add_samples(
-    x: ndarray, origin: ndarray, rows: ndarray, counts: ndarray, means: ndarray, squares: ndarray
-) -> float:
-    sums, new, within = np.zeros_like(means), np.zeros_like(counts), 0.0
-    for i in range(len(x)):
-        sample, class_sum = x[i], sums[rows[i]]
-        new[rows[i]] += 1
-        for j in range(len(sample)):
-            class_sum[j] += _relative(sample[j], origin[j], 0.0)
-    for row in range(len(counts)):
-        before, mean, class_sum, moved = counts[row], means[row], sums[row], 0.0
-        counts[row] += new[row]
-        if new[row]:
-            for j in range(len(mean)):
-                step = (class_sum[j] - new[row] * mean[j]) / counts[row]
-                mean[j] += step
-                moved += step * step
-            within += before * moved
-    # The samples once more, now that their class means are known.
-    for i in range(len(x)):
-        sample, mean, square = x[i], means[rows[i]], 0.0
-        for j in range(len(sample)):
-            residual = _relative(sample[j], origin[j], mean[j])
-            square += residual * residual
-        squares[i] = square
-        within += square
-    return within
-
-
-@_loop
-def _sketched_residuals(
-    x: ndarray,
-    origin: ndarray,
-    means: ndarray,
-    rows: ndarray,
-    directions: ndarray,
-    signs: ndarray,
-    along: ndarray,
-    sketches: ndarray,
-) -> None:
-    signed, length = np.empty_like(signs), sketches.shape[1]
-    for i in range(len(x)):
-        sample, mean, direction, product = x[i], means[rows[i]], directions[rows[i]], 0.0
-        for j in range(len(sample)):
-            residual = _relative(sample[j], origin[j], mean[j])
-            product += residual * direction[j]
-            signed[j] = np.float32(residual) * signs[j]
-        along[i] = product
-        # Part by part: an index j % length would keep the loop from vector instructions.
-        for start in range(0, len(signed), length):
-            part = signed[start : start + length]
-            for j in range(len(part)):
-                sketches[i, j] += part[j]
+def _by_class(rows: Tensor) -> tuple[ndarray, ndarray, ndarray]:
+    """Return samples in the order of their classes, where each class starts, and the classes."""
+    order = np.argsort(rows.numpy(), kind="stable")
+    classes = rows.numpy()[order]
+    starts = np.append(np.flatnonzero(np.diff(classes, prepend=-1)), len(classes))
+    return order, starts, classes[starts[:-1]]

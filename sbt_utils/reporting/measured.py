@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -14,7 +15,8 @@ from sbt_utils.measuring.scatter import UndefinedSeparation
 from sbt_utils.models.layer_choice import ACTIVATIONS, NORMS, PASSIVE
 from sbt_utils.reporting.advice import PERCEPTRON
 from sbt_utils.reporting.bootstrap import SampledScatter, bootstrap
-from sbt_utils.reporting.states import UNDEFINED, undefined_state
+from sbt_utils.reporting.folding import Room
+from sbt_utils.reporting.states import ROUNDING, UNDEFINED
 from sbt_utils.text import shown
 
 _PARTS = {"train": "training", "test": "unseen"}  # in words
@@ -30,7 +32,9 @@ def measured(
     names: tuple[str, ...] = ()
     for number, (part, batches_of_part) in enumerate(batches.items()):
         with noting(f"in the {_PARTS[part]} inputs"):
-            scatters = probe.statistics(batches_of_part(), lambda name: SampledScatter())
+            # Those of the other part are no longer needed, and may be large.
+            scatters, kept, room = {}, [], Room()
+            scatters = probe.statistics(batches_of_part(), partial(_new_statistics, room))
             states[part] = _states(scatters, chain=probe.layers is None)
         names = tuple(scatters)
         draws[part] = np.full((resamples, len(names)), np.nan)
@@ -38,9 +42,11 @@ def measured(
         if any(has):
             kept = [scatters[name] for name in names if not states[part][name]]
             draws[part][:, has] = bootstrap(kept, resamples, [seed, number])
-        first = scatters[names[0]]
-        counts.append((int(first.weights.sum()), int(first.weights.count_nonzero())))
-        if alone := len(first.classes) - counts[-1][1]:
+        weights = scatters[names[0]].weights
+        counts.append((int(weights.sum()), int(weights.count_nonzero())))
+        if (error := max((scatter.error for scatter in kept), default=0.0)) > ROUNDING:
+            notes.append(_estimate(_PARTS[part], counts[-1][1], error))
+        if alone := len(weights) - counts[-1][1]:
             where = f"in the {_PARTS[part]} inputs"
             notes.append(f"classes of one sample {where}, left out: {alone}")
     _check_inputs(names, states)
@@ -73,9 +79,40 @@ def _states(scatters: Mapping[str, SampledScatter], chain: bool) -> dict[str, st
     states: dict[str, str] = {}
     for name, scatter in scatters.items():
         with noting(f"in layer '{shown(name)}'"):
-            state = undefined_state(scatter)
+            state = _undefined_state(scatter)
         states[name] = "dead" if chain and "dead" in states.values() else state
     return states
+
+
+def _undefined_state(scatter: SampledScatter) -> str:
+    """Return why features have no D, one of `UNDEFINED`; ``""`` if they have one.
+
+    Raises where features are not finite. Differences between samples that are rounding of what all
+    samples share are none: a dead layer may put out 1 for some samples and 1.0000001 for others.
+    """
+    state = ""
+    try:
+        scatter.scatter()
+    except UndefinedSeparation as error:
+        if not error.state:
+            raise
+        state = error.state
+    *counts, common, within, between = scatter.totals
+    spread = within / (sum(n for n in counts if n > 1) or 1) + between
+    return "dead" if spread <= scatter.precision**2 * common else state
+
+
+def _new_statistics(room: Room, name: str) -> SampledScatter:
+    return SampledScatter(room)
+
+
+def _estimate(part: str, classes: int, error: float) -> str:
+    """Return the note that D is not exact, and how to have it so."""
+    return (
+        f"D of {part} inputs estimated from sums of features, to {error:.1g} (standard error): "
+        f"exact class means of {classes} classes would take too much memory; for exact ones sort "
+        "the inputs by class, or pool"
+    )
 
 
 def _check_inputs(names: Sequence[str], states: Mapping[str, Mapping[str, str]]) -> None:

@@ -6,9 +6,10 @@ import torch
 
 from sbt_utils.measuring.device_passes import fold
 from sbt_utils.measuring.scatter_passes import (
+    add_and_sketch,
     add_samples,
+    fold_samples,
     projected_squares,
-    sketched_residuals,
 )
 
 N, CLASSES = 23, 3
@@ -57,21 +58,72 @@ def test_a_class_may_be_missing_before_and_later():
     np.testing.assert_allclose(means[2], (x[9:].double() - origin).mean(0))
 
 
+def sketched_in_parts(x, origin, rows, signs, length, *, at):
+    """Add samples in two parts; return means, the mean of all, and what `add_and_sketch` gives."""
+    counts, mean = torch.zeros(CLASSES, dtype=torch.float64), torch.zeros_like(origin)
+    means = torch.zeros(CLASSES, x.shape[1], dtype=torch.float64)
+    for part, own in ((x[:at], rows[:at]), (x[at:], rows[at:])):
+        found = add_and_sketch(part, origin, own, counts, means, mean, signs, length)
+    return means, mean, found
+
+
+def folded(vectors, length):
+    """Add up what lies a length apart, value by value."""
+    result = np.zeros((len(vectors), min(vectors.shape[1], length)))
+    for place in range(vectors.shape[1]):
+        result[:, place % length] += vectors[:, place]
+    return result
+
+
 @pytest.mark.parametrize("length", [1, 7, 40, 64])
 @pytest.mark.parametrize("dtype", [torch.float64, torch.float32, torch.bfloat16])
-def test_sketches_add_up_what_lies_a_length_apart(length, dtype):
-    x, origin, means, rows = problem(40, dtype)
-    directions = torch.from_numpy(np.random.default_rng(0).normal(size=(CLASSES, 40)))
+def test_sketches_and_what_they_lack(length, dtype):
+    x, origin, _, rows = problem(40, dtype)
     signs = torch.tensor([1.0, -1.0]).repeat(20)
-    along, sketches = sketched_residuals(x, origin, means, rows, directions, signs, length)
-    away = x.double().numpy() - origin.numpy() - means.numpy()[rows]
-    np.testing.assert_allclose(along, (away * directions.numpy()[rows]).sum(1), atol=1e-12)
-    expected = np.zeros((N, min(40, length)))
-    for place in range(40):
-        expected[:, place % length] += away[:, place] * float(signs[place])
+    means, mean, found = sketched_in_parts(x, origin, rows, signs, length, at=9)
+    expected_means = added_in_parts(x, origin, rows, at=9)[1]
+    torch.testing.assert_close(means, expected_means, rtol=0, atol=1e-12)
+    relative = (x.double() - origin).numpy()
+    np.testing.assert_allclose(mean, relative.mean(0), atol=1e-12)
+    _, squares, (lacking, along), sketches, unit = found
     assert sketches.dtype == torch.float32
-    np.testing.assert_allclose(sketches, expected, rtol=1e-5, atol=2e-5)
-    np.testing.assert_allclose(fold(torch.from_numpy(away).float() * signs, length), sketches, 1e-4)
+    assert unit == 1
+    of_samples = folded(relative[9:] * signs.numpy(), length)
+    np.testing.assert_allclose(sketches, of_samples, rtol=1e-5, atol=2e-5)
+    np.testing.assert_allclose(fold(torch.from_numpy(relative[9:]) * signs, length), of_samples)
+    own = means.numpy()[rows[9:]]
+    away, toward = relative[9:] - own, own - relative.mean(0)
+    np.testing.assert_allclose(squares, (away**2).sum(1), rtol=1e-11)
+    away_sketch, toward_sketch = (folded(v * signs.numpy(), length) for v in (away, toward))
+    expected = (away**2).sum(1) - (away_sketch**2).sum(1)
+    np.testing.assert_allclose(lacking, expected, rtol=1e-4, atol=2e-4)
+    expected = (away * toward).sum(1) - (away_sketch * toward_sketch).sum(1)
+    np.testing.assert_allclose(along, expected, rtol=1e-4, atol=2e-4)
+
+
+@pytest.mark.parametrize("width", [40, 3000])
+@pytest.mark.parametrize("dtype", [torch.float64, torch.float32, torch.bfloat16])
+def test_folded_samples_and_the_scatter_of_batches(width, dtype):
+    x, origin, _, rows = problem(width, dtype)
+    signs = torch.tensor([1.0, -1.0]).repeat(width // 2)
+    mean, inside, apart, batches = torch.zeros_like(origin), 0.0, 0.0, [slice(0, 9), slice(9, N)]
+    for batch in batches:
+        sums, distances, *more = fold_samples(
+            x[batch], origin, rows[batch], batch.start, mean, signs, 1255
+        )
+        inside, apart = inside + more[0], apart + more[1]
+    relative, classes = (x.double() - origin).numpy(), rows.numpy()
+    of_batches = np.empty_like(relative)  # of the class of each sample in its batch
+    for batch in batches:
+        for row in set(classes[batch]):
+            members = np.arange(N)[batch][classes[batch] == row]
+            of_batches[members] = relative[members].mean(0)
+    np.testing.assert_allclose(mean, relative.mean(0), atol=1e-12)
+    np.testing.assert_allclose(inside, ((relative - of_batches) ** 2).sum(), rtol=1e-12)
+    np.testing.assert_allclose(apart, ((of_batches - relative.mean(0)) ** 2).sum(), rtol=1e-12)
+    np.testing.assert_allclose(distances, ((relative[9:] - relative.mean(0)) ** 2).sum(1), 1e-12)
+    expected = folded(relative[9:] * signs.numpy(), 1255)
+    np.testing.assert_allclose(sums[:, : min(width, 1255)], expected, rtol=1e-5, atol=2e-5)
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
@@ -103,10 +155,11 @@ def test_a_large_common_offset_costs_no_digits(offset):
     x, _, _, rows = problem(40, torch.float64)
     x += offset
     origin = x[0].clone()
-    _, means, within, squares = added_in_parts(x, origin, rows, at=0)
+    _, _, within, squares = added_in_parts(x, origin, rows, at=0)
     seen = (x - origin).numpy()  # exact
     away = seen - np.stack([seen[rows == row].mean(0) for row in range(CLASSES)])[rows]
     np.testing.assert_allclose(squares, (away**2).sum(1), rtol=1e-13)
     np.testing.assert_allclose(within, (away**2).sum(), rtol=1e-13)
-    along, _ = sketched_residuals(x, origin, means, rows, means, torch.ones(40), 40)
-    np.testing.assert_allclose(along, (away * means.numpy()[rows]).sum(1), atol=1e-11)
+    _, mean, (_, squares, *_) = sketched_in_parts(x, origin, rows, torch.ones(40), 40, at=9)
+    np.testing.assert_allclose(squares, (away[9:] ** 2).sum(1), rtol=1e-13)
+    np.testing.assert_allclose(mean, seen.mean(0), rtol=1e-12, atol=1e-12)
