@@ -20,7 +20,7 @@ from sbt_utils.reporting import report
 from sbt_utils.training.networks import MLP
 
 BATCH = {"mlp": 512, "residual": 64, "transformer": 64}
-FEWEST = 1024  # images; at least two of each class
+IMAGES = {"mlp": 4096, "residual": 512, "transformer": 512}  # at least two of each class
 QUICK = [("mlp", 28, 10), ("mlp", 28, 1000), ("transformer", 64, 100), ("residual", 64, 10)]
 QUICK += [("residual", 64, 100), ("residual", 224, 1000)]
 SLOW = [("mlp", 28, 100), ("transformer", 64, 1000), ("transformer", 224, 1000)]
@@ -82,11 +82,11 @@ KINDS = {"mlp": perceptron, "residual": residual_network, "transformer": transfo
 class Images:
     """Batches of noise that depends on the class, in turn one image of each class."""
 
-    def __init__(self, size, classes, batch):
+    def __init__(self, size, classes, batch, images):
         generator = torch.Generator().manual_seed(0)
         self.noise = torch.randn(batch, 3, size, size, generator=generator)
         self.templates = torch.randn(classes, 3, 1, size, generator=generator)
-        self.labels = torch.arange(max(FEWEST, 2 * classes)) % classes
+        self.labels = torch.arange(max(images, 2 * classes)) % classes
 
     def __iter__(self):
         for labels in self.labels.split(len(self.noise)):
@@ -98,7 +98,7 @@ def cost(what, kind, size, classes):
     """Return seconds on the clock and of the processor, and the peak memory, of one of the two."""
     torch.manual_seed(0)
     model = KINDS[kind](size, classes).eval()
-    images = Images(size, classes, BATCH[kind])
+    images = Images(size, classes, BATCH[kind], IMAGES[kind])
     tiny = torch.randn(20, 3, 32, 32)
     # What is loaded or compiled on the first call is not the cost of a report.
     report(nn.Sequential(nn.Flatten(), nn.Linear(3072, 300), nn.ReLU()), tiny, torch.arange(20) % 2)

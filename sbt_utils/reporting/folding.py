@@ -23,8 +23,8 @@ from sbt_utils.measuring.device_passes import few_at_once, fold
 SKETCH = 251
 """Numbers kept per image; a prime, so that it does not divide numbers of channels or pixels."""
 
-ROOM = 75_000_000
-"""Numbers of float64, 600 MB, that the class means of all layers may take together on a CPU."""
+ROOM = 50_000_000
+"""Numbers of float64, 400 MB, that the class means of all layers may take together on a CPU."""
 
 
 class _Layer(Protocol):
