@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 from sbt_utils.outputs import FilePath, is_intact, sealed, whole_file
 from sbt_utils.text import shown
+from sbt_utils.threads import uncut
 from sbt_utils.work_folders import locked
 
 if TYPE_CHECKING:  # half a second to import, and only `load` needs it
@@ -151,7 +152,8 @@ def load(path: FilePath) -> xr.Dataset:
         )
     try:
         # Not by its name: xarray looks for s3::run.nc in a network, for ~/run.nc elsewhere.
-        dataset = xr.load_dataset(io.BytesIO(Path(path).read_bytes()), engine="h5netcdf")
+        with uncut():
+            dataset = xr.load_dataset(io.BytesIO(Path(path).read_bytes()), engine="h5netcdf")
         found = dataset.attrs.get("results_version")
         made = {name: json.loads(dataset.attrs.get(name, "{}")) for name in _JSON}
         if not all(isinstance(value, dict) for value in made.values()):
@@ -179,8 +181,10 @@ def _as_netcdf(dataset: xr.Dataset) -> bytes:
     from xarray.backends import H5NetCDFStore
 
     buffer = io.BytesIO()
-    with h5netcdf.File(buffer, "w") as file:
-        dataset.dump_to_store(H5NetCDFStore(file))
+    with uncut():
+        with h5netcdf.File(buffer, "w") as file:
+            dataset.dump_to_store(H5NetCDFStore(file))
+        del file  # its destructor, too
     return buffer.getvalue()
 
 

@@ -1,12 +1,13 @@
-"""Work in threads that ends soon after Ctrl-C."""
+"""Work in threads that ends soon after Ctrl-C, and work that must not be cut by it."""
 
 import os
+import signal
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import CancelledError
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from queue import Empty, SimpleQueue
-from threading import Event, Thread, local
+from threading import Event, Thread, current_thread, local, main_thread
 from typing import Any, TypeVar
 
 _PATIENCE = 1.0  # seconds that threads have to end in, once they are to stop
@@ -89,3 +90,23 @@ def check_stopped() -> None:
     stopped = getattr(_of_thread, "stopped", None)
     if stopped is not None and stopped.is_set():
         raise CancelledError
+
+
+@contextmanager
+def uncut() -> Iterator[None]:
+    """Let Ctrl-C act after what runs within, which must be short.
+
+    Python drops what is raised in a destructor: one that Ctrl-C meets there would go on for ever.
+    """
+    before = signal.getsignal(signal.SIGINT)
+    if current_thread() is not main_thread() or before is None:
+        yield
+        return
+    held: list[int] = []
+    signal.signal(signal.SIGINT, lambda number, frame: held.append(number))
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
+        if held:
+            signal.raise_signal(signal.SIGINT)

@@ -7,7 +7,7 @@ import time
 
 import pytest
 
-from sbt_utils.threads import check_stopped, in_threads
+from sbt_utils.threads import check_stopped, in_threads, uncut
 
 
 def test_a_failure_in_one_thread_is_raised_and_ends_the_others():
@@ -83,3 +83,35 @@ def test_so_many_threads_at_most():
         return threading.get_ident()
 
     assert len(set(in_threads(work, range(12), 2))) == 2
+
+
+class Ended:
+    """What Ctrl-C meets in its destructor."""
+
+    def __del__(self):
+        signal.raise_signal(signal.SIGINT)
+
+
+def test_ctrl_c_in_a_destructor_acts_afterwards():
+    reached = False
+    with pytest.raises(KeyboardInterrupt), uncut():
+        Ended()
+        reached = True
+    assert reached
+    with uncut():
+        pass
+    with pytest.raises(KeyboardInterrupt):
+        signal.raise_signal(signal.SIGINT)
+
+
+def test_threads_are_left_to_their_own():
+    found = []
+
+    def work():
+        with uncut():
+            found.append(signal.getsignal(signal.SIGINT))
+
+    thread = threading.Thread(target=work)
+    thread.start()
+    thread.join()
+    assert found == [signal.getsignal(signal.SIGINT)]
