@@ -279,7 +279,7 @@ def _whole(data: Any, labels: Any) -> Any:
             check_numbers(inputs)
             if not is_column(classes):
                 return None
-            listed = are_samples(inputs, len(classes))
+            listed = getattr(classes, "ndim", 1) > 0 and are_samples(inputs, len(classes))
             return _columns((_stacked(list(inputs), "data", False) if listed else inputs, classes))
     return _pair(data, labels)
 

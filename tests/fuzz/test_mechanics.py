@@ -258,7 +258,7 @@ def test_relaxation(settings, times, overdamped):
     if chain.force is None:
         np.testing.assert_allclose(loads.sum(-1), chain.end, 1e-9, 1e-9 * size)
     # Where it is at one time does not depend on the others that are asked for.
-    alone = relaxation(chain, times[-1:], overdamped)
+    alone = relaxation(chain, np.array(times, float)[-1:], overdamped)
     np.testing.assert_allclose(alone[-1], loads[-1], atol=1e-4 * size)
 
 

@@ -87,3 +87,9 @@ def test_a_loader_stays_as_it_is():
 def test_bad_data_names_argument_value_and_remedy(arguments, error, message):
     with pytest.raises(error, match=message):
         whole_arrays(*arguments)
+
+
+@pytest.mark.parametrize("label", [np.array(0), np.array(0, dtype=object), torch.tensor(0.0)])
+def test_one_label_for_named_inputs_is_refused(label):
+    with pytest.raises(ValueError, match="labels: a single one given; give one label per sample"):
+        list(as_batches(({"x": INPUTS}, label), None, 4))
