@@ -11,6 +11,7 @@ from threading import Event, Thread, current_thread, local, main_thread
 from typing import Any, TypeVar
 
 _PATIENCE = 1.0  # seconds that threads have to end in, once they are to stop
+_GLANCE = 0.2  # seconds after which Ctrl-C acts that came just before Python began to wait
 
 _of_thread = local()
 
@@ -65,10 +66,13 @@ def in_threads(
     running = 0
     try:
         for _ in range(min(len(items), most or os.cpu_count() or 1)):
+            running += 1  # first: Ctrl-C may come in the next line, when the thread is at work
             Thread(target=run, daemon=True).start()
-            running += 1
         while running:
-            failure = ended.get()
+            try:
+                failure = ended.get(timeout=_GLANCE)
+            except Empty:
+                continue
             running -= 1
             if failure:
                 raise failure

@@ -93,10 +93,15 @@ class Ended:
 
 
 def test_ctrl_c_in_a_destructor_acts_afterwards():
-    reached = False
-    with pytest.raises(KeyboardInterrupt), uncut():
-        Ended()
-        reached = True
+    reached = []
+
+    def work():
+        with uncut():
+            Ended()
+            reached.append(True)
+
+    with pytest.raises(KeyboardInterrupt):
+        work()
     assert reached
     with uncut():
         pass
