@@ -223,6 +223,7 @@ def bootstrap(
         draws += weights @ members / samples
     for layer, scatter in enumerate(scatters):
         weights = scatter.folded_influence().numpy()
-        seeds = np.random.default_rng([*np.atleast_1d(seed), len(scatter.origin)])
+        words = seed if isinstance(seed, Sequence) else [seed]
+        seeds = np.random.default_rng([*words, len(scatter.origin)])
         draws[:, layer] += seeds.normal(size=(resamples, len(weights))) @ weights
     return separation + draws - draws.mean(axis=0)

@@ -323,7 +323,7 @@ def report(
     if are_inputs_and_labels(train, test):
         parts = {"train": (train, test)}
     batches = {n: partial(as_batches, data, labels, batch_size) for n, data in parts.items()}
-    return StressMap(**measured(probe, batches, resamples, seed))
+    return StressMap(**measured(probe, batches, int(resamples), int(seed)))
 
 
 def _verdict(curve: LoadCurve | None) -> str:

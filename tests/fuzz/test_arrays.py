@@ -114,9 +114,9 @@ def exact_shape(curve):
     places = [Fraction(number, points - 1) for number in range(points)]
     if fall > 0:
         bulge = sum(curve[0] - fall * x - y for x, y in zip(places, curve, strict=True))
-        convexity = float(bulge / (points - 2) / fall) if points > 2 else math.nan
+        convexity = float(real(bulge / (points - 2) / fall)) if points > 2 else math.nan
         loads = [(a - b) / fall * (points - 1) - 1 for a, b in itertools.pairwise(curve)]
-        imbalance = math.sqrt(sum(load**2 for load in loads) / len(loads))
+        imbalance = float(mpmath.sqrt(real(sum(load**2 for load in loads) / len(loads))))
     x = [place - Fraction(1, 2) for place in places]
     y = [value - sum(curve) / points for value in curve]
     if any(y):
@@ -152,7 +152,7 @@ def test_the_shape_of_any_load_curve(curve):
     for name, exact in exact_shape(mean).items():
         base = abs(height if name == "linearity" else fall)
         # Rounding moves the points by a fraction of the largest.
-        condition = float(largest / base) if base else math.inf
+        condition = float(real(largest / base)) if base else math.inf
         for found in (getattr(made, name), curve_statistics(made.mean, name)[()]):
             if condition < 2**40:
                 assert found == pytest.approx(exact, abs=2.0**-46 * condition**2, nan_ok=True), name

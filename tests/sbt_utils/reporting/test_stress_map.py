@@ -476,6 +476,12 @@ def test_bad_data(train, error, message, notes):
     assert_refused(model_of(), train, error, message, [*notes, IN_TRAIN])
 
 
+@pytest.mark.parametrize("seed", [np.int8(3), 2**63, np.uint64(2**64 - 1), 10**40])
+def test_seeds_may_be_any_integers(seed):
+    first, again = (report(model_of(), tabular(), seed=s) for s in (seed, int(seed)))
+    np.testing.assert_array_equal(again.train.separation, first.train.separation)
+
+
 @pytest.mark.parametrize(
     ("options", "error", "message", "notes"),
     [
