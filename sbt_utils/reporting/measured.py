@@ -16,7 +16,7 @@ from sbt_utils.models.layer_choice import ACTIVATIONS, NORMS, PASSIVE
 from sbt_utils.reporting.advice import PERCEPTRON
 from sbt_utils.reporting.bootstrap import SampledScatter, bootstrap
 from sbt_utils.reporting.folding import Room
-from sbt_utils.reporting.states import ROUNDING, UNDEFINED
+from sbt_utils.reporting.states import ROUNDING, UNDEFINED, undefined_state
 from sbt_utils.text import shown
 
 _PARTS = {"train": "training", "test": "unseen"}  # in words
@@ -79,27 +79,9 @@ def _states(scatters: Mapping[str, SampledScatter], chain: bool) -> dict[str, st
     states: dict[str, str] = {}
     for name, scatter in scatters.items():
         with noting(f"in layer '{shown(name)}'"):
-            state = _undefined_state(scatter)
+            state = undefined_state(scatter)
         states[name] = "dead" if chain and "dead" in states.values() else state
     return states
-
-
-def _undefined_state(scatter: SampledScatter) -> str:
-    """Return why features have no D, one of `UNDEFINED`; ``""`` if they have one.
-
-    Raises where features are not finite. Differences between samples that are rounding of what all
-    samples share are none: a dead layer may put out 1 for some samples and 1.0000001 for others.
-    """
-    state = ""
-    try:
-        scatter.scatter()
-    except UndefinedSeparation as error:
-        if not error.state:
-            raise
-        state = error.state
-    *counts, common, within, between = scatter.totals
-    spread = within / (sum(n for n in counts if n > 1) or 1) + between
-    return "dead" if spread <= scatter.precision**2 * common else state
 
 
 def _new_statistics(room: Room, name: str) -> SampledScatter:

@@ -56,10 +56,9 @@ def undefined_state(scatter: ScatterStatistics) -> str:
         if not error.state:
             raise
         state = error.state
-    *_, within, between = scatter.totals
-    share = scatter.weights / (number := scatter.weights.sum())
-    common = float((scatter.origin + share @ scatter.means).square().sum())
-    return "dead" if within / float(number) + between <= scatter.precision**2 * common else state
+    *counts, common, within, between = scatter.totals
+    spread = within / (sum(n for n in counts if n > 1) or 1) + between
+    return "dead" if spread <= scatter.precision**2 * common else state
 
 
 def fall(curve: LoadCurve) -> tuple[float, float, float]:

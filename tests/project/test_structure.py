@@ -29,7 +29,7 @@ LIBRARY = (
     {"__main__"},
 )
 CHAPTERS = {"law", "ruler", "chain", "phase_diagram", "in_time"}
-CHAPTERS |= {"generalisation", "gallery", "steering"}
+CHAPTERS |= {"generalisation", "gallery", "trained_models", "steering"}
 COMPANION = ({"common"}, CHAPTERS, {"advice", "status", "live"})
 MOST_FILES, MOST_LINES = 12, 350
 

@@ -102,7 +102,7 @@ def test_the_command_line_is_installed(run):
     assert done.stdout.startswith("usage: sbt-utils [-h] COMMAND ...")
     done = run("sbt-utils", "report", "model:Net", "model.pt")
     assert done.returncode == 2
-    assert done.stderr.startswith("sbt-utils: error: train: give --train FILE.npz")
+    assert done.stderr.startswith("sbt-utils: error: checkpoint=model.pt: there is no such file")
 
 
 @pytest.mark.parametrize("theirs", [False, True])
