@@ -200,7 +200,8 @@ def _few_samples(train: LoadCurve, sizes: Sequence[tuple[int, int]]) -> Advice |
     part = by_chance(train.mean, samples, classes)
     if part[0] <= BY_CHANCE:
         return None
-    where = "of all layers" if (part > BY_CHANCE).all() else "of the input"
+    everywhere = (part > BY_CHANCE).all()
+    where = "of all layers" if everywhere else "of the input"
     return Advice(
         "few samples",
         f"D {where} is near that of shuffled labels. Measure on more inputs of each class, for "
@@ -210,7 +211,7 @@ def _few_samples(train: LoadCurve, sizes: Sequence[tuple[int, int]]) -> Advice |
         f"{percent(part[0])} and {percent(part[-1])} of the scatter "
         f"between the classes are chance, threshold {BY_CHANCE:.0%}",
         "D of shuffled labels, which is the same for all features",
-        kind="advice",
+        kind="advice" if everywhere else "observation",  # raw sound is at chance, however many
     )
 
 

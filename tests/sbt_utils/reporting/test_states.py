@@ -62,11 +62,12 @@ def test_few_samples_from_so_much_chance_on():
     enough, few = (advise(flat(lowest + d, 1, 1), sizes=sizes) for d in (-1e-6, 1e-6))
     assert enough == ()
     (advice,) = few
-    assert (advice.finding, advice.kind) == ("few samples", "advice")
+    assert (advice.finding, advice.kind) == ("few samples", "observation")
     assert "D of the input is near" in advice.text
     assert "60 inputs of 10 classes: 50% and 7% of the scatter" in advice.evidence
     (advice,) = advise(flat(lowest + 0.1, 0.04, 0.04), sizes=sizes)
     assert "D of all layers is near" in advice.text
+    assert advice.kind == "advice"
 
 
 # Random labels -------------------------------------------------------------------------------
