@@ -312,7 +312,8 @@ def test_published_chains(settings, friction, noise, duration, overdamped):
             units = in_units(chain, friction[0], noise[0])
             alone = relaxed_curve(units, duration, overdamped)
             np.testing.assert_array_equal(theory[0, 0], alone.mean)
-            np.testing.assert_allclose(theory[..., 0], chain.end, rtol=1e-9)
+            size = np.abs(theory).max()  # strong noise moves the blocks far, and far past the end
+            np.testing.assert_allclose(theory[..., 0], chain.end, rtol=1e-9, atol=1e-9 * size)
 
 
 LOADS = st.lists(st.one_of(st.floats(-1e3, 1e3), st.floats()), min_size=1, max_size=5)
