@@ -158,7 +158,7 @@ class StressMap:
         if self.test is not None:
             said += [f"On unseen inputs: {_verdict(self.test)}."]
         if "block" in self.rule:
-            said += ["Whether a block can go, its load does not tell: sbt_utils.removal measures it."]
+            said += ["Whether a block can go, sbt_utils.removal measures; its load does not tell."]
         said += [f"Note: {note}." for note in self.notes]
         lines += [fill(line, words.WIDTH) for line in said]
         if findings:
