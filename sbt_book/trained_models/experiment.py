@@ -255,7 +255,7 @@ def _draws(stress: StressMap) -> xr.Dataset:
 
 
 def stress_of(found: xr.Dataset, model: str, tokens: str = TOKENS[0]) -> StressMap:
-    """Return the stress map of a model from the results, as `sbt_utils.report` gave it.
+    """Return the stress map of a model from the results, as the report gave it.
 
     Parameters
     ----------

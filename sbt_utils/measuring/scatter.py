@@ -165,7 +165,7 @@ class ScatterStatistics:
         return share.sqrt()[:, None] * (self.means - share @ self.means)
 
     def traces(self) -> Tensor:
-        """Return |m|^2 of the mean of all samples m, N tr Σw and tr Σb, float64 (3,)."""
+        """Return the square of the mean of all samples, N tr Σw and tr Σb, float64 (3,)."""
         share = self.weights / self.weights.sum()
         mean = share @ self.means
         pairs = device_passes.few_at_once(share, self.means)
