@@ -9,6 +9,7 @@ from sbt_utils.measuring.separation import data_separation
 from sbt_utils.reporting import folding, measured
 from sbt_utils.reporting.bootstrap import SampledScatter, bootstrap
 from sbt_utils.reporting.folding import SKETCH, Room
+from sbt_utils.reporting.states import undefined_state
 from sbt_utils.reporting.stress_map import report
 
 pytestmark = pytest.mark.usefixtures("one_thread")
@@ -158,7 +159,7 @@ def test_dead_layers_and_collapsed_ones_are_still_known(monkeypatch):
     assert dict(found.undefined) == {"3": "dead"}
     one_hot = np.eye(CLASSES)[labels].repeat(20, axis=1)
     scatter = fed(one_hot, labels, length=SKETCH)
-    assert measured._undefined_state(scatter) == "collapsed"
+    assert undefined_state(scatter) == "collapsed"
 
 
 def test_a_map_says_that_its_separation_is_an_estimate(monkeypatch):
