@@ -102,6 +102,8 @@ def named(path: FilePath) -> str:
 def real_path(name: str, path: FilePath) -> Path:
     """Return the file that a path leads to; raise ValueError where none can have its name."""
     try:
+        if b"\0" in os.fsencode(path):  # behind a link to itself it would not be looked at
+            raise ValueError
         return Path(os.path.realpath(path))
     except (TypeError, ValueError):  # no text, or with a zero or half a character in it
         raise ValueError(f"{name}={named(path)}: this cannot be a name; give another") from None

@@ -68,7 +68,11 @@ def _parts(options: Namespace) -> list[Any]:
 
 
 def _check_there(name: str, path: Path) -> None:
-    if not path.exists():
+    try:
+        there = path.exists()
+    except OSError:  # no file can have so long a name
+        there = False
+    if not there:
         raise ValueError(f"{name}={shown(path, 200)}: there is no such file; give another")
 
 

@@ -29,13 +29,11 @@ LABELS = ("labels", "label", "targets", "target")
 def as_batches(data: Data, labels: Any, batch_size: int) -> Iterable[Any]:
     """Return whole arrays in batches of a given size, or a loader of batches as it is.
 
-    A data set, which gives one sample after the other, is put into batches as well. `labels` may
-    be a function that finds them in a batch.
+    A data set of samples is put into batches, too. `labels` may be a function that finds them.
     """
     if not isinstance(batch_size, int | np.integer) or batch_size is True or batch_size < 1:
         raise ValueError(f"batch_size: {quoted(batch_size)} given; give an integer of 1 or more")
-    whole = _whole(data, labels)
-    if whole is not None:
+    if (whole := _whole(data, labels)) is not None:
         classes = dense(labels(whole) if callable(labels) else labels_in(whole), "labels")
         _check_length(whole, classes)
         parts = (slice(start, start + batch_size) for start in range(0, len(classes), batch_size))
@@ -83,6 +81,8 @@ class _Batches:
 def _together(samples: Sequence[Any]) -> Any:
     """Return samples as one batch of their form; sequences are padded where a mask says so."""
     if not isinstance(samples[0], Mapping):
+        if min(map(len, samples)) < max(map(len, samples)):
+            raise ValueError("data: samples of different numbers of parts; give all one number")
         return tuple(_stacked(parts, "data", False) for parts in zip(*samples, strict=True))
     names = [name for name in samples[0] if all(name in sample for sample in samples)]
     padded = "attention_mask" in names

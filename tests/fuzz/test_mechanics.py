@@ -326,7 +326,8 @@ def test_curves_of_loads(loads):
     if curve is not REFUSED:
         loads = np.atleast_2d(loads).astype(float)
         backwards = [loads[:, n:].sum(axis=1) for n in range(loads.shape[1])]
-        np.testing.assert_allclose(np.atleast_2d(curve.separation), np.transpose(backwards), 1e-9)
+        found, size = np.atleast_2d(curve.separation), np.abs(loads).max()  # terms may cancel
+        np.testing.assert_allclose(found, np.transpose(backwards), 1e-9, 1e-9 * size)
 
 
 @tried(2)

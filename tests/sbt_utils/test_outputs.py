@@ -181,3 +181,9 @@ def test_a_digest_finds_every_changed_byte(tmp_path):
     for length in range(len(whole)):
         path.write_bytes(whole[:length])
         assert not is_intact(path)
+
+
+def test_a_zero_behind_a_link_to_itself_is_no_name(tmp_path):
+    (tmp_path / "loop").symlink_to("loop")
+    with pytest.raises(ValueError, match=r"^json=.*: this cannot be a name; give another"):
+        check_outputs({"json": f"{tmp_path}/loop/\0"})

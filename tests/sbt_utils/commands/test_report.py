@@ -184,6 +184,7 @@ def test_a_report_on_a_terminal_that_knows_few_letters(model_folder, monkeypatch
         (["report", NETWORK, "model.pt", *FILES], "does not fit MLP, lacks linear"),
         (["report", NETWORK, "train.npz", *FILES], "not a whole checkpoint"),
         (["report", NETWORK, "none.pt", *FILES], "checkpoint=none.pt: there is no such file"),
+        (["report", NETWORK, "w" * 2000, *FILES], "checkpoint=w.{,300}: there is no such file"),
         ([*REPORT[:4], "{", *FILES], "arguments='{': not JSON"),
         ([*REPORT[:3], "--arguments=--", *FILES], "arguments: no value given"),
         ([*REPORT[:4], "3", *FILES], "arguments='3': give an object or a list"),

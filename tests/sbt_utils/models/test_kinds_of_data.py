@@ -9,6 +9,7 @@ import torch
 from torch import nn
 from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
 
+from sbt_utils.measuring.evaluation import evaluate
 from sbt_utils.measuring.probe import load_curve
 from sbt_utils.measuring.separation import data_separation
 from sbt_utils.models.running import evaluation_mode
@@ -338,3 +339,9 @@ def test_ctrl_c_leaves_no_mode_changed_and_no_lock_locked(when):
     other.start()
     other.join(10)
     assert ran[-1] == "by another thread"
+
+
+def test_samples_of_different_numbers_of_parts_are_refused():
+    network = nn.Sequential(nn.Linear(2, 4), nn.ReLU(), nn.Linear(4, 10))
+    with pytest.raises(ValueError, match="data: samples of different numbers of parts"):
+        evaluate(network, ([0.0, 0.0, 0.0], [0.0, 0.0]))
