@@ -175,7 +175,8 @@ def test_no_value_is_read_back_while_batches_pass(kind):
 )
 def test_tf32_is_off_and_then_as_it_was(choice):
     matmul, cudnn = torch.backends.cuda.matmul, torch.backends.cudnn
-    kept = matmul.fp32_precision, cudnn.conv.fp32_precision
+    owners = matmul, cudnn.conv, cudnn.rnn
+    kept = [owner.fp32_precision for owner in owners]
 
     def settings():
         found = [matmul.fp32_precision, cudnn.conv.fp32_precision, cudnn.rnn.fp32_precision]
@@ -200,7 +201,10 @@ def test_tf32_is_off_and_then_as_it_was(choice):
         assert settings() == before
     finally:
         torch.set_float32_matmul_precision("highest")
-        matmul.fp32_precision, cudnn.conv.fp32_precision = kept
+        cudnn.allow_tf32 = True  # as at first, when nothing is mixed
+        for owner, precision in zip(owners, kept, strict=True):
+            owner.fp32_precision = precision
+        assert cudnn.allow_tf32 in (True, False)  # not mixed: others read it, too
 
 
 @pytest.mark.gpu
