@@ -98,9 +98,9 @@ def check_stopped() -> None:
 
 @contextmanager
 def uncut() -> Iterator[None]:
-    """Let Ctrl-C act after what runs within, which must be short.
+    """Let Ctrl-C act after what runs within, which must be short: a change that has to be whole.
 
-    Python drops what is raised in a destructor: one that Ctrl-C meets there would go on for ever.
+    Destructors count among such: Python drops what is raised there, and Ctrl-C would be lost.
     """
     before = signal.getsignal(signal.SIGINT)
     if current_thread() is not main_thread() or before is None:

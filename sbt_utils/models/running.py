@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import inspect
-import signal
 import sys
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
@@ -16,6 +15,7 @@ import torch
 from torch import Tensor, nn
 
 from sbt_utils.text import shown
+from sbt_utils.threads import uncut
 
 _LOCKS: WeakKeyDictionary[nn.Module, RLock] = WeakKeyDictionary()
 _NEW_LOCK = Lock()
@@ -94,35 +94,21 @@ def evaluation_mode(model: nn.Module) -> Iterator[None]:
         for module in sorted(model.modules(), key=id):
             taken = False
             while not taken:  # in short turns, so that Ctrl-C ends the waiting
-                with _interrupts_put_off():
+                with uncut():
                     with _NEW_LOCK:
                         lock = _LOCKS.setdefault(module, RLock())
                     if taken := lock.acquire(timeout=0.1):
                         stack.callback(lock.release)
-        with _interrupts_put_off():
+        with uncut():
             stack.enter_context(_uncompiled())
             stack.enter_context(_evaluation_mode(model))
         yield
     finally:
         try:
-            with _interrupts_put_off():
+            with uncut():
                 stack.close()
         finally:  # also if Ctrl-C came right here; what is closed stays closed
             stack.close()
-
-
-@contextmanager
-def _interrupts_put_off() -> Iterator[None]:
-    """Let Ctrl-C take effect at the end of this, where the system can put it off."""
-    if not hasattr(signal, "pthread_sigmask"):  # Windows
-        yield
-        return
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, ())
-    try:
-        signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
-        yield
-    finally:
-        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 @contextmanager
