@@ -28,7 +28,7 @@ Choice
     beyond 3 (`deviations_of_grammars`).
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 
 import numpy as np
 import pandas as pd
@@ -39,7 +39,7 @@ from torch.nn.functional import one_hot
 from sbt_book.advice.experiment import STATES
 from sbt_book.advice.faults import CONDITIONS
 from sbt_book.advice.kinds import CLASSES, KINDS, SAMPLES
-from sbt_book.advice.rates import PLAIN, TAKEN, rate
+from sbt_book.advice.rates import has_fault, rate
 from sbt_book.gallery.sentences import sentences
 from sbt_utils.measuring.curves import LoadCurve
 from sbt_utils.reporting.advice import SEVERITY
@@ -47,15 +47,11 @@ from sbt_utils.reporting.bootstrap import SampledScatter, bootstrap
 from sbt_utils.reporting.generalisation import random_labels
 from sbt_utils.reporting.stress_map import StressMap
 
-FAULTS = {
-    "dead": ("dead",),
-    "idle": ("idle", "dead branch"),
-    "overfitted": ("memorised", "few samples"),
-    "overloaded": ("overloaded",),
-    "unresolved": ("untrained",),
+FAULTS = {name: (name,) for name in ("dead", "overfitted", "overloaded", "unresolved")} | {
+    "idle": ("idle", "dead branch")
 }
-"""The findings that a fault calls for, by their names; a dead branch beside a skip connection does
-nothing, and should be found idle."""
+"""Which of `sbt_book.advice.rates.FINDINGS` each finding of the map has to make; a dead branch
+beside a skip connection does nothing, and should be found idle."""
 
 _STATES = {"constant": "dead", "no variance between": "mixed", "no variance within": "collapsed"}
 
@@ -83,35 +79,37 @@ def stress_of(network: xr.Dataset) -> StressMap:
     return StressMap(train, test, (seen, SAMPLES), (classes, classes), names, undefined)
 
 
+def is_faulty(networks: xr.Dataset, finding: str) -> np.ndarray:
+    """Return which networks (network,) have a fault that calls for a finding of the map."""
+    faulty = np.zeros(networks.sizes["network"], bool)
+    for fault in FAULTS.get(finding, ()):
+        faulty |= has_fault(networks, fault).values
+    return faulty
+
+
 def raised_by_map(networks: xr.Dataset) -> xr.Dataset:
     """Return which findings the map of each network has, one variable of bool (network,) each.
 
-    Of the networks with a fault in some layers, only those count whose map names each of them: in
-    ``"idle"`` those that a dead layer makes idle, too.
+    Of the networks with a fault in some layers, only those count whose map names each of them.
     """
-    found = np.array([list(_findings(network)) for network in _each(networks)])
-    return xr.Dataset({name: ("network", found[:, i]) for i, name in enumerate(SEVERITY)})
-
-
-def _each(networks: xr.Dataset) -> Iterator[xr.Dataset]:
-    return (networks.isel(network=number) for number in range(networks.sizes["network"]))
-
-
-def _findings(network: xr.Dataset) -> Iterator[bool]:
-    """Tell of each finding in turn whether the map has it, in all layers with the fault."""
-    layers = {one.finding: set(one.layers) for one in stress_of(network).advice}
-    planted = {f"l = {layer}" for layer in np.flatnonzero(network.planted == 1)}
+    named = []
+    for number in range(networks.sizes["network"]):
+        stress = stress_of(networks.isel(network=number))
+        named.append({one.finding: set(one.layers) for one in stress.advice})
+    found = {}
     for name in SEVERITY:
-        about_layers = fault_of(network) in FAULTS.get(name, ()) and planted
-        yield name in layers and (not about_layers or planted <= layers[name])
+        faulty = is_faulty(networks, name)
+        found[name] = [
+            name in layers and (not fault or _planted(networks, number) <= layers[name])
+            for number, (layers, fault) in enumerate(zip(named, faulty, strict=True))
+        ]
+    return xr.Dataset({name: ("network", values) for name, values in found.items()})
 
 
-def fault_of(network: xr.Dataset) -> str:
-    """Return the fault of one network; ``""`` if it did not take on what it was told to."""
-    fault, kind = str(network.fault.item()), str(network.kind.item())
-    if fault == "dead" and kind not in PLAIN:
-        return "dead branch"
-    return "" if fault == "memorised" and not network.memorised >= TAKEN else fault
+def _planted(networks: xr.Dataset, number: int) -> set[str]:
+    """Return the names of the layers of a network that have a fault."""
+    planted = networks.planted.isel(network=number)
+    return {f"l = {layer}" for layer in np.flatnonzero(planted == 1)}
 
 
 def map_rates(networks: xr.Dataset, kind: str = "") -> pd.DataFrame:
@@ -125,10 +123,10 @@ def map_rates(networks: xr.Dataset, kind: str = "") -> pd.DataFrame:
         networks = networks.isel(network=networks.kind.values == kind)
     found = raised_by_map(networks)
     found["overfitted"] |= found["noisy labels"]
-    faults = np.array([fault_of(network) for network in _each(networks)])
+    healthy = networks.fault.values == "healthy"
     rows = {
-        name: rate("detection", found[name].values, np.isin(faults, FAULTS.get(name, ())))
-        | rate("alarms", found[name].values, faults == "healthy")
+        name: rate("detection", found[name].values, is_faulty(networks, name))
+        | rate("alarms", found[name].values, healthy)
         for name in SEVERITY
     }
     return pd.DataFrame(rows).T

@@ -8,7 +8,7 @@ from scipy.stats import binomtest
 
 from sbt_book.advice.found_by_map import (
     deviations_of_grammars,
-    fault_of,
+    is_faulty,
     map_rates,
     raised_by_condition,
     raised_by_map,
@@ -77,10 +77,12 @@ def test_rates_are_counts(networks):
 
 
 def test_faults_that_were_not_taken_on_count_as_none(networks):
-    memorised = of(networks, "30 % random, memorised", "MLP").isel(network=0)
-    assert fault_of(memorised) == "memorised"
-    assert fault_of(memorised.assign(memorised=0.1)) == ""
-    assert fault_of(of(networks, "one block dead", "mixer").isel(network=0)) == "dead branch"
+    memorised = of(networks, "30 % random, memorised", "MLP").isel(network=[0])
+    assert is_faulty(memorised, "overfitted").tolist() == [True]
+    assert not is_faulty(memorised.assign(memorised=("network", [0.1])), "overfitted").any()
+    dead = of(networks, "one block dead", "mixer")  # dead branches
+    assert is_faulty(dead, "idle").all()
+    assert not is_faulty(dead, "dead").any()
 
 
 def test_right_labels_look_random_by_bad_luck_alone():
