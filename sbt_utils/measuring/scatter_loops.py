@@ -59,6 +59,17 @@ def _square(sample: ndarray, origin: ndarray, mean: ndarray) -> float:
 
 
 @_loop
+def _noted(counts: ndarray, starts: ndarray, present: ndarray, squares: ndarray) -> float:
+    """Count the samples of each class; return the sum of their squares."""
+    for c in range(len(present)):
+        counts[present[c]] += starts[c + 1] - starts[c]
+    total = 0.0
+    for square in squares:
+        total += square
+    return total
+
+
+@_loop
 def mean_of(x: ndarray, origin: ndarray, members: ndarray, mean: ndarray) -> None:
     """Write the mean of some samples (d,)."""
     for start in range(0, len(origin), _PART):
@@ -91,11 +102,7 @@ def add_samples(
             # The samples once more, now that their class mean is known.
             for i in members:
                 squares[i] += _square(x[i, start:stop], base, mean)
-    for c in range(len(present)):
-        counts[present[c]] += starts[c + 1] - starts[c]
-    for square in squares:
-        within += square
-    return within
+    return within + _noted(counts, starts, present, squares)
 
 
 @_loop
@@ -147,11 +154,7 @@ def add_and_sketch(
                     sketch[j] += np.float32(residual) * sign[j]
                 squares[i] += square
                 along[i] += product
-    for c in range(len(present)):
-        counts[present[c]] += starts[c + 1] - starts[c]
-    for square in squares:
-        within += square
-    return within
+    return within + _noted(counts, starts, present, squares)
 
 
 @_loop
