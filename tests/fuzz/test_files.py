@@ -149,16 +149,18 @@ def test_shards(content, number):
         xr.testing.assert_equal(shard, DATASET)
 
 
+def tensors_of(path, make):
+    """Return what a checkpoint holds, by making a model of it or without."""
+    if make:
+        return load_model("torch.nn:Linear", path, [3, 2]).state_dict()
+    return read_tensors(path)
+
+
 @tried(7)
 @given(content=damages([CHECKPOINT, CHECKPOINT, OLD]), make=st.booleans())
 def test_checkpoints(content, make):
     with file_of(content, "x.pt") as path:
-        load = (
-            (lambda: load_model("torch.nn:Linear", path, [3, 2]).state_dict())
-            if make
-            else (lambda: read_tensors(path))
-        )
-        found = answer(load, "checkpoint")
+        found = answer(lambda: tensors_of(path, make), "checkpoint")
         if found is REFUSED:
             assert content != CHECKPOINT
             return
@@ -171,12 +173,7 @@ def test_checkpoints(content, make):
 @given(content=damages([SAFETENSORS, SAFETENSORS, INDEX]), make=st.booleans())
 def test_files_without_a_checksum(content, make):
     with file_of(content, "x.safetensors") as path:
-        load = (
-            (lambda: load_model("torch.nn:Linear", path, [3, 2]).state_dict())
-            if make
-            else (lambda: read_tensors(path))
-        )
-        found = answer(load, "checkpoint")
+        found = answer(lambda: tensors_of(path, make), "checkpoint")
         if found is REFUSED:
             assert content != SAFETENSORS
             return

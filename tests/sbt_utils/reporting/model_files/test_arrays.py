@@ -6,17 +6,9 @@ import zipfile
 
 import numpy as np
 import pytest
+from checkpoint_files import archive
 
 from sbt_utils.reporting.model_files import load_inputs
-
-
-def archive(**files):
-    """Return a zip archive of these files, compressed."""
-    content = io.BytesIO()
-    with zipfile.ZipFile(content, "w", zipfile.ZIP_DEFLATED) as file:
-        for name, text in files.items():
-            file.writestr(name, text)
-    return content.getvalue()
 
 
 @pytest.mark.parametrize("save", [np.savez, np.savez_compressed])

@@ -2,7 +2,6 @@
 
 import argparse
 import functools
-import io
 import json
 import os
 import pickle
@@ -12,23 +11,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from checkpoint_files import archive, assert_equal, saved
 from safetensors.torch import save_file
 from torch import nn
 
 from sbt_utils.reporting.model_files.checkpoints import files_of, read_tensors
 from sbt_utils.training.networks import MLP
-
-
-def saved(content, folder):
-    path = folder / "model.pt"
-    torch.save(content, path)
-    return path
-
-
-def assert_equal(state, expected):
-    assert list(state) == list(expected)
-    for name, tensor in expected.items():
-        assert torch.equal(state[name], tensor), name
 
 
 @pytest.fixture
@@ -151,15 +139,6 @@ def test_the_format_of_old_is_refused(state, tmp_path):
     torch.save(state, path, _use_new_zipfile_serialization=False)
     with pytest.raises(ValueError, match=r"not a checkpoint; .* with PyTorch 1\.6 or newer, or"):
         read_tensors(path)
-
-
-def archive(**files):
-    """Return a zip archive of these files, compressed."""
-    content = io.BytesIO()
-    with zipfile.ZipFile(content, "w", zipfile.ZIP_DEFLATED) as file:
-        for name, text in files.items():
-            file.writestr(name, text)
-    return content.getvalue()
 
 
 @pytest.mark.parametrize("protocol", [0, 2, 4])

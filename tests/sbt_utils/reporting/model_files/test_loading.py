@@ -2,6 +2,7 @@
 
 import pytest
 import torch
+from checkpoint_files import assert_equal, saved
 from torch import nn
 
 from sbt_utils.reporting.model_files import load_model
@@ -15,18 +16,6 @@ SMALL = {"inputs": 4, "width": 5, "hidden_layers": 2, "classes": 3}
 def network():
     torch.manual_seed(0)
     return MLP(**SMALL)
-
-
-def saved(content, folder):
-    path = folder / "model.pt"
-    torch.save(content, path)
-    return path
-
-
-def assert_equal(state, expected):
-    assert list(state) == list(expected)
-    for name, tensor in expected.items():
-        assert torch.equal(state[name], tensor), name
 
 
 def test_a_model_computes_what_the_saved_one_did(network, tmp_path):
