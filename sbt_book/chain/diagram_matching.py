@@ -89,30 +89,70 @@ def fit_diagram(
             f"mechanical: {mechanical.sizes['layer']} layers for networks of "
             f"{target.sizes['layer']}; simulate chains with as many blocks as the networks' layers"
         )
+    chains = between_levels(mechanical)
+    shapes = scaled(chains.values)
+    squares = squared_distances(target.values, shapes)
+    friction, noise = best_levels(squares, one_noise)
+    noises = {"chain_noise": chains.noise.values[noise]}
+    curve = target.copy(data=shapes[friction[:, None], noise])
+    return _matched(chains.friction.values[friction], noises, target, curve)
+
+
+def between_levels(mechanical: xr.DataArray) -> xr.DataArray:
+    """Return chains' D_l over (friction, noise, ..., layer) at 101 levels of either."""
     chains = mechanical.assign_coords(noise=np.log(mechanical.noise))  # which spans decades
     finer = {
         name: np.linspace(chains[name].values[0], chains[name].values[-1], 101)
         for name in ("friction", "noise")
     }
-    chains = chains.interp(finer).transpose("friction", "noise", "layer")
-    shapes = scaled(chains.values)
-    # Mean squares over (slope, level of the networks' noise, friction, noise of the chain).
-    squares = ((target.values[:, :, None, None] - shapes) ** 2).mean(-1)
+    chains = chains.interp(finer)
+    chains = chains.assign_coords(noise=np.exp(chains.noise))
+    return chains.transpose("friction", "noise", ..., "layer")
+
+
+def squared_distances(target: np.ndarray, shapes: np.ndarray) -> np.ndarray:
+    """Return mean squares over (slope, level of the networks' noise, the chain's two numbers).
+
+    The curves are (slope, noise, layer) and (first number, second number, layer).
+    """
+    distances = np.empty(target.shape[:2] + shapes.shape[:2])
+    for cell in np.ndindex(target.shape[:2]):
+        distances[cell] = ((shapes - target[cell]) ** 2).mean(-1)
+    return distances
+
+
+def best_levels(squares: np.ndarray, shared: bool) -> tuple[np.ndarray, np.ndarray]:
+    """Return which first number (slope,) and second number (slope, noise) fit best.
+
+    `squares` is that of `squared_distances`; `shared` asks for one second number for all cells of
+    the same noise.
+    """
     slopes, levels = np.ix_(range(squares.shape[0]), range(squares.shape[1]))
     # With a noise for each cell: for each friction the best of them, then the best friction.
     friction = squares.min(-1).mean(1).argmin(-1)
     noise = squares[slopes, levels, friction[:, None]].argmin(-1)
-    # With one noise: the best noises for the frictions and the reverse, until neither changes.
-    for _ in range(_ROUNDS if one_noise else 0):
-        shared = squares[slopes, levels, friction[:, None]].mean(0).argmin(-1)
-        again = squares[slopes, levels, :, shared].mean(1).argmin(-1)
-        settled = (shared == noise).all() and (again == friction).all()
-        friction, noise = again, np.broadcast_to(shared, noise.shape)
+    if shared:
+        friction, shared_noise = settled_levels(squares, friction)
+        noise = np.broadcast_to(shared_noise, noise.shape)
+    return friction, noise
+
+
+def settled_levels(squares: np.ndarray, first: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Return first numbers (slope,) and second ones (noise,) that fit best given one another.
+
+    The best second numbers for the first ones and the reverse, from some first numbers on until
+    neither changes.
+    """
+    slopes, levels = np.arange(squares.shape[0])[:, None], np.arange(squares.shape[1])
+    second = np.full(squares.shape[1], -1)
+    for _ in range(_ROUNDS):
+        best = squares[slopes, levels, first[:, None]].mean(0).argmin(-1)
+        again = squares[slopes, levels, :, best].mean(1).argmin(-1)
+        settled = (best == second).all() and (again == first).all()
+        first, second = again, best
         if settled:
             break
-    noises = {"chain_noise": np.exp(chains.noise.values)[noise]}
-    curve = target.copy(data=shapes[friction[:, None], noise])
-    return _matched(chains.friction.values[friction], noises, target, curve)
+    return first, second
 
 
 def _matched(

@@ -1,0 +1,113 @@
+"""Chains and nulls without mechanics, scored on the four phase diagrams: ours and the published.
+
+``python -m sbt_book.chain.null_experiment`` makes ``results/null_models.nc`` in a minute.
+"""
+
+import json
+from collections.abc import Mapping
+
+import numpy as np
+import pandas as pd
+import xarray as xr
+from tqdm.auto import tqdm
+
+from sbt_book.chain.diagram_matching import between_levels
+from sbt_book.chain.held_out import held_out_scores, tabulated
+from sbt_book.chain.null_models import (
+    Fit,
+    additive_convexities,
+    additive_shapes,
+    always_convex,
+    exponential,
+    parabola,
+)
+from sbt_book.common.committed import RESULTS, committed_file, load_committed
+from sbt_book.common.noise_axes import NOISES
+from sbt_book.common.selections import scaled_curves
+from sbt_utils.measuring.curves import scaled
+from sbt_utils.results import kept
+
+CHAIN = {"order": "second", "shaking": "common", "friction_left": 0.15}
+"""The mechanical diagram that networks are held against."""
+SOURCES = ("ours", "published")
+
+
+def target_curves(source: str, name: str) -> np.ndarray:
+    """Return the scaled curves (slope, noise, layer) of a phase diagram.
+
+    `source` is one of `SOURCES`, `name` a key of `sbt_book.common.noise_axes.NOISES`.
+    """
+    if source == "ours":
+        return scaled_curves(load_committed(name)).transpose("slope", "noise", "layer").values
+    file = committed_file("reference/published_phase_diagrams.json")
+    return np.array(json.loads(file.read_text(encoding="utf-8"))["panels"][name]["curve"])
+
+
+def chains() -> np.ndarray:
+    """Return scaled curves of the simulated chains over (friction, noise, layer)."""
+    mechanical = load_committed("spring_block").separation.sel(CHAIN, drop=True).astype("float64")
+    return scaled(between_levels(mechanical).values)
+
+
+def models(targets: np.ndarray) -> dict[str, Fit]:
+    """Return the chain and its nulls, with about as many free numbers each."""
+    return {
+        "chain": tabulated(targets, chains()),
+        "parabola": additive_shapes(targets, parabola),
+        "exponential": additive_shapes(targets, exponential),
+        "convexity": additive_convexities(targets),
+        "always convex": always_convex(targets),
+    }
+
+
+def scores(count: int = 100) -> xr.Dataset:
+    """Score the models on the eight diagrams, with `count` random halves of the cells of each."""
+    cells = [(source, name) for source in SOURCES for name in NOISES]
+    found = []
+    for source, name in tqdm(cells, unit="diagram"):
+        targets = target_curves(source, name)
+        found.append(held_out_scores(targets, models(targets), count))
+    index = pd.MultiIndex.from_tuples(cells, names=["source", "noise"])
+    joined = xr.concat(found, "diagram").assign_coords(
+        xr.Coordinates.from_pandas_multiindex(index, "diagram")
+    )
+    return joined.unstack("diagram").sel(source=list(SOURCES), noise=list(NOISES)).astype("float32")
+
+
+def null_scores(file: xr.Dataset, source: str, name: str) -> pd.DataFrame:
+    """Return what a chain and its nulls reach on a phase diagram.
+
+    Parameters
+    ----------
+    file : xarray.Dataset
+        ``load_committed("null_models")``.
+    source, name : str
+        One of `SOURCES`, and a key of `sbt_book.common.noise_axes.NOISES`.
+
+    Returns
+    -------
+    pandas.DataFrame
+        A row for each model. Columns ``within``, ``median`` and ``sign``, see
+        `sbt_book.chain.held_out.SCORES`, of all cells; with ``_held_out`` the mean over the random
+        halves, with ``_low`` and ``_high`` the range of 95 % of them. nan where a model predicts
+        no curves.
+    """
+    cells = file.sel(source=source, noise=name)
+    low, high = cells.held_out.quantile([0.025, 0.975], "half").transpose("quantile", ...)
+    parts: Mapping[str, xr.DataArray] = {
+        "": cells.in_sample,
+        "_held_out": cells.held_out.mean("half"),
+        "_low": low,
+        "_high": high,
+    }
+    columns = {
+        f"{score}{part}": values.sel(score=score).values
+        for score in file.score.values
+        for part, values in parts.items()
+    }
+    return pd.DataFrame(columns, file.model.values)
+
+
+if __name__ == "__main__":
+    print("under a minute of one core")
+    kept(RESULTS / "null_models.nc", {"halves": 100, "chain": CHAIN}, scores)
