@@ -161,6 +161,7 @@ def _add_settings(command: ArgumentParser) -> list[argparse.Action]:
         training.add_argument("--learning-rate", type=float, default=1e-3),
         training.add_argument("--batch-size", type=int, help="default: all training images"),
         training.add_argument("--data-noise", type=float, default=0.0),
+        training.add_argument("--weight-noise", type=float, default=0.0),
         training.add_argument("--epochs", type=int, default=100),
         training.add_argument("--optimizer", choices=OPTIMIZERS, default="adam"),
         data.add_argument("--dataset", choices=NAMES, default="mnist"),

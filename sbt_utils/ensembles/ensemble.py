@@ -67,7 +67,7 @@ class Ensemble:
     ) -> None:
         layers = stock_layers(network)
         names = [name for name, _ in network.named_parameters()]
-        shapes = [state[name].shape for name in names]
+        shapes = self._shapes = [state[name].shape for name in names]
         # One row for each member, so that an optimizer has few tensors. The gaps stay zero.
         count = sum(padded(shape[1:].numel()) for shape in shapes)
         self.rows = state[names[0]].new_zeros(shapes[0][0], count, device=device)
@@ -115,6 +115,21 @@ class Ensemble:
         gradient = self._work("to_logits", gradient.shape).copy_(gradient)
         for layer in reversed(self.layers[self._first :]):
             gradient = layer.backward(gradient)
+
+    def weight_spread(self) -> Tensor:
+        """Return how far weights lie apart at the start of a training, in the places of a row.
+
+        Returns
+        -------
+        Tensor, shape (P,)
+            1 / sqrt(3 d), PyTorch's standard deviation, for weights of layers with d inputs; 0 for
+            biases, batch norm and gaps.
+        """
+        spread = torch.zeros_like(self.rows[:1])
+        for weight in _views(spread, [torch.Size((1, *shape[1:])) for shape in self._shapes]):
+            if weight.dim() > 2:
+                weight.fill_((3 * weight[0, 0].numel()) ** -0.5)
+        return spread[0]
 
     def state(self, members: np.ndarray | slice = slice(None)) -> State:
         """Return a copy of the members' state, or of some members' by their numbers."""

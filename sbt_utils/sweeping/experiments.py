@@ -48,7 +48,7 @@ class Experiment:
         Numbers of training images, the same ones for all networks, and of test images, default all.
     hidden_layers, width : int
         Of the multilayer perceptron, `sbt_utils.training.networks.MLP`.
-    negative_slope, dropout, learning_rate, data_noise, batch_size, epochs, optimizer
+    negative_slope, dropout, learning_rate, data_noise, weight_noise, batch_size, epochs, optimizer
         As in `sbt_utils.training.trainer.train`.
     root : int
         Changes all random numbers.
@@ -77,6 +77,7 @@ class Experiment:
     dropout: float = 0.0
     learning_rate: float = 1e-3
     data_noise: float = 0.0
+    weight_noise: float = 0.0
     batch_size: int | None = None
     epochs: int = 100
     optimizer: str = "adam"

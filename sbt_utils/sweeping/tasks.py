@@ -17,6 +17,7 @@ from sbt_utils.sweeping.experiments import Experiment
 from sbt_utils.sweeping.shards import SHARD_SIZE, cut
 from sbt_utils.text import quoted
 from sbt_utils.training.networks import MLP
+from sbt_utils.training.ranges import RANGES
 from sbt_utils.training.settings import check_batch_sizes
 from sbt_utils.training.trainer import Training, train
 
@@ -111,7 +112,7 @@ def _train(
     epochs: int | None = None,
 ) -> Training:
     networks = [experiment.network(number) for number in numbers]
-    names = ("negative_slope", "dropout", "learning_rate", "data_noise", "batch_size")
+    names = (*RANGES, "batch_size")
     settings: Any = {name: [network[name] for network in networks] for name in names}
     return train(
         _architecture(networks[0], data),

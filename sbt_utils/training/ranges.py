@@ -18,6 +18,7 @@ RANGES = {
     "dropout": (0.0, np.nextafter(1.0, 0.0), "[0, 1)"),
     "learning_rate": (np.nextafter(0.0, 1.0), np.finfo(np.float64).max, "(0, inf)"),
     "data_noise": (0.0, 1.0, "[0, 1]"),
+    "weight_noise": (0.0, 1.0, "[0, 1]"),
 }
 """Where each parameter of a network and of its training must lie: lowest, highest, in words."""
 

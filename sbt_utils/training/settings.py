@@ -26,7 +26,7 @@ def member_settings(network: nn.Sequential, **given: Any) -> Members:
     Where None is given, α or p is that of the network's layers; nan if it has no such layer.
     """
     given |= {name: _of_layers(network, name, given[name]) for name in _LAYERS}
-    for name in ("learning_rate", "data_noise"):
+    for name in ("learning_rate", "data_noise", "weight_noise"):
         check_range(name, given[name])
     arrays = {name: np.atleast_1d(_array(value)) for name, value in given.items()}
     for name, least in (("seed", 0), ("batch_size", 1)):

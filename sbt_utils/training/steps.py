@@ -20,7 +20,8 @@ from sbt_utils.threads import check_stopped
 from sbt_utils.training.settings import Members
 
 # The draws of a step: the order of the images (first step of an epoch), two words for Gaussian
-# noise, which labels to redraw and what they become; dropout layers take the keys that follow.
+# noise, which labels to redraw and what they become; dropout layers take the keys that follow, and
+# noise of the weights, where there is any, the last two.
 _ORDER, _GAUSS, _REDRAW, _LABEL, _DROPOUT = 0, slice(1, 3), 3, 4, 5
 
 
@@ -52,9 +53,14 @@ class Steps:
         )
         self.drops = bool((members["dropout"] > 0).any())
         self.noisy = bool(members["data_noise"].any())
+        self.shaken = bool(members["weight_noise"].any())
+        if self.shaken:
+            noise = torch.from_numpy(members["weight_noise"]).to(images.device, images.dtype)
+            self.kick = noise[:, None] * ensemble.weight_spread()
         self.count, self.batch = len(images), int(members["batch_size"][0])
         self.starts = range(0, self.count, self.batch)
-        shape = len(self.words), len(self.starts), _DROPOUT + ensemble.draws
+        draws = _DROPOUT + ensemble.draws + 2 * self.shaken
+        shape = len(self.words), len(self.starts), draws
         self.keys = torch.empty(shape, dtype=torch.int32, device=images.device)
         self.order = torch.empty(
             len(self.words), self.count, dtype=torch.int64, device=images.device
@@ -109,12 +115,17 @@ class Steps:
         if self.noisy:
             images, labels = _noisy(images, labels, self.noise, key, self.data)
         dropout = self.dropout if self.drops else None
-        logits = self.ensemble.forward(images, key[:, _DROPOUT:], self.slope, dropout)
+        keys = key[:, _DROPOUT : _DROPOUT + self.ensemble.draws]
+        logits = self.ensemble.forward(images, keys, self.slope, dropout)
         loss, gradient = _cross_entropy(logits, labels)
         self.totals[0] += loss.double() * size
         self.totals[1] += (logits.argmax(2) == labels).sum(1)
         self.ensemble.backward(gradient)
         self.optimizer.step()
+        if self.shaken:
+            # Two operations, each rounded in one way only, wherever in an array a member stands.
+            kick = standard_normal(key[:, -2:], self.kick.shape[1]).mul(self.kick)
+            self.ensemble.rows.add_(kick)
         self.number += 1
 
 

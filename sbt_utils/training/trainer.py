@@ -78,6 +78,7 @@ def train(
     dropout: ArrayLike | None = None,
     learning_rate: ArrayLike = 1e-3,
     data_noise: ArrayLike = 0.0,
+    weight_noise: ArrayLike = 0.0,
     batch_size: ArrayLike | None = None,
     epochs: int = 100,
     optimizer: str = "adam",
@@ -112,6 +113,11 @@ def train(
     data_noise : float or sequence of float
         In [0, 1], anew at every step: this fraction of the labels is redrawn uniformly over all
         classes, and Gaussian noise of this many standard deviations of the images is added to them.
+    weight_noise : float or sequence of float
+        σ in [0, 1]. After every step, independent Gaussian noise is added to each weight of the
+        linear and convolutional layers, of σ times the standard deviation 1 / sqrt(3 d) that
+        weights of d inputs start with. With plain gradient descent of rate η this is stochastic
+        gradient Langevin dynamics (Welling & Teh, ICML 2011) at the temperature σ² / (6 d η).
     batch_size : int or sequence of int, optional
         Images in a step; default all. An epoch's last step takes what is left.
     epochs : int
@@ -157,6 +163,7 @@ def train(
         dropout=dropout,
         learning_rate=learning_rate,
         data_noise=data_noise,
+        weight_noise=weight_noise,
         batch_size=len(images) if batch_size is None else batch_size,
     )
     check_batch_sizes(network, len(images), members["batch_size"])

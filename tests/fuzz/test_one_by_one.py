@@ -69,7 +69,7 @@ CASES = [
     (MLP, "inputs width hidden_layers classes negative_slope dropout batch_norm", ""),
     (CNN, "inputs size channels hidden_layers classes negative_slope dropout", ""),
     (trained, "seeds learning_rate data_noise batch_size epochs optimizer", "seed settings"),
-    (trained, "negative_slope dropout separation_every device layers", "settings"),
+    (trained, "negative_slope dropout weight_noise separation_every device layers", "settings"),
     (steered, "controllers seeds epochs every probe_images unseen layers", "seed data labels"),
     (steered, "learning_rate batch_size optimizer", "controllers settings"),
     (DropoutController, "memory gain integral_gain target limit highest error", "dropout"),

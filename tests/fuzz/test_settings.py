@@ -79,6 +79,7 @@ MEMBER = {
     "dropout": parts,
     "learning_rate": st.floats(1e-5, 1.0),
     "data_noise": parts,
+    "weight_noise": parts,
     "batch_size": st.integers(2, 24).filter(lambda size: 24 % size != 1),
 }
 COMMON = {
@@ -235,6 +236,7 @@ LEVELS = {
     "dropout": parts,
     "learning_rate": st.floats(1e-5, 1.0),
     "data_noise": parts,
+    "weight_noise": parts,
     "hidden_layers": st.integers(1, 9),
     "width": st.integers(1, 500),
     "batch_size": st.integers(1, 2560),

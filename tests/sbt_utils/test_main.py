@@ -108,7 +108,7 @@ def test_a_line_for_each_seed(capsys):
 def test_json_equals_calling_the_library(tmp_path, capsys):
     options = (
         "--seeds 2 --negative-slope 0.2 --dropout 0.12 --learning-rate 0.01 --batch-size 20 "
-        "--data-noise 0.1 --optimizer momentum --measure fuzziness --size 6 "
+        "--data-noise 0.1 --weight-noise 0.05 --optimizer momentum --measure fuzziness --size 6 "
         "--dataset gaussian_mixture --device cpu"
     )
     file = tmp_path / "curves.json"
@@ -118,7 +118,7 @@ def test_json_equals_calling_the_library(tmp_path, capsys):
     assert set(found) == {"configuration", "seeds"}
     network = {"hidden_layers": 2, "width": 10, "negative_slope": 0.2, "dropout": 0.12}
     settings = {"learning_rate": 0.01, "batch_size": 20, "data_noise": 0.1, "epochs": 1}
-    settings["optimizer"] = "momentum"
+    settings |= {"optimizer": "momentum", "weight_noise": 0.05}
     sizes = {"train": 100, "test": 50, "size": 6}
     names = {"dataset": "gaussian_mixture", "device": "cpu", "measure": "fuzziness"}
     assert found["configuration"] == network | settings | sizes | names | {"seeds": 2}
@@ -199,6 +199,7 @@ def test_in_a_process_of_its_own(tmp_path):
         ("--learning-rate 0", r"learning_rate=0\.0: give a number in"),
         ("--learning-rate nan", r"learning_rate=nan: give a number in"),
         ("--data-noise 2", r"data_noise=2\.0: give a number in \[0, 1\]"),
+        ("--weight-noise 2", r"weight_noise=2\.0: give a number in \[0, 1\]"),
         ("--batch-size 0", r"batch_size=0: give integers of at least 1"),
         ("--batch-size 101", r"batch_size=101: there are 100 images; give at most that"),
         ("--epochs 0", r"epochs=0: give an integer of at least 1"),

@@ -1,5 +1,6 @@
 """A sweep's files: those of others, damaged ones, several processes at one file."""
 
+import dataclasses
 import errno
 import json
 import os
@@ -134,6 +135,16 @@ def test_a_large_file_of_another_program_is_not_read_into_memory(tmp_path):
         file.seek(2**20 - 7)
         file.write(b"results_version")
     storage.check_replaceable(path)
+
+
+def test_a_file_older_than_weight_noise_was_made_without(tmp_path, expected):
+    out = tmp_path / "grid.nc"
+    settings = {k: v for k, v in GRID.configuration.items() if k != "weight_noise"}
+    results.save(expected, out, settings | {"device": "cpu"}, 1.0)
+    run(out)
+    noisy = dataclasses.replace(GRID, weight_noise=0.1)
+    with pytest.raises(ValueError, match=r"was made with weight_noise = 0\.0, not 0\.1"):
+        sweep(noisy, out=out, progress=False)
 
 
 def test_settings_of_a_file_are_shown_cut(tmp_path):

@@ -35,6 +35,7 @@ MEMBERS = {
     "dropout": [0.0, 0.1, 0.3, 0.0, 0.5],
     "learning_rate": [1e-3, 3e-3, 2e-3, 1e-4, 1e-3],
     "data_noise": [0.0, 0.0, 0.1, 0.5, 0.0],
+    "weight_noise": [0.0, 0.02, 0.0, 0.0, 0.1],
 }
 CNN_MEMBERS = {"seeds": [0, 1, 2], "negative_slope": [0.0, 0.2, 0.0], "dropout": [0.0, 0.1, 0.3]}
 

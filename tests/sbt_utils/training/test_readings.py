@@ -105,6 +105,7 @@ CHANGES = {
     "dropout": (0.1, 0.3),
     "learning_rate": (1e-3, 1e-2),
     "data_noise": (0.0, 0.2),
+    "weight_noise": (0.0, 0.2),
 }
 
 

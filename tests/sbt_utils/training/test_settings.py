@@ -27,6 +27,8 @@ from sbt_utils.training.trainer import train
         ({"learning_rate": math.nan}, r"learning_rate=nan: give a number in \(0, inf\)"),
         ({"data_noise": 1.5}, r"data_noise=1\.5: give a number in \[0, 1\]"),
         ({"data_noise": -0.1}, r"data_noise=-0\.1: give a number in \[0, 1\]"),
+        ({"weight_noise": [0.0, 1.5]}, r"weight_noise=1\.5: give a number in \[0, 1\]"),
+        ({"weight_noise": math.nan}, r"weight_noise=nan: give a number in \[0, 1\]"),
         ({"seeds": -1}, "seed=-1: give integers of at least 0"),
         ({"seeds": 2**63}, r"seed=9223372036854775808: give integers of at least 0, below 2\^63"),
         ({"seeds": [0, 2**64]}, r"seed=.*: give integers of at least 0, below 2\^63"),
@@ -111,6 +113,7 @@ def test_member_settings_fill_in_what_is_one_for_all():
         dropout=None,
         learning_rate=[1e-3, 1e-2, 1e-1],
         data_noise=0.0,
+        weight_noise=0.1,
         batch_size=20,
     )
     assert {name: values.tolist() for name, values in members.items()} == {
@@ -119,6 +122,7 @@ def test_member_settings_fill_in_what_is_one_for_all():
         "dropout": [0.1] * 3,
         "learning_rate": [1e-3, 1e-2, 1e-1],
         "data_noise": [0.0] * 3,
+        "weight_noise": [0.1] * 3,
         "batch_size": [20] * 3,
     }
 
@@ -130,6 +134,7 @@ def test_member_settings_fill_in_what_is_one_for_all():
         ("dropout", [0, 0.999]),
         ("learning_rate", [1e-300, 1e10]),
         ("data_noise", [0, 1]),
+        ("weight_noise", [0, 1]),
     ],
 )
 def test_ranges_include_what_they_say(name, inside):

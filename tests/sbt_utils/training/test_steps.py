@@ -61,7 +61,8 @@ def test_no_step_waits_for_the_device(watched, optimizer, batch_size):
     generator = torch.Generator().manual_seed(0)
     images, labels = torch.rand(24, 1, 6, 6, generator=generator), torch.arange(24) % 3
     settings = {"optimizer": optimizer, "batch_size": batch_size, "epochs": 2}
-    noises = {"dropout": [0.0, 0.2], "data_noise": [0.0, 0.3], "seeds": range(2)}
+    noises = {"dropout": [0.0, 0.2], "data_noise": [0.0, 0.3], "weight_noise": [0.0, 0.1]}
+    noises["seeds"] = range(2)
     fit(MLP(36, 7, 2, classes=3), images, labels, **noises, **settings)
     fit(CNN(1, 6, 4, 2, classes=3), images, labels, **noises, **settings)
     assert set(watched) == ({24} if batch_size == 24 else {9, 6})

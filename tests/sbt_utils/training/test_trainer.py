@@ -38,6 +38,7 @@ def test_history_names_the_members_by_their_settings():
         "dropout": [0.0, 0.1],
         "learning_rate": [1e-3, 1e-3],
         "data_noise": [0.0, 0.0],
+        "weight_noise": [0.0, 0.0],
         "batch_size": [60, 60],
     }.items():
         assert history[name].dims == ("member",)
