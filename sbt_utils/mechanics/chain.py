@@ -11,6 +11,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 import numpy as np
+from scipy.linalg import solve_banded
 
 from sbt_utils.mechanics.chain_parameters import ChainParameters
 from sbt_utils.mechanics.trajectories import Seed, Trajectory, simulate
@@ -20,8 +21,8 @@ from sbt_utils.mechanics.trajectories import Seed, Trajectory, simulate
 class SpringBlockChain(ChainParameters):
     r"""A chain of blocks and springs.
 
-    .. math:: m \dot v_l = k (x_{l+1} - 2 x_l + x_{l-1}) - \gamma v_l + \varphi(v_l)
-              + \varepsilon e^{-\lambda t} \xi_l(t), \qquad l = 1..L
+    .. math:: m \dot v_l = k (x_{l+1} - 2 x_l + x_{l-1}) + \kappa (y - x_l) - \gamma v_l
+              + \varphi(v_l) + \varepsilon e^{-\lambda t} \xi_l(t), \qquad l = 1..L
 
     with friction :math:`\varphi = -\mu_{right}` on a block that moves to the right,
     :math:`+\mu_{left}` on one that moves to the left, and what keeps it at rest in between. The
@@ -50,12 +51,20 @@ class SpringBlockChain(ChainParameters):
         y, or its history: linear between the given times, constant before and after.
     force : float, optional
         Draws the end of the chain in place of `end`, which is then free: y = x_L + force / k.
+    drive : float
+        κ, the constant of a further spring from every block to the held end y, whatever its
+        history: all blocks are pulled, not only the last. Not together with `force`.
+    skewness : float
+        Third moment of the noise in units of its standard deviation, from -10 to 10: 0 is normal
+        noise, 2 an exponential random number less its mean, or else a gamma one. In
+        `simulate_overdamped` it is that of the random force in each step, in `simulate` of what
+        the noise transfers in a time m / γ, whatever the step.
 
     Raises
     ------
     TypeError, ValueError
         Numbers out of range, not finite or beyond 1e100, a number of frictions other than L, a
-        history that is not ordered in time.
+        history that is not ordered in time, a drive together with a force.
 
     References
     ----------
@@ -76,6 +85,12 @@ class SpringBlockChain(ChainParameters):
         Blocks near the wall that the pull never reached have loads of 0. The overdamped chain
         always ends there, the second-order one unless a block overshoots.
 
+        With a drive, :math:`k (x_{l+1} - 2 x_l + x_{l-1}) + \kappa (y - x_l) = \mu_{right}` where a
+        block moved, and no more than that where it did not. Friction lets a chain rest in many
+        places; this one is the first that a pull to the right comes to. Springs pass a push to
+        the right on and never turn it round, so blocks only move to the right, up to the least
+        positions x >= 0 that hold every block: whether y is reached slowly, in steps or at once.
+
         Returns
         -------
         ndarray, shape (L + 1,)
@@ -90,7 +105,12 @@ class SpringBlockChain(ChainParameters):
         --------
         >>> SpringBlockChain(blocks=3, spring_constant=1, friction_right=0.5).static_loads()
         array([0.  , 0.  , 0.25, 0.75])
+        >>> driven = SpringBlockChain(blocks=3, spring_constant=1, friction_right=0.5, drive=1)
+        >>> driven.static_loads().round(4)
+        array([0.3333, 0.1667, 0.1667, 0.3333])
         """
+        if self.drive > 0:
+            return self._driven_loads(self.frictions[0], from_rest=True)
         steps = self.frictions[0] / self.spring_constant
         above = np.concatenate([np.cumsum(steps[::-1])[::-1], [0.0]])  # d_{L+1} - d_l
         if self.force is not None:
@@ -131,11 +151,29 @@ class SpringBlockChain(ChainParameters):
         >>> SpringBlockChain(blocks=3, spring_constant=0.1).mean_field_loads()
         array([0.2575, 0.2525, 0.2475, 0.2425])
         """
-        right, left = self.frictions
-        rise = np.concatenate([[0.0], np.cumsum((right - left) / 2 / self.spring_constant)])
+        if self.drive > 0:
+            return self._driven_loads(self.net_forces, from_rest=False)
+        rise = np.concatenate([[0.0], np.cumsum(self.net_forces / self.spring_constant)])
         if self.force is not None:
             return self.force / self.spring_constant - rise[-1] + rise
         return self._held_end / (self.blocks + 1) + rise - rise.mean()
+
+    def _driven_loads(self, net_forces: np.ndarray, from_rest: bool) -> np.ndarray:
+        """Return the loads at given net forces on the blocks, or on those that leave x = 0."""
+        y, k = self._held_end, self.spring_constant
+        if from_rest and y < 0:
+            raise ValueError(f"end={y}: the chain is pulled to the right; give y >= 0")
+        diagonal = 2 * k + self.drive
+        pull = np.full(self.blocks, self.drive * y)
+        pull[-1] += k * y
+        excess, coupling = (pull - net_forces) / diagonal, k / diagonal
+        moved = _set_off(excess.tolist(), coupling) if from_rest else np.ones(self.blocks, bool)
+        bands = np.ones((3, self.blocks))
+        bands[0, 1:] = bands[2, :-1] = -coupling * (moved[1:] & moved[:-1])
+        x = solve_banded((1, 1), bands, np.where(moved, excess, 0.0))
+        if from_rest:
+            x = np.maximum(x, 0.0)  # rounding
+        return np.diff(x, prepend=0.0, append=y)
 
     def simulate(
         self,
@@ -217,3 +255,35 @@ class SpringBlockChain(ChainParameters):
         (101, 7)
         """
         return simulate(self, duration, dt, seed, seeds, every, start, overdamped=True)
+
+
+def _set_off(excess: list[float], coupling: float) -> np.ndarray:
+    """Say which blocks leave x = 0, shape (L,): x_l = excess_l + coupling (x_{l-1} + x_{l+1}).
+
+    Blocks set off one after another, and none that has moved comes back (R. Chandrasekaran,
+    Opsearch 7 (1970) 263). Each one joins the runs of moved blocks on both sides of it, of which
+    only the ends count: one pass, however far the pull reaches.
+    """
+    size = len(excess)
+    # Of the run that has its end here, from 1 to L: its other end, this end's position, and by how
+    # much this end and the other one give way to a unit force on this end. 0 where none has moved.
+    other, x, own, across = [0] * (size + 2), *([0.0] * (size + 2) for _ in range(3))
+    waiting = list(range(1, size + 1))
+    while waiting:
+        block = waiting.pop()
+        pull = excess[block - 1] + coupling * (x[block - 1] + x[block + 1])
+        if other[block] or pull <= 0:
+            continue
+        gives = 1 / (1 - coupling**2 * (own[block - 1] + own[block + 1]))
+        first, last, first_follows, last_follows = block, block, 1.0, 1.0
+        if other[block - 1]:
+            first, first_follows = other[block - 1], coupling * across[block - 1]
+        if other[block + 1]:
+            last, last_follows = other[block + 1], coupling * across[block + 1]
+        for end, follows in {first: first_follows, last: last_follows}.items():
+            x[end] += follows * gives * pull
+            own[end] += follows**2 * gives
+            across[end] = first_follows * last_follows * gives
+        other[block], other[first], other[last] = block, last, first
+        waiting += [n for n in (first - 1, last + 1) if 0 < n <= size]
+    return np.array(other[1:-1]) > 0

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+from scipy.special import gammainc, gammaincc
 
 from sbt_utils.mechanics.chain_steps import Forces
 from sbt_utils.numbers import as_array, as_number
@@ -17,6 +18,10 @@ LARGEST = 1e100
 """Of any parameter: beyond, products of them overflow. Its inverse is the smallest divisor."""
 MOST_BLOCKS = 10**6
 """So that no step takes longer than a moment, and all states fit into memory."""
+MOST_SKEWED = 10.0
+"""Skewness of the noise, either way: beyond, next to all of it comes in a kick out of hundreds."""
+LEAST_SKEWED = 1e-6
+"""Below, noise counts as normal: gamma numbers of so large a shape lose their digits."""
 
 
 @dataclass(frozen=True)
@@ -34,6 +39,8 @@ class ChainParameters:
     common_noise: bool = True
     end: float | Sequence[tuple[float, float]] = 1.0
     force: float | None = None
+    drive: float = 0.0
+    skewness: float = 0.0
 
     def __post_init__(self) -> None:
         if isinstance(self.blocks, bool) or not isinstance(self.blocks, int | np.integer):
@@ -42,7 +49,7 @@ class ChainParameters:
             bound = "at least 1" if self.blocks < 1 else f"at most {MOST_BLOCKS:,}"
             raise ValueError(f"blocks={as_number('blocks', self.blocks)}: give {bound}")
         object.__setattr__(self, "blocks", int(self.blocks))
-        for name in ("spring_constant", "mass", "damping", "noise", "noise_decay"):
+        for name in ("spring_constant", "mass", "damping", "noise", "noise_decay", "drive"):
             value = _checked_number(name, getattr(self, name), least=0.0)
             object.__setattr__(self, name, value)
         if self.spring_constant == 0:
@@ -71,6 +78,15 @@ class ChainParameters:
             raise TypeError(f"common_noise={quoted(self.common_noise)}: give True or False")
         if self.force is not None:
             object.__setattr__(self, "force", _checked_number("force", self.force))
+            if self.drive > 0:
+                raise ValueError(
+                    f"drive={self.drive}: it draws every block to an end that is held, not to one "
+                    f"that a force draws; give end in place of force={self.force}, or drive=0"
+                )
+        skewness = _checked_number("skewness", self.skewness)
+        object.__setattr__(self, "skewness", skewness)
+        if abs(skewness) > MOST_SKEWED:
+            raise ValueError(f"skewness={skewness}: give a number from -10 to 10")
         one = _shape(self.end) == ()
         end = _checked_number("end", self.end) if one else _checked_history(self.end)
         object.__setattr__(self, "end", end)
@@ -94,6 +110,30 @@ class ChainParameters:
         return self.spring_constant * self._held_end if self.force is None else float(self.force)
 
     @property
+    def net_forces(self) -> np.ndarray:
+        """F* of each block, shape (L,), where the noise balances friction in first order."""
+        right, left = self.frictions
+        if abs(self.skewness) < LEAST_SKEWED:
+            return (right - left) / 2
+        if self.amplitude == 0:
+            raise ValueError(
+                f"noise={self.noise}: where noise of skewness={self.skewness} leads depends on its "
+                "strength; give more than 0, or skewness=0"
+            )
+        pairs, each = np.unique([right, left], axis=1, return_inverse=True)
+        if self.skewness < 0:  # seen in a mirror, it is skewed to the right
+            pairs = pairs[::-1]
+        shape = gamma_shape(self.skewness)
+        low, high = -pairs[1], pairs[0].copy()
+        for _ in range(100):  # bisection, since weak noise hardly moves a block in between
+            force = (low + high) / 2
+            falls = _excess(shape, pairs[0] - force, self.amplitude) < _excess(
+                shape, pairs[1] + force, self.amplitude, below=True
+            )
+            low, high = np.where(falls, force, low), np.where(falls, high, force)
+        return np.copysign(1.0, self.skewness) * high[each.reshape(-1)]
+
+    @property
     def amplitude(self) -> float:
         """Noise amplitude on each block at t = 0: ε, or sqrt(L) ε where it is common."""
         return self.noise * float(np.sqrt(self.blocks)) if self.common_noise else self.noise
@@ -110,6 +150,27 @@ class ChainParameters:
         if isinstance(self.end, tuple):
             return np.interp(times, *np.transpose(self.end))
         return np.full(np.shape(times), self._held_end)
+
+
+def gamma_shape(skewness: float) -> float:
+    """Return the shape a of the gamma law that has a given skewness, 2 / sqrt(a)."""
+    return 4 / skewness**2
+
+
+def _excess(shape: float, margin: np.ndarray, scale: float, below: bool = False) -> np.ndarray:
+    r"""Return the mean of what s z exceeds a margin by, over s; with `below`, what -s z does.
+
+    z = (X - a) / sqrt(a) with X of the gamma law of shape a, whose tails P and Q = 1 - P give
+    E[(z - u)_+] = sqrt(a) [Q(a + 1, c) - Q(a, c)] - u Q(a, c) at c = a + u sqrt(a).
+    """
+    root, u = math.sqrt(shape), margin / scale
+    if below:
+        c = np.maximum(shape - u * root, 0.0)
+        near, far = gammainc(shape, c), gammainc(shape + 1, c)
+        return np.maximum(root * (near - far) - u * near, 0.0)
+    c = np.maximum(shape + u * root, 0.0)
+    near, far = gammaincc(shape, c), gammaincc(shape + 1, c)
+    return np.maximum(root * (far - near) - u * near, 0.0)
 
 
 def _checked_number(name: str, value: object, least: float = -math.inf) -> float:
