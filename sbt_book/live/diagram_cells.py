@@ -58,7 +58,8 @@ def packed_diagram(source: str) -> dict[str, Any]:
         for slope in cells.slope.values
     ]
     accuracy = 100 * cells.accuracy_test
-    packed = {
+    published = published_diagram(source).reindex_like(cells[["slope", "noise"]])
+    return {
         "label": NOISES[source].label,
         "noise": cells.noise.values.tolist(),
         "noise_names": [level_name(level) for level in cells.noise.values.tolist()],
@@ -73,19 +74,12 @@ def packed_diagram(source: str) -> dict[str, Any]:
         "chain_friction": _rounded(cells.chain_friction, 5),
         "chain_noise": _rounded(cells.chain_noise, 5),
         "residual": _rounded(cells.residual),
-        "published": None,
-        "published_accuracy": None,
+        "published": [
+            [None if curve[0] is None else curve for curve in row]
+            for row in _rounded(published.curve)
+        ],
+        "published_accuracy": _rounded(published.accuracy, 1),
     }
-    try:
-        published = published_diagram(source)
-    except ValueError:  # only two of the panels are at hand
-        return packed
-    published = published.reindex_like(cells[["slope", "noise"]])
-    packed["published"] = [
-        [None if curve[0] is None else curve for curve in row] for row in _rounded(published.curve)
-    ]
-    packed["published_accuracy"] = _rounded(published.accuracy, 1)
-    return packed
 
 
 def _rounded(values: Any, digits: int = 3) -> Any:

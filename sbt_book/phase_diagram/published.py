@@ -16,10 +16,9 @@ def published_diagram(axis: str) -> xr.Dataset:
     """Return a panel of the paper's phase diagram as numbers.
 
     Digitised from the vector figure in the authors' public repository (Shi, Pan & Dokmanić, Phys.
-    Rev. Lett. (2025), arXiv:2407.19353), for ``"dropout"`` and ``"learning_rate"``; the other two
-    panels are not available as numbers. ``curve`` (slope, noise, layer) holds load curves min-max
-    scaled to [0, 1], ``accuracy`` (slope, noise) test accuracy in percent, read from grey levels to
-    about 0.1.
+    Rev. Lett. (2025), arXiv:2407.19353). `axis` is a key of `sbt_book.common.noise_axes.NOISES`.
+    ``curve`` (slope, noise, layer) holds load curves min-max scaled to [0, 1], ``accuracy`` (slope,
+    noise) test accuracy in percent, read from grey levels to about 0.1.
     """
     file = committed_file("reference/published_phase_diagrams.json")
     panels = json.loads(file.read_text())["panels"]

@@ -17,7 +17,7 @@ export function slopeName(slope) {
 /** Return what is known of the networks of a cell. */
 export function networkWords(diagram, row, column) {
   const { seeds, accuracy, accuracy_spread: spread, failed } = diagram;
-  const known = diagram.published_accuracy?.[row][column];
+  const known = diagram.published_accuracy[row][column];
   let words = `Test accuracy ${accuracy[row][column].toFixed(1)} %, `;
   words += `± ${spread[row][column].toFixed(1)} over ${seeds} networks`;
   words += `${known ? ` (published: ${known.toFixed(1)} %)` : ""}.`;

@@ -37,7 +37,7 @@ function networkCurves(diagram, row, column) {
   const [low, high] = [-1, 1].map((sign) => values.map((D, l) => D + sign * spread[l]));
   const name = `${diagram.seeds} networks, mean and spread`;
   const own = { name, kind: "own", values, low, high };
-  const theirs = diagram.published?.[row][column];
+  const theirs = diagram.published[row][column];
   if (!theirs) return [own];
   const scaled = toScale(values, theirs)(theirs);
   return [own, { name: "published, to this scale", kind: "theory2", values: scaled }];
