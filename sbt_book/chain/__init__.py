@@ -9,7 +9,7 @@ __getattr__, __dir__, __all__ = exports(
         "diagram_matching": "fit_cells fit_diagram",
         "null_models": "additive_convexities additive_shapes exponential parabola",
         "held_out": "held_out_scores",
-        "null_experiment": "null_scores",
+        "null_experiment": "null_scores null_verdict",
         "figures": "chains_and_curves drift_curves mechanical_diagrams",
         "matching_figures": "in_time matched_forces side_by_side",
     },

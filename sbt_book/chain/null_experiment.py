@@ -4,7 +4,7 @@
 """
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 import pandas as pd
@@ -30,6 +30,7 @@ from sbt_utils.results import kept
 CHAIN = {"order": "second", "shaking": "common", "friction_left": 0.15}
 """The mechanical diagram that networks are held against."""
 SOURCES = ("ours", "published")
+_SURE = 0.95
 
 
 def target_curves(source: str, name: str) -> np.ndarray:
@@ -75,30 +76,30 @@ def scores(count: int = 100) -> xr.Dataset:
 
 
 def null_scores(file: xr.Dataset, source: str, name: str) -> pd.DataFrame:
-    """Return what a chain and its nulls reach on a phase diagram.
+    """Return what a chain and its rivals reach on a phase diagram.
 
     Parameters
     ----------
     file : xarray.Dataset
-        ``load_committed("null_models")``.
+        ``load_committed("null_models")``, or other scores of its layout.
     source, name : str
         One of `SOURCES`, and a key of `sbt_book.common.noise_axes.NOISES`.
 
     Returns
     -------
     pandas.DataFrame
-        A row for each model. Columns ``within``, ``median`` and ``sign``, see
-        `sbt_book.chain.held_out.SCORES`, of all cells; with ``_held_out`` the mean over the random
-        halves, with ``_low`` and ``_high`` the range of 95 % of them. nan where a model predicts
-        no curves.
+        A row for each model, the chain first. Columns ``within``, ``median`` and ``sign``, see
+        `sbt_book.chain.held_out.SCORES`, of all cells, fitted to all; with ``_held_out`` the mean
+        over the random halves, with ``_low`` and ``_high`` the range of 95 % of them. nan where a
+        model predicts no curves.
     """
     cells = file.sel(source=source, noise=name)
-    low, high = cells.held_out.quantile([0.025, 0.975], "half").transpose("quantile", ...)
+    ends = cells.held_out.quantile([0.025, 0.975], "half", skipna=False)
     parts: Mapping[str, xr.DataArray] = {
         "": cells.in_sample,
-        "_held_out": cells.held_out.mean("half"),
-        "_low": low,
-        "_high": high,
+        "_held_out": cells.held_out.mean("half", skipna=False),
+        "_low": ends.isel(quantile=0),
+        "_high": ends.isel(quantile=1),
     }
     columns = {
         f"{score}{part}": values.sel(score=score).values
@@ -108,6 +109,35 @@ def null_scores(file: xr.Dataset, source: str, name: str) -> pd.DataFrame:
     return pd.DataFrame(columns, file.model.values)
 
 
+def null_verdict(
+    file: xr.Dataset, source: str, name: str, model: str, rivals: Sequence[str], score: str
+) -> str:
+    """Judge a model by the criterion of chapter 3: does it add something to its rivals?
+
+    Parameters
+    ----------
+    file, source, name
+        As in `null_scores`.
+    model : str
+        Which one to judge.
+    rivals : sequence of str
+        Which models it is held against.
+    score : str
+        ``"within"`` or ``"sign"``.
+
+    Returns
+    -------
+    str
+        ``"adds"`` if the model is ahead of each rival in at least 95 % of the random halves,
+        ``"beaten"`` if one rival is ahead of it in as many, else ``"undecided"``.
+    """
+    cells = file.held_out.sel(source=source, noise=name, score=score)
+    own, others = cells.sel(model=model), cells.sel(model=list(rivals))
+    if ((own > others).mean("half") >= _SURE).all():
+        return "adds"
+    return "beaten" if ((own < others).mean("half") >= _SURE).any() else "undecided"
+
+
 if __name__ == "__main__":
-    print("under a minute of one core")
+    print("about a minute of one core")
     kept(RESULTS / "null_models.nc", {"halves": 100, "chain": CHAIN}, scores)
