@@ -112,7 +112,7 @@ def null_scores(file: xr.Dataset, source: str, name: str) -> pd.DataFrame:
 def null_verdict(
     file: xr.Dataset, source: str, name: str, model: str, rivals: Sequence[str], score: str
 ) -> str:
-    """Judge a model by the criterion of chapter 3: does it add something to its rivals?
+    """Judge whether a model adds something to its rivals, by the criterion of chapter 3.
 
     Parameters
     ----------
