@@ -29,19 +29,20 @@ from sbt_utils.results import kept
 
 CHAIN = {"order": "second", "shaking": "common", "friction_left": 0.15}
 """The mechanical diagram that networks are held against."""
-SOURCES = ("ours", "published")
+NETWORKS = ("ours", "published")
+"""Whose networks the diagrams are of."""
 _SURE = 0.95
 
 
-def target_curves(source: str, name: str) -> np.ndarray:
+def target_curves(networks: str, source: str) -> np.ndarray:
     """Return the scaled curves (slope, noise, layer) of a phase diagram.
 
-    `source` is one of `SOURCES`, `name` a key of `sbt_book.common.noise_axes.NOISES`.
+    `networks` is one of `NETWORKS`, `source` a key of `sbt_book.common.noise_axes.NOISES`.
     """
-    if source == "ours":
-        return scaled_curves(load_committed(name)).transpose("slope", "noise", "layer").values
+    if networks == "ours":
+        return scaled_curves(load_committed(source)).transpose("slope", "noise", "layer").values
     file = committed_file("reference/published_phase_diagrams.json")
-    return np.array(json.loads(file.read_text(encoding="utf-8"))["panels"][name]["curve"])
+    return np.array(json.loads(file.read_text(encoding="utf-8"))["panels"][source]["curve"])
 
 
 def chains() -> np.ndarray:
@@ -63,27 +64,26 @@ def models(targets: np.ndarray) -> dict[str, Fit]:
 
 def scores(count: int = 100) -> xr.Dataset:
     """Score the models on the eight diagrams, with `count` random halves of the cells of each."""
-    cells = [(source, name) for source in SOURCES for name in NOISES]
+    cells = [(networks, source) for networks in NETWORKS for source in NOISES]
     found = []
-    for source, name in tqdm(cells, unit="diagram"):
-        targets = target_curves(source, name)
+    for cell in tqdm(cells, unit="diagram"):
+        targets = target_curves(*cell)
         found.append(held_out_scores(targets, models(targets), count))
-    index = pd.MultiIndex.from_tuples(cells, names=["source", "noise"])
-    joined = xr.concat(found, "diagram").assign_coords(
-        xr.Coordinates.from_pandas_multiindex(index, "diagram")
-    )
-    return joined.unstack("diagram").sel(source=list(SOURCES), noise=list(NOISES)).astype("float32")
+    index = pd.MultiIndex.from_tuples(cells, names=["networks", "source"])
+    coordinates = xr.Coordinates.from_pandas_multiindex(index, "diagram")
+    joined = xr.concat(found, "diagram").assign_coords(coordinates).unstack("diagram")
+    return joined.sel(networks=list(NETWORKS), source=list(NOISES)).astype("float32")
 
 
-def null_scores(file: xr.Dataset, source: str, name: str) -> pd.DataFrame:
+def null_scores(file: xr.Dataset, networks: str, source: str) -> pd.DataFrame:
     """Return what a chain and its rivals reach on a phase diagram.
 
     Parameters
     ----------
     file : xarray.Dataset
         ``load_committed("null_models")``, or other scores of its layout.
-    source, name : str
-        One of `SOURCES`, and a key of `sbt_book.common.noise_axes.NOISES`.
+    networks, source : str
+        One of `NETWORKS`, and a key of `sbt_book.common.noise_axes.NOISES`.
 
     Returns
     -------
@@ -93,7 +93,7 @@ def null_scores(file: xr.Dataset, source: str, name: str) -> pd.DataFrame:
         over the random halves, with ``_low`` and ``_high`` the range of 95 % of them. nan where a
         model predicts no curves.
     """
-    cells = file.sel(source=source, noise=name)
+    cells = file.sel(networks=networks, source=source)
     ends = cells.held_out.quantile([0.025, 0.975], "half", skipna=False)
     parts: Mapping[str, xr.DataArray] = {
         "": cells.in_sample,
@@ -110,13 +110,13 @@ def null_scores(file: xr.Dataset, source: str, name: str) -> pd.DataFrame:
 
 
 def null_verdict(
-    file: xr.Dataset, source: str, name: str, model: str, rivals: Sequence[str], score: str
+    file: xr.Dataset, networks: str, source: str, model: str, rivals: Sequence[str], score: str
 ) -> str:
     """Judge whether a model adds something to its rivals, by the criterion of chapter 3.
 
     Parameters
     ----------
-    file, source, name
+    file, networks, source
         As in `null_scores`.
     model : str
         Which one to judge.
@@ -131,7 +131,7 @@ def null_verdict(
         ``"adds"`` if the model is ahead of each rival in at least 95 % of the random halves,
         ``"beaten"`` if one rival is ahead of it in as many, else ``"undecided"``.
     """
-    cells = file.held_out.sel(source=source, noise=name, score=score)
+    cells = file.held_out.sel(networks=networks, source=source, score=score)
     own, others = cells.sel(model=model), cells.sel(model=list(rivals))
     if ((own > others).mean("half") >= _SURE).all():
         return "adds"
