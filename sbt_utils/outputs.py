@@ -94,6 +94,14 @@ def check_writable(name: str, path: FilePath) -> None:
         ) from None
 
 
+def is_of_another_kind(path: FilePath, beginning: bytes) -> bool:
+    """Tell whether there is a file, but for empty ones, that does not begin so: a slip, perhaps."""
+    if _is_special(path) or not os.path.isfile(path):
+        return False
+    with open(path, "rb") as file:
+        return file.read(len(beginning)) not in (b"", beginning)
+
+
 def named(path: FilePath) -> str:
     """Return a path as part of a message."""
     return shown(path, 300)

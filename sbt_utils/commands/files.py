@@ -7,7 +7,7 @@ from contextlib import contextmanager, suppress
 from typing import Any
 
 from sbt_utils.data.downloads import DatasetError, by_hand
-from sbt_utils.outputs import check_outputs, named, whole_file
+from sbt_utils.outputs import check_outputs, is_of_another_kind, named, whole_file
 from sbt_utils.text import shown
 
 
@@ -25,6 +25,10 @@ def check_files(options: Namespace, **inputs: Any) -> None:
     with suppress(DatasetError):  # told to those who read data from there
         inputs |= by_hand()
     check_outputs({"json": options.json, "plot": options.plot}, inputs)
+    if options.json and is_of_another_kind(options.json, b"{"):
+        raise ValueError(
+            f"json={named(options.json)}: there is a file that is not JSON; give another name"
+        )
     if options.plot:
         from matplotlib.figure import Figure
 

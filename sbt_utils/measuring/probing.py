@@ -42,6 +42,9 @@ from sbt_utils.models.running import check_model, evaluation_mode
 from sbt_utils.models.trunk import look
 from sbt_utils.text import shown
 
+WHOLE_START = ""
+"""Names the statistics of l = 0 without its pool, until it is known which of them counts."""
+
 INPUTS = ("images", "inputs")
 """The names of l = 0 where no layer normalises or embeds the input: the first if it has four axes,
 as images do."""
@@ -70,6 +73,7 @@ class Probe:
         self.start: str | None = None  # the call that is l = 0, if any is
         self.axes: dict[str, int] = {}  # of the samples, by layer, where known
         self.runs: dict[str, int] = {}  # of the chosen layers in a forward pass, where known
+        self.start_is_pooled: bool | None = None  # known when all data were seen once
 
     def statistics(
         self, batches: Iterable[Any], new_statistics: Callable[[str], Any]
@@ -161,7 +165,7 @@ class _Reading:
     called: set[str] = field(default_factory=set)
     tokens: bool = False  # some features have an axis of tokens
     whole: dict[str, None] = field(default_factory=dict)  # layers that a mask does not suit
-    start_is_pooled: bool = True
+    first: Tensor | None = None  # sample at l = 0, pooled
 
     def run(self, batches: Iterable[Any]) -> None:
         """Pass all batches through the model and leave it as it was."""
@@ -175,6 +179,10 @@ class _Reading:
             for batch in batches:
                 self.calls.clear()
                 self.run_pass(self.probe.feed.of(batch))
+        if self.first is not None and self.probe.start is not None:
+            self.probe.start_is_pooled = WHOLE_START not in self.statistics
+            if not self.probe.start_is_pooled:
+                self.statistics[self.probe.start] = self.statistics.pop(WHOLE_START)
 
     def run_pass(self, one: Pass) -> None:
         """Pass a batch through the model, while the hooks measure it."""
@@ -227,6 +235,7 @@ class _Reading:
             inputs = inputs.masked_fill(~self.mask, 0)
         elif self.probe.pool == "mean" or self.mask is not None:
             inputs = pooled(inputs, "mean", self.mask)
+        self.measured.append(INPUTS[name])
         self.measure(INPUTS[name], inputs)
 
     def end(self, name: str, output: Any) -> None:
@@ -241,9 +250,8 @@ class _Reading:
                 f"layer '{shown(name)}': no floating tensor in its {kind}; leave it out"
             )
         features = features.movedim(self.probe.axes.get(name, 0), 0)
-        pool = self.probe.pool
-        if name == self.probe.start and not self.start_is_pooled:
-            pool = None
+        starts = name == self.probe.start and self.probe.pool is not None
+        pool = None if starts and self.probe.start_is_pooled is False else self.probe.pool
         if not callable(pool):
             self.tokens |= has_tokens(features, mask)
             if mask is not None and features.dim() > 2 and not has_tokens(features, mask):
@@ -252,16 +260,25 @@ class _Reading:
         note = f"in pool, on layer '{shown(name)}' with features {shape}; make it suit them"
         with noting(note) if pool is not None else nullcontext():
             reduced = pooled(features, pool, mask)
-        unsettled = name == self.probe.start and not self.names and pool is not None
-        # Ahead of any attention a class token, for one, is the same for all samples.
-        if unsettled and len(reduced) > 1 and (reduced == reduced[:1]).all():
-            self.start_is_pooled = False
-            reduced = pooled(features, None, mask)
+        self.measured.append(name)
         self.measure(name, reduced)
+        if starts and self.probe.start_is_pooled is None:
+            self.settle_start(reduced, pooled(features, None, mask))
+
+    def settle_start(self, reduced: Tensor, whole: Tensor) -> None:
+        """Measure l = 0 whole, too, as long as the pool leaves all samples the same.
+
+        Ahead of any attention a class token, for one, is the same for all samples.
+        """
+        self.first = reduced[:1] if self.first is None else self.first
+        if WHOLE_START in self.statistics or not self.names:
+            if (reduced == self.first).all():
+                self.measure(WHOLE_START, whole)
+            else:
+                self.statistics.pop(WHOLE_START, None)
 
     def measure(self, name: str, features: Tensor) -> None:
         """Feed features to the statistics of a layer, new ones if it has none yet."""
-        self.measured.append(name)
         shape = self.shapes.setdefault(name, features.shape[1:])
         if shape != features.shape[1:]:
             raise ValueError(

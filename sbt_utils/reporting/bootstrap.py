@@ -69,7 +69,7 @@ class SampledScatter(ScatterStatistics):
         if passes.in_loops(self.origin):
             if self not in self.room.layers:
                 self.mean = torch.zeros_like(self.origin)
-                self.room.layers.append(self)
+                self.room.layers.add(self)
             self.room.fit(len(self.classes))
         super().make_room()
 

@@ -13,6 +13,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Protocol
+from weakref import WeakSet
 
 import torch
 from torch import Tensor
@@ -47,7 +48,7 @@ class Room:
 
     def __init__(self, numbers: int = ROOM) -> None:
         self.numbers = numbers
-        self.layers: list[_Layer] = []
+        self.layers: WeakSet[_Layer] = WeakSet()  # what is dropped takes no room
 
     def fit(self, classes: int) -> None:
         """Fold the means of the longest layers until there is room for so many classes."""

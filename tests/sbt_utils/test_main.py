@@ -557,3 +557,20 @@ def test_a_sweep_at_fault(arguments, message, tmp_path, monkeypatch, capsys):
     _, err = capsys.readouterr()
     assert re.search(rf"^sbt-utils: error: .*{message}", err)
     assert os.listdir(tmp_path) == []
+
+
+@pytest.mark.parametrize("content", [b"PK\x03\x04", b"somebody's", b" {}"])
+def test_a_file_of_another_kind_is_not_replaced(content, tmp_path, capsys):
+    file = tmp_path / "model.pt"
+    file.write_bytes(content)
+    assert main([*TINY, "--json", str(file)]) == 2
+    assert "model.pt: there is a file that is not JSON; give" in capsys.readouterr().err
+    assert file.read_bytes() == content
+
+
+@pytest.mark.parametrize("content", [b"", b'{"older": 1}'])
+def test_an_older_result_is_replaced(content, tmp_path):
+    file = tmp_path / "curves.json"
+    file.write_bytes(content)
+    assert main([*TINY, "--seeds", "1", "--json", str(file)]) == 0
+    assert len(strict(file.read_text())["seeds"]) == 1

@@ -121,8 +121,25 @@ def test_a_report_is_the_same_for_any_padding(encoder, pool):
     np.testing.assert_allclose(maps[0].train.separation, maps[1].train.separation, rtol=1e-6)
 
 
-def test_a_class_token_that_is_the_same_for_all_is_not_l_0(encoder, features):
-    curve = load_curve(encoder, padded(3), Y, pool="cls")
+@pytest.mark.parametrize("measure", ["trace", "fuzziness"])
+@pytest.mark.parametrize("batch_size", [1, 5, 24])
+def test_l_0_does_not_depend_on_the_first_batch(encoder, batch_size, measure):
+    ids = IDS.clone()
+    ids[-2:, 0] = torch.tensor([7, 8])  # the last two begin with words of their own
+    with torch.no_grad():
+        words = encoder.words(ids[:, 0])
+    batches = zip(*(part.split(batch_size) for part in (ids, MASK.long(), Y)), strict=True)
+    data = [((ids, mask), labels) for ids, mask, labels in batches]
+    curve = load_curve(encoder, data, pool="cls", measure=measure)
+    np.testing.assert_allclose(curve.separation[0], data_separation(words, Y, measure), rtol=1e-5)
+    if measure == "trace":
+        stress = report(encoder, data, pool="cls", resamples=40)
+        np.testing.assert_allclose(stress.train.mean, curve.separation, rtol=1e-6)
+
+
+@pytest.mark.parametrize("batch_size", [1, 24])
+def test_a_class_token_that_is_the_same_for_all_is_not_l_0(encoder, features, batch_size):
+    curve = load_curve(encoder, padded(3), Y, pool="cls", batch_size=batch_size)
     expected = [data_separation(mean_over_tokens(features[0]), Y)]
     expected += [data_separation(h[:, 0], Y) for h in features[1:]]
     np.testing.assert_allclose(curve.separation, expected, rtol=1e-5)
