@@ -1,0 +1,10 @@
+"""Chapter 9: whether a network sticks, as a block does under dry friction."""
+
+from sbt_utils.lazily import exports
+
+__getattr__, __dir__, __all__ = exports(
+    __name__,
+    {
+        "experiment": "CONFIGURATION everything",
+    },
+)
