@@ -4,7 +4,8 @@
 """
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 
 import numpy as np
 import pandas as pd
@@ -31,6 +32,8 @@ CHAIN = {"order": "second", "shaking": "common", "friction_left": 0.15}
 """The mechanical diagram that networks are held against."""
 NETWORKS = ("ours", "published")
 """Whose networks the diagrams are of."""
+HALVES = 100
+"""Random halves of the cells that models are fitted to, in turn."""
 _SURE = 0.95
 
 
@@ -51,7 +54,7 @@ def chains() -> np.ndarray:
     return scaled(between_levels(mechanical).values)
 
 
-def models(targets: np.ndarray) -> dict[str, Fit]:
+def undriven_models(targets: np.ndarray) -> dict[str, Fit]:
     """Return the chain and its nulls, with about as many free numbers each."""
     return {
         "chain": tabulated(targets, chains()),
@@ -62,8 +65,8 @@ def models(targets: np.ndarray) -> dict[str, Fit]:
     }
 
 
-def scores(count: int = 100) -> xr.Dataset:
-    """Score the models on the eight diagrams, with `count` random halves of the cells of each."""
+def scores(models: Callable[[np.ndarray], dict[str, Fit]], count: int) -> xr.Dataset:
+    """Score the models of each of the eight diagrams, with `count` random halves of its cells."""
     cells = [(networks, source) for networks in NETWORKS for source in NOISES]
     found = []
     for cell in tqdm(cells, unit="diagram"):
@@ -140,4 +143,5 @@ def null_verdict(
 
 if __name__ == "__main__":
     print("about a minute of one core")
-    kept(RESULTS / "null_models.nc", {"halves": 100, "chain": CHAIN}, scores)
+    compute = partial(scores, undriven_models, HALVES)
+    kept(RESULTS / "null_models.nc", {"halves": HALVES, "chain": CHAIN}, compute)
