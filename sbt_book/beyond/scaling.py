@@ -1,0 +1,127 @@
+"""What depth and width do to load curves: laws to hold them against."""
+
+from collections.abc import Callable, Sequence
+
+import numpy as np
+import pandas as pd
+import xarray as xr
+from scipy.optimize import brentq
+from scipy.stats import t
+
+from sbt_book.common.selections import convexity
+from sbt_utils.measuring.curves import curve_statistics, scaled
+from sbt_utils.mechanics.chain import SpringBlockChain
+
+
+def shape_convexities(shapes: xr.Dataset) -> xr.DataArray:
+    """Return the convexities (shape, seed) of networks whose curves (..., layer) differ in length.
+
+    A curve ends where nan stands at all deeper layers; nan of a seed that a shape does not have.
+    """
+    curves = shapes.separation_train
+    found = xr.full_like(curves.isel(layer=0, drop=True), np.nan)
+    for depth in np.unique(shapes.hidden_layers):
+        of_depth = shapes.hidden_layers == depth
+        found = found.where(~of_depth, convexity(curves.isel(layer=slice(int(depth) + 1))))
+    return found
+
+
+def mean_interval(values: np.ndarray) -> tuple[float, float, float]:
+    """Return the mean of a few values, and its 95 % interval by Student's t; nan are left out.
+
+    Examples
+    --------
+    >>> [round(each, 2) for each in mean_interval(np.array([1.0, 2.0, 3.0, np.nan]))]
+    [2.0, -0.48, 4.48]
+    """
+    values = values[np.isfinite(values)]
+    mean = float(values.mean())
+    half = float(t.ppf(0.975, len(values) - 1) * values.std(ddof=1) / len(values) ** 0.5)
+    return mean, mean - half, mean + half
+
+
+def difference_interval(one: np.ndarray, other: np.ndarray) -> tuple[float, float, float]:
+    """Return the mean difference of two samples, and its 95 % interval by Welch's t."""
+    one, other = one[np.isfinite(one)], other[np.isfinite(other)]
+    parts = np.array([one.var(ddof=1) / len(one), other.var(ddof=1) / len(other)])
+    freedom = parts.sum() ** 2 / (parts**2 / [len(one) - 1, len(other) - 1]).sum()
+    mean = float(one.mean() - other.mean())
+    half = float(t.ppf(0.975, freedom) * parts.sum() ** 0.5)
+    return mean, mean - half, mean + half
+
+
+def chain_convexity(blocks: int, friction: float) -> float:
+    """Return the convexity of a chain at rest, pulled by 1, whose springs have the constant 1.
+
+    Examples
+    --------
+    >>> round(chain_convexity(7, 0.0), 6)
+    0.0
+    """
+    chain = SpringBlockChain(
+        blocks, spring_constant=1.0, friction_right=friction, friction_left=friction, noise=0.0
+    )
+    separation = 1 - np.concatenate([[0.0], np.cumsum(chain.static_loads())[:blocks]])
+    return float(curve_statistics(separation, "convexity"))
+
+
+def chains_of_depth(lazy: float, depths: Sequence[int], reference: int = 7) -> dict[int, float]:
+    """Return the convexities of chains of the friction that gives one of them its convexity.
+
+    `lazy`, below 0, is that of the chain of `reference` blocks.
+    """
+    friction = brentq(lambda mu: chain_convexity(reference, mu) - lazy, 0.0, 0.2)
+    return {depth: chain_convexity(depth, friction) for depth in depths}
+
+
+def collapse(shapes: xr.Dataset, draws: int = 1000) -> tuple[float, float]:
+    """Return how far curves of different depths lie apart at equal l / L, and the share of chance.
+
+    The curves of the seeds, scaled from 1 to 0, are read at 32 equal steps of l / L between layers
+    by straight lines. The first number is the mean over these of the variance of the depths' means
+    over the variance within depths; 1 is what a collapse gives on average. The second is the share
+    of shuffles of the curves among the depths with a ratio at least as large.
+    """
+    curves, depth = [], []
+    places = np.linspace(0, 1, 33)[1:-1]
+    for index, layers in enumerate(shapes.hidden_layers.values.tolist()):
+        found = shapes.separation_train.isel(shape=index, layer=slice(layers + 1)).values
+        for curve in found[np.isfinite(found).all(1)]:
+            curves.append(np.interp(places, np.arange(layers + 1) / layers, scaled(curve)))
+            depth.append(index)
+    values, generator = np.array(curves), np.random.default_rng(0)
+    measured = _apart(values, np.array(depth))
+    null = [_apart(values, generator.permutation(depth)) for _ in range(draws)]
+    return measured, float(np.mean(np.array(null) >= measured))
+
+
+def _apart(curves: np.ndarray, group: np.ndarray) -> float:
+    """Return the ratio of variances (Fisher's F) between and within groups, all points together."""
+    names, sizes = np.unique(group, return_counts=True)
+    means = np.stack([curves[group == name].mean(0) for name in names])
+    between = (sizes[:, None] * (means - curves.mean(0)) ** 2).sum() / (len(names) - 1)
+    within = ((curves - means[np.searchsorted(names, group)]) ** 2).sum()
+    return float(between / (within / (len(curves) - len(names))))
+
+
+WIDTH_LAWS: dict[str, Callable[[np.ndarray], np.ndarray]] = {
+    "1 / width": lambda width: 1 / width,
+    "log width": np.log,
+}
+"""Two laws of the convexity c over the width w: c = a + b f(w), with these f."""
+
+
+def extrapolated(known: dict[int, float], widths: Sequence[int]) -> pd.DataFrame:
+    """Return what the laws of `WIDTH_LAWS`, fitted to known convexities, say of other widths.
+
+    Examples
+    --------
+    >>> known = {25: 0.016, 50: -0.109, 100: -0.167, 200: -0.207}
+    >>> extrapolated(known, [400]).round(3).iloc[0].tolist()
+    [-0.219, -0.299]
+    """
+    columns = {}
+    for name, law in WIDTH_LAWS.items():
+        line = np.polyfit(law(np.array(list(known), float)), list(known.values()), 1)
+        columns[name] = np.polyval(line, law(np.array(widths, float)))
+    return pd.DataFrame(columns, index=list(widths))

@@ -1,0 +1,103 @@
+"""Votes of neighbouring cells of a diagram, as chapter 4 counts them, and what chance gives."""
+
+from collections.abc import Mapping
+
+import numpy as np
+import pandas as pd
+import xarray as xr
+
+from sbt_book.common.noise_axes import in_order
+from sbt_utils.measuring.curves import curve_statistics
+
+DIRECTIONS = ("more noise, more convex", "more nonlinear, less convex")
+
+
+def by_strength(source: str, diagram: xr.DataArray) -> xr.DataArray:
+    """Return a diagram with the weakest noise of a source, a key of `NOISES`, first."""
+    return in_order(source, diagram).isel(noise=slice(None, None, -1))
+
+
+def votes(convexity: np.ndarray) -> np.ndarray:
+    """Return the shares of votes (..., 2) in favour of each of `DIRECTIONS`.
+
+    Every pair of neighbouring cells of a diagram (..., noise, slope) has a vote: is the convexity
+    higher with the stronger noise? Is it lower with the smaller slope, the stronger nonlinearity?
+    Noise grows along its axis, and so does α. A cell without a convexity has no vote.
+
+    Examples
+    --------
+    >>> votes(np.array([[-0.2, 0.0], [-0.1, -0.15]]))
+    array([0.5, 0.5])
+    """
+    shares = []
+    for axis in (-2, -1):
+        rise = np.diff(convexity, axis=axis)
+        count = np.isfinite(rise).sum((-2, -1))
+        in_favour = (rise > 0).sum((-2, -1))
+        shares.append(np.where(count, in_favour / np.maximum(count, 1), np.nan))
+    return np.stack(shares, -1)
+
+
+def shuffled_votes(convexity: np.ndarray, draws: int = 1000) -> np.ndarray:
+    """Return the `votes` (draws, 2) of a diagram (noise, slope) whose cells change places."""
+    defined = np.isfinite(convexity)
+    shuffled = np.repeat(convexity[None], draws, 0)
+    cells = np.repeat(convexity[defined][None], draws, 0)
+    shuffled[:, defined] = np.random.default_rng(0).permuted(cells, axis=1)
+    return votes(shuffled)
+
+
+def vote_table(diagrams: Mapping[str, xr.DataArray], draws: int = 400) -> pd.DataFrame:
+    """Return the votes of diagrams, their intervals over the seeds, and what chance gives.
+
+    Parameters
+    ----------
+    diagrams : mapping of str to DataArray
+        Load curves (noise, slope, seed, layer) by the name of the diagram, the weakest noise first.
+    draws : int
+        Of the bootstrap over the seeds of each cell, and of shuffled diagrams.
+
+    Returns
+    -------
+    pandas.DataFrame
+        A row for each name and each of `DIRECTIONS`: ``votes``, of the cells' mean curves; ``low``
+        and ``high``, their 95 % interval; ``chance``, what 97.5 % of the shuffled diagrams do not
+        exceed; ``pairs`` that vote.
+    """
+    rows = {}
+    for name, diagram in diagrams.items():
+        curves = diagram.transpose("noise", "slope", "seed", "layer").sortby("slope").values
+        convexity = _convexity(curves)
+        resampled = votes(_convexity(curves, draws))
+        low, high = np.nanquantile(resampled, [0.025, 0.975], axis=0)
+        chance = np.nanquantile(shuffled_votes(convexity, draws), 0.975, axis=0)
+        for place, direction in enumerate(DIRECTIONS):
+            rise = np.diff(convexity, axis=place)
+            if np.isfinite(rise).any():
+                rows[name, direction] = {
+                    "votes": votes(convexity)[place],
+                    "low": low[place],
+                    "high": high[place],
+                    "chance": chance[place],
+                    "pairs": int(np.isfinite(rise).sum()),
+                }
+    return pd.DataFrame(rows).T
+
+
+def _convexity(curves: np.ndarray, draws: int = 0) -> np.ndarray:
+    """Return convexities of the cells' mean curves, or (draws, ...) of their bootstrap.
+
+    The curves are (noise, slope, seed, layer); those of seeds that are undefined somewhere are
+    left out.
+    """
+    counts = np.isfinite(curves).all(-1).astype(float)
+    if draws:
+        seeds = curves.shape[2]
+        chosen = np.random.default_rng(0).multinomial(
+            seeds, [1 / seeds] * seeds, (draws, *curves.shape[:2])
+        )
+        counts = counts * chosen
+    total = counts.sum(-1)
+    sums = np.einsum("...s,...sl->...l", counts, np.nan_to_num(curves))
+    mean = sums / np.where(total, total, np.nan)[..., None]
+    return curve_statistics(mean, "convexity")
