@@ -46,19 +46,19 @@ class Shape:
     learning_rate: float = 1e-3
     hidden_scale: float = 1.0
     readout_scale: float = 1.0
-    seeds: int = 5
+    seeds: int = 3
 
+
+_SCALES = (0.25, 1.0, 4.0)
 
 SERIES: dict[str, tuple[Shape, ...]] = {
     "depth": tuple(Shape(depth) for depth in (4, 7, 12, 20, DEEPEST)),
-    "depth, dropout": tuple(Shape(d, dropout=0.1, seeds=3) for d in (4, 7, 12, 20)),
-    "width": (*(Shape(width=w) for w in (25, 50, 100, 200)), Shape(width=400, seeds=3)),
-    "width, rate": tuple(
-        Shape(width=w, learning_rate=0.1 / w, seeds=3) for w in (25, 50, 100, 200)
-    ),
-    "hidden scale": tuple(Shape(hidden_scale=s, seeds=3) for s in (0.25, 0.5, 1.0, 2.0, 4.0)),
-    "rate": tuple(Shape(learning_rate=1e-3 / s, seeds=3) for s in (0.25, 0.5, 1.0, 2.0, 4.0)),
-    "readout scale": tuple(Shape(readout_scale=s, seeds=3) for s in (0.25, 0.5, 1.0, 2.0, 4.0)),
+    "depth, dropout": tuple(Shape(depth, dropout=0.1) for depth in (4, 7, 12)),
+    "width": tuple(Shape(width=width) for width in (25, 50, 100, 200, 400)),
+    "width, rate": tuple(Shape(width=w, learning_rate=0.1 / w) for w in (25, 50, 100, 200)),
+    "hidden scale": tuple(Shape(hidden_scale=scale) for scale in _SCALES),
+    "rate": tuple(Shape(learning_rate=1e-3 / scale) for scale in _SCALES),
+    "readout scale": tuple(Shape(readout_scale=scale) for scale in _SCALES),
 }
 """The shapes that differ in one respect; the published shape is in several series."""
 
