@@ -7,5 +7,9 @@ __getattr__, __dir__, __all__ = exports(
     {
         "skewness": "force_left",
         "experiment": "CONFIGURATION everything",
+        "comparison": (
+            "drive_table force_table predicted_convexity shares skewness_table slope_table"
+        ),
+        "figures": "shares_against_drive skewness_against_convexity",
     },
 )
