@@ -185,3 +185,44 @@ def _outer_edges(levels: np.ndarray) -> tuple[float, float]:
     """Return the outer edges of cells centred on levels."""
     half = (levels[1] - levels[0]) / 2 if len(levels) > 1 else 0.5
     return float(levels[0] - half), float(levels[-1] + half)
+
+
+def skewed_noise(
+    chain: SpringBlockChain,
+    skewnesses: Sequence[float],
+    noises: Sequence[float],
+    simulated: Mapping[tuple[float, float], float],
+) -> Figure:
+    """Draw the force F* and the load curve to which noise that is skewed leads a chain.
+
+    Parameters
+    ----------
+    chain : SpringBlockChain
+        Of first order, its frictions alike on both sides; in whose units of friction F* is drawn.
+    skewnesses : sequence of float
+        One line each.
+    noises : sequence of float
+        From weak to strong, in units of friction; the load curves are those of the middle one.
+    simulated : mapping of (skewness, noise) to float
+        F* of simulated chains, drawn as points.
+    """
+    friction = chain.frictions[0][0]
+    with mpl.rc_context(STYLE):
+        figure = Figure(figsize=(8.4, 3.6))
+        left, right = figure.subplots(1, 2, width_ratios=[1.3, 1])
+        for number, skewness in enumerate(skewnesses):
+            shaken = [replace(chain, skewness=skewness, noise=n * friction) for n in noises]
+            look: Any = {"color": COLOURS[number], "label": f"skewness {skewness:g}"}
+            forces = [one.net_forces[0] / friction for one in shaken]
+            left.plot(noises, forces, **look)
+            points = [(n, force) for (skew, n), force in simulated.items() if skew == skewness]
+            left.plot(*zip(*points, strict=True), "o", color=COLOURS[number])
+            ends = np.cumsum(shaken[len(noises) // 2].mean_field_loads())
+            curve = np.concatenate([[0.0], ends[:-1]])
+            right.plot(scaled(-curve), "osD^"[number] + "-", **look)
+        left.axhline(0, color="0.5", lw=1, ls=":")
+        left.set(xlabel="noise / friction", ylabel=r"force $F^\ast$ / friction")
+        right.plot([0, chain.blocks], [1, 0], color="0.5", lw=1, ls=":")
+        right.set(xlabel="block l", ylabel="$D_l$, scaled", xticks=range(chain.blocks + 1))
+        right.legend(loc="upper right")
+    return figure
