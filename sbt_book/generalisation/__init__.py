@@ -6,14 +6,15 @@ __getattr__, __dir__, __all__ = exports(
     __name__,
     {
         "correlations": "Estimate correlations_at networks_of rank_correlation_at",
-        "level_choice": "cost_of_choice straightest_and_best",
+        "level_choice": "MOST_GIVEN_UP cost_of_choice straightest_and_best",
         "prediction": "early_prediction learned_elsewhere",
         "minima": "sharpness",
         "measures": (
             "davies_bouldin effective_rank gradient_weight_alignment mixup_error probe_error"
         ),
         "rivals": "follow_rivals",
-        "rival_scores": "NAMES goodness order_of_settings order_of_twins",
+        "rival_scores": "NAMES costs goodness order_of_settings order_of_twins verdicts",
+        "rival_figures": "orders",
         "convolutional_experiment": "dropout_experiment join_seeds",
         "figures": (
             "accuracy_and_shape correlations_held_fixed prediction_in_time shape_in_time "

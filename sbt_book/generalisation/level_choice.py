@@ -5,6 +5,10 @@ import xarray as xr
 
 from sbt_book.common.statistics import seed_variance
 
+MOST_GIVEN_UP = 0.01
+"""The criterion for convolutional networks: the accuracy, a fraction, that it may cost to choose
+the straightest level, ``given_up`` of `straightest_and_best` with ten seeds."""
+
 
 def straightest_and_best(networks: xr.Dataset) -> xr.Dataset:
     """Compare the level of noise with the straightest load curves and the most accurate one.

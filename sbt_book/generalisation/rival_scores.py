@@ -102,8 +102,8 @@ def order_of_settings(
     for draw, which in enumerate(chosen):
         taken = rng.integers(seeds, size=(len(y), cells, seeds))
         rows = np.arange(len(y))[:, None, None], which[..., None], taken
-        again[draw] = _order(x[:, *rows], y[rows]).mean(1)
-    return _estimates(good, by_source.mean(1), again).assign(
+        again[draw] = _mean(_order(x[:, *rows], y[rows]))
+    return _estimates(good, _mean(by_source), again).assign(
         by_source=(("measure", "source"), by_source), source=good.source
     )
 
@@ -153,9 +153,43 @@ def _estimates(good: xr.Dataset, value: np.ndarray, again: np.ndarray) -> xr.Dat
     names = [str(name) for name in good]
     own = names.index("bend")
     lead = again[:, [own]] - again
-    low, high = np.nanquantile(again, [0.025, 0.975], axis=0)
-    lead_low, lead_high = np.nanquantile(lead, LEAD, axis=0)
+    (low, high), (lead_low, lead_high) = _ends(again, (0.025, 0.975)), _ends(lead, LEAD)
     columns = {"value": value, "low": low, "high": high, "lead": value[own] - value}
     columns |= {"lead_low": lead_low, "lead_high": lead_high}
     variables = {name: ("measure", column) for name, column in columns.items()}
     return xr.Dataset(variables, {"measure": names})
+
+
+def _ends(draws: np.ndarray, quantiles: tuple[float, float]) -> np.ndarray:
+    """Return quantiles (quantile, measure) of the defined draws (draw, measure), or nan."""
+    columns = [column[np.isfinite(column)] for column in draws.T]
+    return np.transpose(
+        [np.quantile(one, quantiles) if one.size else (np.nan, np.nan) for one in columns]
+    )
+
+
+def verdicts(settings: xr.Dataset) -> xr.DataArray:
+    """Return what `order_of_settings` says of each rival (measure): "leads", "trails" or "level".
+
+    It is the bend that leads or trails; the criterion is the interval of its lead.
+    """
+    leads, trails = settings.lead_low > 0, settings.lead_high < 0
+    return xr.where(leads, "leads", xr.where(trails, "trails", "level"))
+
+
+def costs(followed: xr.Dataset) -> dict[str, float]:
+    """Return the processor time of each measure that `goodness` gives, in forward passes.
+
+    Medians over networks and moments. ``"one epoch"`` is that of a full-batch epoch of training;
+    its first moment is left out, since code is compiled meanwhile.
+    """
+    cost = followed.cost.median(("source", "noise", "slope", "seed", "share")).to_series()
+    own = {"bend": "separation", "validation error": "validation_error", "sharpness": "sharpness"}
+    own |= {"Davies-Bouldin": "davies_bouldin", "mixup": "mixup_error", "probe": "probe_error"}
+    own |= {"effective rank": "effective_rank", "alignment": "alignment"}
+    passes = {name: float(cost[measured]) for name, measured in own.items()}
+    passes |= {"winner": passes["Davies-Bouldin"] + passes["mixup"]}
+    epochs = followed.epoch_cost.sel(source=followed.source != "batch_size").isel(
+        share=slice(1, None)
+    )
+    return passes | {"training loss": 0.0, "less noise": 0.0, "one epoch": epochs.median().item()}

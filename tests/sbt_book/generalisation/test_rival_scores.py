@@ -7,9 +7,11 @@ from scipy.stats import spearmanr
 
 from sbt_book.generalisation.rival_scores import (
     NAMES,
+    costs,
     goodness,
     order_of_settings,
     order_of_twins,
+    verdicts,
 )
 
 DIMS = ("source", "noise", "slope", "seed")
@@ -95,3 +97,28 @@ def test_more_is_better_as_the_authors_have_it():
         first, second = values.values.ravel()
         assert first > second, name
     assert good.bend.values.ravel()[0] == pytest.approx(0, abs=1e-12)
+
+
+def test_verdicts_by_the_interval_of_the_lead():
+    ends = {"lead_low": ("measure", [0.1, -0.2, -0.3]), "lead_high": ("measure", [0.4, 0.1, -0.1])}
+    assert verdicts(xr.Dataset(ends)).values.tolist() == ["leads", "level", "trails"]
+
+
+def test_costs_are_medians_without_the_first_epochs():
+    measured = ["separation", "validation_error", "sharpness", "davies_bouldin"]
+    measured += ["mixup_error", "probe_error", "effective_rank", "alignment", "forward"]
+    dims = ("source", "seed", "noise", "slope", "share")
+    cost = np.arange(1.0, 10) * np.array([0.5, 1, 9]).reshape(1, 3, 1, 1, 1, 1)
+    epoch = np.array([[[[[90.0, 4.0]]]], [[[[90.0, 70.0]]]]])
+    followed = xr.Dataset(
+        {
+            "cost": ((*dims, "measure"), np.broadcast_to(cost, (2, 3, 1, 1, 2, 9))),
+            "epoch_cost": (dims, np.broadcast_to(epoch, (2, 3, 1, 1, 2))),
+        },
+        {"measure": measured, "source": ["dropout", "batch_size"]},
+    )
+    found = costs(followed)
+    assert set(found) == {*NAMES, "one epoch"}
+    assert found["bend"] == 1
+    assert found["winner"] == 4 + 5
+    assert found["one epoch"] == 4
