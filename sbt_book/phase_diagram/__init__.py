@@ -6,6 +6,7 @@ __getattr__, __dir__, __all__ = exports(
     __name__,
     {
         "published": "agreement_table compare deviation_by_chance published_diagram",
+        "fewer_images": "deviation_draws without_new_networks",
         "devices": "apart as_columns diagram_of",
         "summaries": "cell_summary one_family universality_table",
         "cell_figures": "cells_compared diagram_excerpt seeds_apart train_and_test worst_cells",

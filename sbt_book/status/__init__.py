@@ -7,7 +7,8 @@ __getattr__, __dir__, __all__ = exports(
     {
         "verdicts": "NOT_YET Finding as_cards count provenance status_table",
         "network_findings": (
-            "convolutional_findings law_findings published_findings statement_findings"
+            "convolutional_findings fewer_images_findings law_findings published_findings"
+            " statement_findings"
         ),
         "device_findings": "gpu_findings",
         "mechanical_findings": "chain_diagram_findings chain_findings ruler_findings time_findings",

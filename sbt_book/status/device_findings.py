@@ -25,12 +25,14 @@ def gpu_findings(gpu: xr.Dataset, diagrams: Mapping[str, xr.Dataset]) -> list[Fi
             row = rows.sel(quantity=name)
             what = f"{NOISES[source].label}: {name}, distance of the cells' means"
             chance = round(row.by_chance.item(), 2)
-            findings.append(Finding(what, row.distance.item(), most=chance, digits=".2f"))
+            findings.append(
+                Finding(what, row.distance.item(), most=chance, digits=".2f", about="theory")
+            )
     together = xr.concat(list(compared.values()), "source")
     cells = together.cells.sum("source")
     shift = (together.cells * together["shift"]).sum("source") / cells
     error = np.sqrt(((together.cells * together.shift_error) ** 2).sum("source")) / cells
-    limit: Any = {"least": -LIMITS["shift"], "most": LIMITS["shift"]}
+    limit: Any = {"least": -LIMITS["shift"], "most": LIMITS["shift"], "about": "theory"}
     for name in shift.quantity.values:
         found = [values.sel(quantity=name).item() for values in (shift, error)]
         findings.append(Finding(f"all diagrams: {name}, mean shift", *found, **limit))
