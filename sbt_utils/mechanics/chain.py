@@ -127,29 +127,48 @@ class SpringBlockChain(ChainParameters):
         return np.maximum(last[n - 1] - above, 0.0)
 
     def mean_field_loads(self) -> np.ndarray:
-        r"""Return the mean loads that noise of any strength leads to in the end.
+        r"""Return the mean loads that noise leads to in the long run.
 
-        They rise from layer to layer by F* / k, the net force at which friction is balanced on
-        average, :math:`E[S(F^* + s z)] = 0` with S the soft threshold and z standard normal. Its
-        two sides balance at :math:`F^* = (\mu_{right} - \mu_{left}) / 2` for every s, and in second
-        order too. This is exact: friction with two sides is symmetric friction on a table that
-        slopes by that force, and under symmetric friction the mean is that of a free chain.
+        Every block ends where friction is balanced on average, at the net force F* with
+        :math:`E[S(F^* + s z)] = 0`: S is the soft threshold, s the strength of the noise, z its
+        law. The loads rise from layer to layer by F* / k; with a drive
+        :math:`k (x_{l+1} - 2 x_l + x_{l-1}) + \kappa (y - x_l) = F^*`, where F* = 0 makes the
+        distance to the end a hyperbolic sine.
+
+        Symmetric noise of any strength has :math:`F^* = c = (\mu_{right} - \mu_{left}) / 2`,
+        whether common or independent, in both orders. This is exact: with
+        :math:`w = (\mu_{right} + \mu_{left}) / 2`, S(c + u) is odd in u, so friction with two
+        sides is symmetric friction on a table that slopes by c. It takes
+
+        - noise that pushes alike to both sides. A long tail to the right, `skewness` > 0, lowers
+          F* even where friction is symmetric, a second road to the active regime. F* is then that
+          of `simulate_overdamped` for small steps; the second order has no such formula.
+        - noise that can exceed w, as normal noise can. Forces that stay within ± B < w merely take
+          B from friction: a pulled chain sticks where its loads rise by
+          :math:`(\mu_{right} - B)/k`.
+        - time: the chain creeps, for about :math:`(L + 1)^2 / (\pi^2 k\,V'(F^*))` with the mean
+          velocity V of `sbt_utils.mechanics.chain_theory.drift`. In first order
+          :math:`V'(F^*) = 2\,\Phi(-w/s)`, 0.0002 where w is 3.75 s; `relaxation` says how far it
+          has got at a given time.
 
         Returns
         -------
         ndarray, shape (L + 1,)
-            The sum is y. The load curve is concave for friction that is larger to the right,
-            convex for friction that is larger to the left.
+            The sum is y. Without a drive the load curve is concave for F* > 0, convex for F* < 0.
 
         Raises
         ------
         ValueError
-            If the end has a history.
+            If the end has a history, or the noise is skewed and has no strength.
 
         Examples
         --------
         >>> SpringBlockChain(blocks=3, spring_constant=0.1).mean_field_loads()
         array([0.2575, 0.2525, 0.2475, 0.2425])
+        >>> even = SpringBlockChain(blocks=3, friction_right=0.1, friction_left=0.1, noise=0.05,
+        ...                         common_noise=False, spring_constant=1, skewness=2)
+        >>> np.diff(even.mean_field_loads()).round(4)
+        array([-0.059, -0.059, -0.059])
         """
         if self.drive > 0:
             return self._driven_loads(self.net_forces, from_rest=False)

@@ -102,7 +102,8 @@ class ChainParameters:
         """What acts on the blocks but for pull and noise, as compiled code takes it."""
         right, left = self.frictions
         spring, mass, damping = map(float, (self.spring_constant, self.mass, self.damping))
-        return Forces(spring, spring if self.force is None else 0.0, mass, damping, right, left)
+        last = spring if self.force is None else 0.0
+        return Forces(spring, last, float(self.drive), mass, damping, right, left)
 
     @property
     def pull(self) -> float:
@@ -150,6 +151,16 @@ class ChainParameters:
         if isinstance(self.end, tuple):
             return np.interp(times, *np.transpose(self.end))
         return np.full(np.shape(times), self._held_end)
+
+    def pulls_at(self, times: np.ndarray) -> np.ndarray:
+        """Return what pulls on the last block and, by the drive, on every block, shape (n, 2)."""
+        pulls = np.zeros((len(times), 2))
+        if self.force is not None:
+            pulls[:, 0] = self.force
+        else:
+            ends = self.end_at(times)
+            pulls[:, 0], pulls[:, 1] = self.spring_constant * ends, self.drive * ends
+        return pulls
 
 
 def gamma_shape(skewness: float) -> float:

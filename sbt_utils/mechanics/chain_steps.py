@@ -25,6 +25,7 @@ class Forces(NamedTuple):
 
     spring: float
     last_spring: float  # 0 where a force draws the end
+    drive: float
     mass: float
     damping: float
     friction_right: np.ndarray  # (L,)
@@ -35,19 +36,21 @@ class Forces(NamedTuple):
 def langevin_steps(state, forces, pulls, kicks, dt, done, every, kept):
     """Advance positions and velocities, shape (2, L), in place; keep every n-th state.
 
-    `pulls` (steps,) is the force on the last block, but for what its own position takes off;
-    `kicks` (steps, L), or (steps, 1) for noise common to all blocks, the momentum that noise
-    transfers in each step. ``kept[:, n]`` takes the state after ``n * every`` steps, counted from
-    `done` steps before these.
+    `pulls` (steps, 2) are the forces of the end on the last block, and of the drive on every block,
+    but for what their own positions take off; `kicks` (steps, L), or (steps, 1) for noise common to
+    all blocks, the momentum that noise transfers in each step. ``kept[:, n]`` takes the state after
+    ``n * every`` steps, counted from `done` steps before these.
     """
     positions, velocities = state
     blocks = len(positions)
+    spring, last_spring, drive = forces.spring, forces.last_spring, forces.drive
     # v' = v + dt / m (F - γ v' - friction) + kick / m, solved for v': damping is implicit too.
     inertia = 1.0 + forces.damping * dt / forces.mass
     h = dt / forces.mass / inertia
     spring_force = np.empty(blocks)
     for step in range(len(kicks)):
-        _spring_forces(positions, forces.spring, forces.last_spring, pulls[step], spring_force)
+        pull, drive_pull = pulls[step, 0], pulls[step, 1]
+        _spring_forces(positions, spring, last_spring, pull, drive, drive_pull, spring_force)
         kick = kicks[step]
         for block in range(blocks):
             momentum = dt * spring_force[block] + (kick[0] if len(kick) == 1 else kick[block])
@@ -70,9 +73,11 @@ def overdamped_steps(state, forces, pulls, kicks, dt, done, every, kept):
     """Advance positions, shape (1, L), as `langevin_steps` does; here the kicks are forces."""
     positions = state[0]
     blocks = len(positions)
+    spring, last_spring, drive = forces.spring, forces.last_spring, forces.drive
     spring_force = np.empty(blocks)
     for step in range(len(kicks)):
-        _spring_forces(positions, forces.spring, forces.last_spring, pulls[step], spring_force)
+        pull, drive_pull = pulls[step, 0], pulls[step, 1]
+        _spring_forces(positions, spring, last_spring, pull, drive, drive_pull, spring_force)
         kick = kicks[step]
         for block in range(blocks):
             force = spring_force[block] + (kick[0] if len(kick) == 1 else kick[block])
@@ -84,8 +89,8 @@ def overdamped_steps(state, forces, pulls, kicks, dt, done, every, kept):
 
 
 @njit(cache=True, nogil=True)
-def _spring_forces(positions, spring, last_spring, pull, spring_force):
-    """Write the springs' force on each block, k (x_{l+1} - 2 x_l + x_{l-1})."""
+def _spring_forces(positions, spring, last_spring, pull, drive, drive_pull, spring_force):
+    """Write the springs' force on each block, k (x_{l+1} - 2 x_l + x_{l-1}) + κ (y - x_l)."""
     end = len(positions) - 1
     for block in range(1, end):
         left, right = positions[block - 1], positions[block + 1]
@@ -96,16 +101,21 @@ def _spring_forces(positions, spring, last_spring, pull, spring_force):
     else:
         spring_force[0] = -spring * positions[0]
     spring_force[end] += pull - last_spring * positions[end]
+    if drive > 0.0:
+        for block in range(len(positions)):
+            spring_force[block] += drive_pull - drive * positions[block]
 
 
 @njit(cache=True, nogil=True)
-def relax(x, t, until, longest_step, forces, pull, amplitude, decay, overdamped, at_most):
+def relax(x, t, until, longest_step, forces, pulls, amplitude, decay, overdamped, at_most):
     """Lead positions (L,) of the mean field, x'_l = V(F_l), from t towards a later time.
 
     In place, by classical Runge-Kutta steps, `at_most` of them; return the time that is reached.
     `amplitude` and `decay` are the noise's.
     """
     blocks = len(x)
+    spring, last_spring, drive = forces.spring, forces.last_spring, forces.drive
+    pull, drive_pull = pulls
     spring_force = np.empty(blocks)
     slopes = np.zeros((4, blocks))
     # Short steps at first, while the front of the pull crosses the chain and the noise decays.
@@ -117,7 +127,7 @@ def relax(x, t, until, longest_step, forces, pull, amplitude, decay, overdamped,
         for stage in range(4):
             ahead = 0.0 if stage == 0 else (h if stage == 3 else h / 2)
             reached = x + ahead * slopes[stage - 1]
-            _spring_forces(reached, forces.spring, forces.last_spring, pull, spring_force)
+            _spring_forces(reached, spring, last_spring, pull, drive, drive_pull, spring_force)
             noise = amplitude * math.exp(-decay * (t + ahead))
             drifts(spring_force, forces, noise, overdamped, slopes[stage])
         x += h / 6 * (slopes[0] + 2 * slopes[1] + 2 * slopes[2] + slopes[3])

@@ -10,7 +10,7 @@ from threading import Event
 import numpy as np
 
 from sbt_utils.mechanics.chain import SpringBlockChain
-from sbt_utils.mechanics.chain_parameters import LARGEST
+from sbt_utils.mechanics.chain_parameters import LARGEST, LEAST_SKEWED
 from sbt_utils.mechanics.chain_steps import drifts, relax
 from sbt_utils.numbers import as_array, as_number
 from sbt_utils.threads import in_threads
@@ -36,7 +36,10 @@ def drift(chain: SpringBlockChain, force: float, overdamped: bool = False) -> fl
         \frac{g(a) - g(b)}{\operatorname{erfcx} a + \operatorname{erfcx} b},
         \qquad g(u) = 1 - \sqrt\pi\, u \operatorname{erfcx} u.
 
-    Both vanish at F = (μ_right - μ_left) / 2 whatever the noise, since G and g fall monotonically.
+    Both vanish at F = (μ_right - μ_left) / 2 however strong the noise, since G and g fall
+    monotonically. The slope there is the pace at which a shaken chain creeps on: in first order
+    :math:`2\,\Phi(-w/s)` with :math:`w = (\mu_{right} + \mu_{left}) / 2`, next to nothing where
+    the noise rarely exceeds w.
 
     Parameters
     ----------
@@ -50,7 +53,7 @@ def drift(chain: SpringBlockChain, force: float, overdamped: bool = False) -> fl
     Raises
     ------
     ValueError
-        In second order without mass or damping: nothing limits the velocity.
+        In second order without mass or damping, where nothing limits the velocity; skewed noise.
 
     References
     ----------
@@ -64,6 +67,7 @@ def drift(chain: SpringBlockChain, force: float, overdamped: bool = False) -> fl
     (0.0, True)
     """
     _check_drift(chain, overdamped)
+    _check_normal(chain)
     force = as_number("force", force)
     if not abs(force) <= LARGEST:
         raise ValueError(f"force={force}: give a finite number, at most {LARGEST:g}")
@@ -99,12 +103,12 @@ def relaxation(chain: SpringBlockChain, times: np.ndarray, overdamped: bool = Fa
     ------
     ValueError
         Times that do not ascend from 0 on, or would take more than a million steps; an end with a
-        history; no damping in second order.
+        history; no damping in second order; skewed noise.
 
     Notes
     -----
-    Classical Runge-Kutta steps of at most 0.4 γ/k (in first order 0.4/k), shorter at first;
-    positions are accurate to about 1e-6 y.
+    Classical Runge-Kutta steps of at most 0.4 γ/(k + κ/4), in first order 0.4/(k + κ/4), shorter at
+    first; positions are accurate to about 1e-6 y.
 
     Examples
     --------
@@ -115,10 +119,12 @@ def relaxation(chain: SpringBlockChain, times: np.ndarray, overdamped: bool = Fa
     True
     """
     _check_drift(chain, overdamped)
+    _check_normal(chain)
     times = as_array(times)
     if times.ndim != 1 or not np.isfinite(times).all() or (np.diff(times, prepend=0.0) < 0).any():
         raise ValueError("times: give finite numbers in ascending order, from 0 on")
-    longest_step = 0.4 / chain.spring_constant * (1.0 if overdamped else chain.damping)
+    stiff = chain.spring_constant + chain.drive / 4  # a quarter of the stiffest mode, at most
+    longest_step = 0.4 / stiff * (1.0 if overdamped else chain.damping)
     if len(times) and times[-1] > MOST_STEPS * longest_step:
         step = "0.4 / k" if overdamped else f"0.4 γ / k with damping γ={chain.damping}"
         raise ValueError(
@@ -128,7 +134,8 @@ def relaxation(chain: SpringBlockChain, times: np.ndarray, overdamped: bool = Fa
         )
     positions = np.empty((len(times), chain.blocks))
     at_most = max(1, _MOVED_AT_ONCE // chain.blocks)
-    fixed = longest_step, chain.acting, float(chain.pull)
+    pull = chain.pull  # an error where the end has a history
+    fixed = longest_step, chain.acting, chain.pulls_at(np.zeros(1))[0]
     noise = chain.amplitude, float(chain.noise_decay)
 
     def lead(x: np.ndarray, stopped: Event) -> None:
@@ -140,17 +147,17 @@ def relaxation(chain: SpringBlockChain, times: np.ndarray, overdamped: bool = Fa
 
     in_threads(lead, [np.zeros(chain.blocks)])
     if chain.force is None:
-        end = np.full((len(times), 1), chain.pull / chain.spring_constant)
+        end = np.full((len(times), 1), pull / chain.spring_constant)
     else:
         end = positions[:, -1:] + chain.force / chain.spring_constant
     return np.diff(positions, prepend=0.0, append=end)
 
 
 def stiffness(chain: SpringBlockChain) -> np.ndarray:
-    """Return A, shape (L, L), where the springs' forces on the blocks are -A x but for the pull."""
+    """Return A, shape (L, L), where springs and drive draw the blocks by -A x but for the pull."""
     matrix = 2 * np.eye(chain.blocks) - np.eye(chain.blocks, k=1) - np.eye(chain.blocks, k=-1)
     matrix[-1, -1] -= chain.force is not None
-    return chain.spring_constant * matrix
+    return chain.spring_constant * matrix + chain.drive * np.eye(chain.blocks)
 
 
 def stationary_covariance(chain: SpringBlockChain) -> tuple[np.ndarray, np.ndarray]:
@@ -199,7 +206,7 @@ def stationary_covariance(chain: SpringBlockChain) -> tuple[np.ndarray, np.ndarr
             f"blocks={chain.blocks}: give at most {_MOST_MODES:,}, whose squares fit into memory"
         )
     # In units of time of sqrt(m / k) and lengths of ε / sqrt(k) (k m)^(-1/4) nothing overflows.
-    k, m = chain.spring_constant, chain.mass
+    k, m = chain.spring_constant + chain.drive, chain.mass
     squares, modes = np.linalg.eigh(stiffness(chain) / k)
     shape = np.ones((chain.blocks,) * 2) if chain.common_noise else np.eye(chain.blocks)
     noise = modes.T @ shape @ modes
@@ -228,7 +235,15 @@ def _check_drift(chain: SpringBlockChain, overdamped: bool) -> None:
             raise ValueError(f"{name}={value:g}: the second order needs it to have a mean velocity")
     # Noise below 1e-100 counts as none, which is right beside larger forces only.
     held = chain.force is None and isinstance(chain.end, tuple)
-    pull = 0.0 if held else abs(chain.pull)
+    pull = 0.0 if held else float(np.abs(chain.pulls_at(np.zeros(1))).max())
     largest = max(pull, chain.amplitude, *(float(sides.max()) for sides in chain.frictions))
     if 0 < largest < 1e-80:
         raise ValueError(f"chain: forces of at most {largest:g}; give larger ones, in other units")
+
+
+def _check_normal(chain: SpringBlockChain) -> None:
+    if abs(chain.skewness) >= LEAST_SKEWED:
+        raise ValueError(
+            f"skewness={chain.skewness}: the mean velocity is that of normal noise; give "
+            "skewness=0, or simulate the chain"
+        )

@@ -97,7 +97,7 @@ def fit_chain(
         One curve alone hardly determines both: more of both gives nearly the same curve.
     chain : SpringBlockChain
         Gives all but the number of blocks (the network's layers), the friction to the right and
-        the noise.
+        the noise: its drive as well, if the loss is to pull at every layer.
     duration : float
         For which the chain is simulated.
     trajectories : int
@@ -118,7 +118,7 @@ def fit_chain(
     -----
     PoorMatch
         If the residual is above 0.1; above 0.03 where the duration is too short for the pull to
-        cross the chain, which takes :math:`\\gamma (L + 1)^2 / \\pi^2 k`.
+        cross the chain, which takes :math:`\gamma / (\pi^2 k / (L + 1)^2 + \kappa)`.
 
     Notes
     -----
@@ -139,6 +139,13 @@ def fit_chain(
     >>> match = fit_chain(LoadCurve([2.0, 1.5, 1.1, 0.8, 0.6, 0.5]), trajectories=4)
     >>> match.residual < 0.01
     True
+
+    A curve that falls like an exponential is beyond a chain without a drive, here of a fifth of k:
+
+    >>> from dataclasses import replace
+    >>> steep, driven = LoadCurve(0.65 ** np.arange(8)), replace(SECOND_ORDER, drive=0.02)
+    >>> fit_chain(steep, chain=driven, trajectories=4).verdict
+    'a match: the scaled curves differ by 0.003'
     """
     if not isinstance(curve, LoadCurve):
         raise TypeError(f"curve: a {type(curve).__name__}; give a LoadCurve")
@@ -168,8 +175,9 @@ def fit_chain(
             f"trajectories={quoted(trajectories)}: give an integer of at least 1, at most "
             f"{MOST_SEEDS:,}"
         )
-    # A step of the mean field is 0.4 γ / k long.
-    if duration * chain.spring_constant * layers > 0.4 * _MOST_WORK * chain.damping:
+    # A step of the mean field is 0.4 γ / (k + κ / 4) long.
+    stiff = chain.spring_constant + chain.drive / 4
+    if duration * stiff * layers > 0.4 * _MOST_WORK * chain.damping:
         raise ValueError(
             f"duration={duration}: too many steps for a fit to {layers} layers with "
             f"damping={chain.damping} and spring_constant={chain.spring_constant}; give a shorter "
@@ -193,7 +201,8 @@ def fit_chain(
         intervals = _intervals(curve, simulated, library + missed, levels, frictions)
         matches.append(Match(candidate, *levels, *intervals, residual, simulated))
     best = min(matches, key=lambda match: match.residual)
-    crossing = chain.damping * (layers + 1) ** 2 / (np.pi**2 * chain.spring_constant)
+    slowest = np.pi**2 * chain.spring_constant / (layers + 1) ** 2 + chain.drive
+    crossing = chain.damping / slowest
     if best.residual > (_POOR_MATCH if duration >= crossing else GOOD_MATCH):
         remedy = (
             f"the pull takes about {crossing:.3g} to cross so long a chain: give a longer "

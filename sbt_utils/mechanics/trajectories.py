@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from itertools import islice
 from threading import Event
@@ -12,7 +12,12 @@ from typing import Any
 import numpy as np
 
 from sbt_utils.measuring.curves import LoadCurve
-from sbt_utils.mechanics.chain_parameters import LARGEST, ChainParameters
+from sbt_utils.mechanics.chain_parameters import (
+    LARGEST,
+    LEAST_SKEWED,
+    ChainParameters,
+    gamma_shape,
+)
 from sbt_utils.mechanics.chain_steps import langevin_steps, overdamped_steps
 from sbt_utils.numbers import as_array, as_number
 from sbt_utils.text import quoted
@@ -25,6 +30,8 @@ Seed = int | Sequence[int]
 _DRAWN_AT_ONCE = 2**16
 # Steps times blocks that are taken between two questions whether to stop: some milliseconds.
 _MOVED_AT_ONCE = 2**20
+# Of the time m / γ that a step may take, if the noise is skewed.
+_LEAST_SHARE = 1e-12
 
 MOST_SEEDS = 10**6
 """Of trajectories at a time."""
@@ -117,13 +124,13 @@ class Trajectory:
 
 def largest_step(chain: ChainParameters, overdamped: bool = False) -> float:
     """Return the largest stable time step."""
-    # κ, the largest eigenvalue of the tridiagonal stiffness, in closed form.
+    # The largest eigenvalue of the tridiagonal stiffness, in closed form.
     angle = np.pi / (2 * chain.blocks + (2 if chain.force is None else 1))
-    stiffest = 4 * chain.spring_constant * float(np.cos(angle)) ** 2
+    stiffest = 4 * chain.spring_constant * float(np.cos(angle)) ** 2 + float(chain.drive)
     if overdamped:
         return 2 / stiffest
-    # Both roots of z² - (1 + r - r κ dt² / m) z + r, with r = 1 / (1 + γ dt / m), lie within the
-    # unit circle as long as κ dt² < 4 m + 2 γ dt.
+    # Both roots of z² - (1 + r - r a dt² / m) z + r, with r = 1 / (1 + γ dt / m) and the eigenvalue
+    # a, lie within the unit circle as long as a dt² < 4 m + 2 γ dt.
     root = np.sqrt(chain.damping**2 + 4 * chain.mass * stiffest)
     return float((chain.damping + root) / stiffest)
 
@@ -147,6 +154,12 @@ def simulate(
         raise ValueError("mass=0: the second order needs a mass; take simulate_overdamped instead")
     if not overdamped and math.isinf(chain.damping * dt / chain.mass):
         raise ValueError(f"mass={chain.mass}: too light to matter; take simulate_overdamped")
+    skewed = not overdamped and abs(chain.skewness) >= LEAST_SKEWED
+    if skewed and _share(chain, dt) < _LEAST_SHARE:
+        raise ValueError(
+            f"damping={chain.damping}: skewness={chain.skewness} is that of the noise in a time "
+            "m / γ, too long for steps of dt; give more damping, or skewness=0"
+        )
     if not 0.5 < duration / dt < 1e15:
         raise ValueError(f"duration={duration}: give at least one step, dt={dt}, and up to 1e15")
     if isinstance(every, bool) or not isinstance(every, int | np.integer) or every < 1:
@@ -258,22 +271,40 @@ def _integrate(
     advance = langevin_steps if len(state) == 2 else overdamped_steps
     # In second order the noise is white: what it transfers in a step grows as the root of dt.
     scale = chain.amplitude * (np.sqrt(dt) if len(state) == 2 else 1.0)
+    draw = _standard_noise(chain.skewness, 1.0 if len(state) == 1 else _share(chain, dt))
     columns = 1 if chain.common_noise else chain.blocks
     at_once = max(1, _DRAWN_AT_ONCE // columns)
     in_sight = max(1, _MOVED_AT_ONCE // chain.blocks)
     for done in range(0, steps, at_once):
         count = min(at_once, steps - done)
         times = before + dt * np.arange(done, done + count)
-        kicks = rng.standard_normal((count, columns))
+        kicks = draw(rng, (count, columns))
         with np.errstate(over="ignore"):  # reported when the trajectory is whole
             kicks *= scale * np.exp(-chain.noise_decay * times)[:, None]
-        if chain.force is None:
-            pulls = chain.spring_constant * chain.end_at(times)
-        else:
-            pulls = np.full(count, float(chain.force))
+        pulls = chain.pulls_at(times)
         for n in range(0, count, in_sight):
             if stopped.is_set():
                 return
             part = slice(n, n + in_sight)
             advance(state, forces, pulls[part], kicks[part], dt, done + n, every, kept)
     kept[:, -1] = state
+
+
+def _share(chain: ChainParameters, dt: float) -> float:
+    """Return what part of the time m / γ, to which the skewness refers, a step takes."""
+    return dt * chain.damping / chain.mass
+
+
+def _standard_noise(
+    skewness: float, share: float
+) -> Callable[[np.random.Generator, tuple[int, int]], np.ndarray]:
+    """Return a source of random numbers of mean 0 and variance 1.
+
+    The sum of 1 / `share` of them, over its standard deviation, has the given skewness: gamma
+    numbers add up to gamma numbers, and their shapes are added.
+    """
+    if abs(skewness) < LEAST_SKEWED:
+        return np.random.Generator.standard_normal
+    shape = gamma_shape(skewness) * share
+    scale = math.copysign(1 / math.sqrt(shape), skewness)
+    return lambda rng, size: (rng.standard_gamma(shape, size) - shape) * scale

@@ -165,7 +165,7 @@ def path_differences(chain, paths=3000, duration=4.0, finest=2**11, levels=6):
             count = len(normals)
             dt, state = duration / count, np.zeros((2, chain.blocks))
             kicks = chain.noise * math.sqrt(dt) * normals
-            pulls = np.full(count, chain.pull)
+            pulls = chain.pulls_at(np.arange(count))
             kept = np.empty((2, 1, chain.blocks))
             langevin_steps(state, chain.acting, pulls, kicks, dt, 0, LAST, kept)
             ends[level, path] = state
