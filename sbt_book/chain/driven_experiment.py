@@ -132,9 +132,8 @@ def fitted_drives(source: str) -> xr.Dataset:
     found["slope_correlation"] = "draw", spearman(known.reshape(DRAWS, -1), slopes)
     levels = np.arange(len(drive))
     found["noise_correlation"] = "draw", within_rows(known.transpose(0, 2, 1), levels)
-    return xr.Dataset(
-        found, {"slope": curves.slope.values, "noise": ("level", curves.noise.values)}
-    )
+    noise = "level", curves.noise.values
+    return xr.Dataset(found, {"slope": curves.slope.values, "level": levels, "noise": noise})
 
 
 def within_rows(values: np.ndarray, levels: np.ndarray) -> np.ndarray:
@@ -149,10 +148,10 @@ def within_rows(values: np.ndarray, levels: np.ndarray) -> np.ndarray:
 
 def everything() -> xr.Dataset:
     """Return the scores of whole diagrams, of single cells, and what κ does."""
+    drives = xr.concat([fitted_drives(source) for source in NOISES], "source", join="outer")
+    cells = xr.merge([single_cells(), drives.assign_coords(source=list(NOISES))])
     whole = scores(partial(driven_models, driven_diagrams()), HALVES)
-    drives = xr.concat([fitted_drives(source) for source in NOISES], "source")
-    drives = drives.assign_coords(source=list(NOISES))
-    return xr.merge([whole, single_cells(), drives]).astype("float32")
+    return xr.merge([cells, whole]).astype("float32")
 
 
 if __name__ == "__main__":
