@@ -6,6 +6,8 @@ __getattr__, __dir__, __all__ = exports(
     __name__,
     {
         "experiment": "Kind linearity linearity_of linearity_table",
-        "figures": "curves_in_time digits feature_clouds",
+        "figures": "curves_in_time digits feature_clouds law_by_protocol",
+        "protocol": "Run Stage law_protocol protocol_runs",
+        "protocol_findings": "frozen_against_joint protocol_summary protocol_table",
     },
 )

@@ -1,4 +1,4 @@
-"""Figures of chapter 1: digits, features, and load curves while a network trains."""
+"""Figures of chapter 1: digits, features, load curves, and how straight those of the law are."""
 
 from collections.abc import Sequence
 
@@ -8,7 +8,9 @@ import xarray as xr
 from matplotlib.figure import Figure
 from numpy.typing import ArrayLike
 
-from sbt_utils.drawing import STYLE
+from sbt_book.common.panels import series_look
+from sbt_book.law.protocol_findings import PUBLISHED, linearity_magnitudes, random_load_linearity
+from sbt_utils.drawing import STYLE, draw_curve
 from sbt_utils.measuring.curves import LoadCurve
 
 
@@ -84,6 +86,48 @@ def curves_in_time(history: xr.Dataset) -> Figure:
         left.set(xlabel="layer l", ylabel="data separation D")
         left.legend(loc="lower left")
         right.set(xlabel="epoch", ylabel="training loss", yscale="log")
+    return figure
+
+
+def law_by_protocol(found: xr.Dataset) -> Figure:
+    """Draw how straight the networks of He & Su's protocol are, and the curves of the deepest.
+
+    Left: a dot for each network's |r|, above the middle 90 % of `random_load_linearity` (grey).
+    Right: load curves of the runs of the greatest depth, mean over the seeds and one standard
+    deviation. All by the fuzziness, as published. `found` is the result of
+    `sbt_book.law.protocol.law_protocol`.
+    """
+    magnitudes = linearity_magnitudes(found).sel(statistics="batch", measure="fuzziness")
+    curves = found.separation.sel(statistics="batch", measure="fuzziness")
+    deepest = found.depth.values.max()
+    names = [
+        f"{optimizer}{', frozen' if frozen else ''}"
+        for optimizer, frozen in zip(found.optimizer.values, found.frozen.values, strict=True)
+    ]
+    kinds = list(dict.fromkeys(names))
+    with mpl.rc_context(STYLE):
+        figure = Figure(figsize=(8.4, 4.0))
+        left, right = figure.subplots(1, 2)
+        left.axvline(PUBLISHED, color="0.3", lw=1, ls="--")
+        for run, depth in enumerate(found.depth.values):
+            ends = np.quantile(random_load_linearity(depth - 1, 20_000), [0.05, 0.95])
+            left.plot(ends, [run, run], color="0.85", lw=9, solid_capstyle="butt", zorder=0)
+            look = series_look(kinds.index(names[run]))
+            dots = {"ls": "", "ms": 4, "mfc": "none"} | look
+            left.plot(magnitudes.isel(run=run), np.full(found.sizes["seed"], run), **dots)
+            if depth == deepest:
+                values = curves.isel(run=run, layer=slice(0, depth))
+                draw_curve(
+                    right, values.mean("seed").values, values.std("seed").values, **look, ms=4
+                )
+                right.lines[-1].set_label(names[run])
+        rows = [
+            f"{depth} layers, {name}" for depth, name in zip(found.depth.values, names, strict=True)
+        ]
+        left.set(xlabel="|r|;  grey: random loads", yticks=range(len(names)), yticklabels=rows)
+        left.yaxis.set_inverted(True)
+        right.set(xlabel="layer l", ylabel="D, fuzziness", title=f"{deepest} layers")
+        right.legend()
     return figure
 
 

@@ -283,18 +283,25 @@ def _run(run: Run, data: Dataset, seeds: list[int]) -> xr.Dataset:
     )
 
 
+def _minutes(data: Dataset, runs: Sequence[Run], seeds: int) -> float:
+    """Return about how long runs will take: time goes with the layers that images pass."""
+    deepest = runs[-1]
+    for _ in range(2):  # compiled first, then timed
+        begun, epochs = time.perf_counter(), 3
+        brief = replace(deepest, stages=(Stage(1, deepest.depth, epochs),))
+        list(trained(feedforward(brief.depth), data, brief, range(seeds)))
+        seconds = time.perf_counter() - begun
+    passed = sum((run.depth - 1) * stage.epochs for run in runs for stage in run.stages)
+    return seconds * passed / (epochs * (deepest.depth - 1)) / 60
+
+
 def main() -> None:
     """Measure He & Su's networks, and write ``law_protocol.nc`` into a folder."""
     parser = argparse.ArgumentParser(description=main.__doc__)
     parser.add_argument("folder", type=Path, help="keeps what is finished, and the results")
     folder = parser.parse_args().folder
     data, runs = load_data("fashion_mnist", train=2000), protocol_runs()
-    begun = time.perf_counter()
-    one = replace(runs[-1], stages=(Stage(1, runs[-1].depth, 3),))
-    list(trained(feedforward(one.depth), balanced(data, PER_CLASS), one, range(10)))
-    # Time goes with the layers that images pass.
-    passed = sum((run.depth - 1) * stage.epochs for run in runs for stage in run.stages)
-    minutes = (time.perf_counter() - begun) * passed / (3 * (one.depth - 1)) / 60
+    minutes = _minutes(balanced(data, PER_CLASS), runs, seeds=10)
     print(f"{len(runs)} runs of ten networks: about {minutes:.0f} minutes of one core", flush=True)
     law_protocol(data, folder / "law_protocol.nc", runs)
 

@@ -5,7 +5,7 @@ import pytest
 import xarray as xr
 from drawing import drawn
 
-from sbt_book.law.figures import curves_in_time, digits, feature_clouds
+from sbt_book.law.figures import curves_in_time, digits, feature_clouds, law_by_protocol
 from sbt_utils.measuring.curves import LoadCurve
 
 pytestmark = pytest.mark.usefixtures("matplotlib_untouched")
@@ -116,3 +116,38 @@ def test_curves_in_time_of_a_member_that_stopped(rng):
         {"probe_epoch": [0, 2, 4], "epoch": [1, 2, 3, 4]},
     )
     drawn(curves_in_time(history))
+
+
+# The law by its own protocol -----------------------------------------------------------------
+
+
+def test_law_by_protocol(rng):
+    dims = ("run", "statistics", "measure", "seed", "layer")
+    values = rng.normal(size=(3, 2, 2, 4, 6))
+    values[0, ..., 4:] = np.nan  # a run of four layers among those of six
+    found = xr.Dataset(
+        {"separation": (dims, values)},
+        {
+            "statistics": ["batch", "running"],
+            "measure": ["trace", "fuzziness"],
+            "seed": range(4),
+            "depth": ("run", [4, 6, 6]),
+            "optimizer": ("run", ["sgd", "sgd", "adam"]),
+            "rate": ("run", [0.3, 0.1, 0.01]),
+            "frozen": ("run", [0, 0, 1]),
+        },
+    )
+    left, right = drawn(law_by_protocol(found)).axes
+    labels = [label.get_text() for label in left.get_yticklabels()]
+    assert labels == ["4 layers, sgd", "6 layers, sgd", "6 layers, adam, frozen"]
+    _, *pairs = left.lines
+    for run, (band, dots) in enumerate(zip(pairs[::2], pairs[1::2], strict=True)):
+        depth = (4, 6, 6)[run]
+        r = [np.corrcoef(range(depth), curve[:depth])[0, 1] for curve in values[run, 0, 1]]
+        assert dots.get_xdata() == pytest.approx(np.abs(r))
+        assert np.all(np.ravel(dots.get_ydata()) == run)
+        assert 0.8 < band.get_xdata()[0] < band.get_xdata()[1] < 1
+    assert pairs[1].get_color() == pairs[3].get_color() != pairs[5].get_color()
+    assert [line.get_label() for line in right.lines] == ["sgd", "adam, frozen"]
+    for run, line in enumerate(right.lines, 1):
+        assert line.get_ydata() == pytest.approx(values[run, 0, 1].mean(0))
