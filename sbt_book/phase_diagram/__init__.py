@@ -9,9 +9,13 @@ __getattr__, __dir__, __all__ = exports(
         "fewer_images": "deviation_draws without_new_networks",
         "devices": "apart as_columns diagram_of",
         "summaries": "cell_summary one_family universality_table",
-        "cell_figures": "cells_compared diagram_excerpt seeds_apart train_and_test worst_cells",
+        "cell_figures": (
+            "cells_compared diagram_excerpt seeds_apart train_and_test worst_cells worst_of_each"
+        ),
         "device_figures": "gpu_against_cpu",
         "diagram_figures": "cell_values phase_diagram shape_and_accuracy",
-        "noise_figures": "accuracy_against_convexity convexity_against_noise shape_family",
+        "noise_figures": (
+            "accuracy_against_convexity convexity_against_noise shape_family with_fewer_images"
+        ),
     },
 )

@@ -72,10 +72,26 @@ def cells_compared(
     with mpl.rc_context(STYLE | {"axes.titlesize": 10}):
         figure, grid = panels(len(cells), width=4.2, height=3.0)
         for axes, cell in zip(grid, cells, strict=True):
-            where = {"noise": cell["noise"], "slope": cell["slope"]}
-            separation = ours.separation_train.sel(where)
-            _draw_cell(axes, separation, published.curve.sel(where), seeds=True)
-            axes.set(title=_title(name, cell), xlabel="layer l", ylabel="D, scaled")
+            _draw_large(axes, name, ours, published, cell)
+        figure.legend(*grid[0].get_legend_handles_labels(), loc="outside lower center", ncols=3)
+    return figure
+
+
+def worst_of_each(
+    ours: Mapping[str, xr.Dataset],
+    published: Mapping[str, xr.Dataset],
+    comparisons: Mapping[str, xr.Dataset],
+) -> Figure:
+    """Draw the cell of each diagram that deviates most, as `cells_compared` does.
+
+    All three by source of noise, a key of `NOISES`; the comparisons are from `compare`, and one
+    panel is drawn for each.
+    """
+    with mpl.rc_context(STYLE | {"axes.titlesize": 10}):
+        figure, grid = panels(len(comparisons), width=4.2, height=3.0)
+        for axes, (name, comparison) in zip(grid, comparisons.items(), strict=True):
+            (cell,) = worst_cells(comparison, 1)
+            _draw_large(axes, name, ours[name], published[name], cell)
         figure.legend(*grid[0].get_legend_handles_labels(), loc="outside lower center", ncols=3)
     return figure
 
@@ -155,6 +171,13 @@ def _draw_cell(
     if not seeds:
         axes.set(xticks=[], yticks=[], ylim=(-0.08, 1.08))
         axes.spines[:].set_visible(False)
+
+
+def _draw_large(axes: Axes, name: str, ours: xr.Dataset, published: xr.Dataset, cell: Cell) -> None:
+    """Draw a cell with its seeds, its title and labels."""
+    where = {"noise": cell["noise"], "slope": cell["slope"]}
+    _draw_cell(axes, ours.separation_train.sel(where), published.curve.sel(where), seeds=True)
+    axes.set(title=_title(name, cell), xlabel="layer l", ylabel="D, scaled")
 
 
 def _title(name: str, cell: Cell) -> str:

@@ -50,7 +50,7 @@ def phase_diagram(
             add_curves(axes, scaled_curves(cells), color=RED, lw=1.8)
             if published and name in published:
                 others = published[name].curve.reindex_like(cells[["noise", "slope"]])
-                add_curves(axes, others, color="black", lw=1.0, ls="--")
+                add_curves(axes, others, color="black", lw=1.1, ls=(0, (2, 4)))
     return figure
 
 

@@ -10,6 +10,7 @@ from matplotlib.figure import Figure
 
 from sbt_book.common.noise_axes import NOISES, in_order
 from sbt_book.common.panels import MARKERS, panels, series_look, shade_equiseparated
+from sbt_book.common.selections import convexity
 from sbt_utils.drawing import STYLE
 
 
@@ -35,6 +36,40 @@ def convexity_against_noise(summaries: Mapping[str, xr.Dataset]) -> Figure:
             if not noise.falls:
                 axes.xaxis.set_inverted(True)
             axes.set(xlabel=noise.label, ylabel="convexity")
+        figure.legend(*grid[0].get_legend_handles_labels(), loc="outside lower center", ncols=3)
+    return figure
+
+
+def with_fewer_images(
+    summaries: Mapping[str, xr.Dataset], published: xr.Dataset, slopes: tuple[float, ...] = (0, 0.4)
+) -> Figure:
+    """Draw the convexity and the accuracy of data-noise diagrams beside the published ones.
+
+    A row of two panels for each slope; noise falls from left to right. Bars: one standard deviation
+    over the seeds. Grey: the equiseparated regime. The summaries are from `cell_summary`, by what
+    to call them; `published` is from `published_diagram`, for ``"data_noise"``.
+    """
+    theirs = published.assign(convexity=convexity(published.curve))
+    with mpl.rc_context(STYLE):
+        figure, grid = panels(2 * len(slopes), width=4.2, height=2.9)
+        for place, slope in enumerate(slopes):
+            for axes, column in zip(grid[2 * place :], ("convexity", "accuracy"), strict=False):
+                scale = 100 if column == "accuracy" else 1
+                for index, (name, summary) in enumerate(summaries.items()):
+                    line = summary.sel(slope=slope).sel(noise=theirs.noise)
+                    bars: Any = {
+                        "yerr": scale * line[f"{column}_spread"],
+                        "capsize": 2,
+                        "elinewidth": 1,
+                    }
+                    look: Any = series_look(index) | {"ms": 5, "label": name}
+                    axes.errorbar(line.noise, scale * line[column], **bars, **look)
+                dashed: Any = {"color": "black", "ls": "--", "label": "published", "zorder": 3}
+                axes.plot(theirs.noise, theirs[column].sel(slope=slope), **dashed)
+                axes.xaxis.set_inverted(True)
+                words = "convexity" if scale == 1 else "test accuracy, %"
+                axes.set(title=f"α = {slope:g}", xlabel="data noise", ylabel=words)
+            shade_equiseparated(grid[2 * place].axhspan)
         figure.legend(*grid[0].get_legend_handles_labels(), loc="outside lower center", ncols=3)
     return figure
 

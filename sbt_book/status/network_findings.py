@@ -10,7 +10,7 @@ from sbt_book.common.noise_axes import NOISES, in_order, level_name
 from sbt_book.common.selections import convexity
 from sbt_book.common.statistics import rank_correlation
 from sbt_book.generalisation.correlations import networks_of
-from sbt_book.generalisation.level_choice import straightest_and_best
+from sbt_book.generalisation.level_choice import MOST_GIVEN_UP, straightest_and_best
 from sbt_book.phase_diagram.fewer_images import deviation_draws, without_new_networks
 from sbt_book.phase_diagram.published import compare, deviation_by_chance, published_diagram
 from sbt_book.phase_diagram.summaries import cell_summary
@@ -122,7 +122,7 @@ def convolutional_findings(cnn: xr.Dataset) -> list[Finding]:
             "accuracy given up by choosing the straightest level, points",
             100 * choice.given_up.item(),
             100 * choice.error.item(),
-            most=LIMITS["given_up"],
+            most=100 * MOST_GIVEN_UP,
             digits=".1f",
             null=100 * (means.accuracy.max() - means.accuracy.mean()).item(),
             null_model="any level",
@@ -266,7 +266,7 @@ def fewer_images_findings(fewer: xr.Dataset, diagram: xr.Dataset) -> list[Findin
             "control: deviation of the noiseless column from the dropout panel, against"
             f" {before:.4f} with 2,560 images",
             control,
-            least=before,
+            least=round(before, 4),
             digits=".4f",
             **about,
         ),

@@ -26,7 +26,6 @@ LIMITS = {
     "errors": 2.0,  # standard errors that two means of seeds may be apart, if that is more
     "hands": 2.0,  # standard deviations over the hands that one published pull may be off
     "straight": REGIME_TOLERANCE,  # convexity of the most accurate networks
-    "given_up": 1.0,  # accuracy, percentage points, by choosing the straightest level
     "shift": 0.1,  # of a GPU's networks, in standard deviations over the seeds of a cell
     "loads": 1e-9,  # of a chain at rest, in units of y
     "balance": 0.001,  # of the force under which a shaken block stays, in units of k y
@@ -233,4 +232,4 @@ def _written(number: float | None, digits: str, sign: str = "") -> str:
 
 def _short(number: float | None, digits: str) -> str:
     """Return a limit without needless digits: 80 %, 0.02, 1e-09."""
-    return "" if number is None else f"{number:{'.0%' if digits.endswith('%') else 'g'}}"
+    return "" if number is None else f"{number:{digits if digits.endswith('%') else 'g'}}"

@@ -13,6 +13,7 @@ from sbt_book.phase_diagram.cell_figures import (
     seeds_apart,
     train_and_test,
     worst_cells,
+    worst_of_each,
 )
 from sbt_book.phase_diagram.published import compare
 
@@ -128,6 +129,21 @@ def test_cells_compared(rng, count):
         np.testing.assert_allclose(seeds, (curves - lowest) / height)
         spread = curves.std(0, ddof=1) / height
         np.testing.assert_allclose(band(axes.collections[0]), [mean - spread, mean + spread])
+
+
+def test_worst_of_each(rng):
+    ours = {source: diagram(rng, seeds=3) for source in ("dropout", "data_noise")}
+    published = {source: published_cells(rng, cells) for source, cells in ours.items()}
+    for panel in published.values():
+        panel["accuracy"] = panel.curve.mean("layer")
+    compared = {source: compare(ours[source], published[source]) for source in ours}
+    figure = drawn(worst_of_each(ours, published, compared))
+    for axes, (source, cells) in zip(figure.axes, compared.items(), strict=True):
+        worst = cells.deviation.max().item()
+        assert axes.get_title().endswith(f": {worst:.3f}")
+        assert axes.get_title().startswith(source.replace("_", " "))
+        theirs, *_, mean = (line.get_ydata() for line in axes.lines)
+        assert abs(mean - theirs).mean() == pytest.approx(worst)
 
 
 # Training and test images --------------------------------------------------------------------

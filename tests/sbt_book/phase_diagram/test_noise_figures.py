@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 import xarray as xr
-from diagram_data import diagram
+from diagram_data import diagram, published_cells
 from drawing import drawn, legend_of
 
 from sbt_book.common.noise_axes import NOISES
@@ -11,6 +11,7 @@ from sbt_book.phase_diagram.noise_figures import (
     accuracy_against_convexity,
     convexity_against_noise,
     shape_family,
+    with_fewer_images,
 )
 from sbt_book.phase_diagram.summaries import cell_summary
 
@@ -52,6 +53,25 @@ def test_convexity_against_noise(summaries):
 def test_convexity_of_single_seeds_has_no_bars():
     cells = cell_summary(diagram(np.random.default_rng(0), seeds=1))
     drawn(convexity_against_noise({"dropout": cells}))
+
+
+def test_with_fewer_images(rng):
+    ours, fewer = (diagram(rng, seeds=3) for _ in range(2))
+    theirs = published_cells(rng, ours.sel(noise=[0.1, 0.3]))
+    theirs["accuracy"] = 90 + theirs.curve.mean("layer")
+    summaries = {"all images": cell_summary(ours), "few": cell_summary(fewer)}
+    figure = drawn(with_fewer_images(summaries, theirs, slopes=(0.6,)))
+    assert legend_of(figure) == ["published", "all images", "few"]
+    shape, accuracy = figure.axes
+    assert all(axes.xaxis.get_inverted() for axes in figure.axes)
+    cells = summaries["few"].sel(slope=0.6, noise=[0.1, 0.3])
+    assert shape.containers[1][0].get_ydata() == pytest.approx(cells.convexity.values)
+    line, _, (stems,) = accuracy.containers[1]
+    assert line.get_ydata() == pytest.approx(100 * cells.accuracy.values)
+    low, high = stems.get_segments()[0][:, 1]
+    assert high - low == pytest.approx(200 * cells.accuracy_spread.values[0])
+    (published,) = [line for line in accuracy.lines if line.get_label() == "published"]
+    assert published.get_ydata() == pytest.approx(theirs.accuracy.sel(slope=0.6).values)
 
 
 def test_shape_family(summaries):
