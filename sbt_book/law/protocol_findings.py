@@ -42,6 +42,7 @@ def median_interval(values: np.ndarray) -> tuple[float, float, float]:
     (4.5, 1.0, 8.0)
     """
     ordered = np.sort(np.asarray(values, float))
+    ordered = ordered[np.isfinite(ordered)]
     outside = max(int(binom.ppf(0.025, len(ordered), 0.5)) - 1, 0)
     return float(np.median(ordered)), float(ordered[outside]), float(ordered[-1 - outside])
 
@@ -129,6 +130,6 @@ def frozen_against_joint(found: xr.Dataset) -> tuple[int, int, float]:
     (frozen,) = np.flatnonzero(found.frozen.values)
     alike = (found.depth == found.depth[frozen]) & (found.optimizer == found.optimizer[frozen])
     (joint,) = np.flatnonzero(alike.values & (found.frozen.values == 0))
-    smaller = int((magnitudes.isel(run=frozen) < magnitudes.isel(run=joint)).sum())
-    seeds = found.sizes["seed"]
+    difference = (magnitudes.isel(run=frozen) - magnitudes.isel(run=joint)).dropna("seed")
+    smaller, seeds = int((difference < 0).sum()), difference.sizes["seed"]
     return smaller, seeds, binomtest(smaller, seeds, alternative="greater").pvalue

@@ -152,11 +152,14 @@ def test_separations_equal_the_published_formula_in_training_mode(digits):
 
 def test_an_interrupted_experiment_goes_on(digits, tmp_path, monkeypatch):
     monkeypatch.setattr(protocol, "PER_CLASS", 6)
+    monkeypatch.setattr(protocol, "FROZEN_SEEDS", 1)
     runs = protocol_runs(3, 3, depths=(4,))
     whole = law_protocol(digits, tmp_path / "whole.nc", runs, [0, 1])
     assert whole.separation.shape == (4, 2, 2, 2, 4)
     assert whole.optimizer.values.tolist() == ["sgd", "momentum", "adam", "adam"]
     assert whole.frozen.values.tolist() == [0, 0, 0, 1]
+    curves = whole.separation.notnull().all(["statistics", "measure", "layer"])
+    assert curves.values.tolist() == [[True, True]] * 3 + [[True, False]]
     calls = []
 
     def stopped(network, data, run, seeds):

@@ -94,3 +94,7 @@ def test_frozen_against_joint():
     assert frozen_against_joint(made_up([0.1, 2.0], (8, 8))) == (10, 10, 2.0**-10)
     smaller, seeds, chance = frozen_against_joint(made_up([2.0, 0.1], (8, 8)))
     assert (smaller, seeds, chance) == (0, 10, 1.0)
+    found = made_up([0.1, 2.0], (8, 8))
+    found.separation[{"run": 1, "seed": slice(5, None)}] = np.nan  # five seeds with frozen layers
+    assert frozen_against_joint(found) == (5, 5, 2.0**-5)
+    assert protocol_summary(found)["median"].notnull().all()
