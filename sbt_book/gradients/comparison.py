@@ -1,6 +1,6 @@
 """Kicks against the convexity that is left, and gradients against the drive of the chain."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from functools import partial
 
 import numpy as np
@@ -119,15 +119,16 @@ def force_table(gradients: xr.Dataset) -> pd.DataFrame:
     return pd.DataFrame(rows).T
 
 
-def drive_table(gradients: xr.Dataset, drives: Mapping[str, xr.DataArray]) -> pd.DataFrame:
+def drive_table(gradients: xr.Dataset, drive: xr.DataArray) -> pd.DataFrame:
     """Hold the share of the gradient against the drive fitted to the same cells.
 
     Parameters
     ----------
     gradients : xarray.Dataset
         ``load_committed("gradients")``.
-    drives : mapping of str to xarray.DataArray
-        κ/k of the driven chain (noise, slope), by source; cells that were not fitted are left out.
+    drive : xarray.DataArray
+        ``load_committed("driven_chain").drive``: κ/k of the driven chain (source, level, slope),
+        with the coordinate ``noise`` (source, level). Cells that have none are left out.
 
     Returns
     -------
@@ -140,11 +141,10 @@ def drive_table(gradients: xr.Dataset, drives: Mapping[str, xr.DataArray]) -> pd
     """
     rows, columns = {}, []
     for number, source in enumerate(gradients.source.values):
-        share = shares(gradients).sel(source=source).mean("seed").swap_dims(level="noise")
-        share, drive = xr.align(share, drives[source], join="inner")
-        share, drive = xr.broadcast(share, drive)
-        slope = share.slope.broadcast_like(share)
-        cells = np.array([values.values.ravel() for values in (share, drive, slope)])
+        pair = matched(gradients, drive, source)
+        slope = pair[0].slope.broadcast_like(pair[0])
+        cells = np.array([values.values.ravel() for values in (*pair, slope)])
+        cells = cells[:, np.isfinite(cells[1])]
         columns.append(np.vstack([cells, number + 10 * cells[2:]]))
         x, y, alpha = cells
         low, high = _interval(lambda pairs: spearman(pairs[..., 0], pairs[..., 1]), cells[:2].T)
@@ -163,6 +163,17 @@ def drive_table(gradients: xr.Dataset, drives: Mapping[str, xr.DataArray]) -> pd
         "permutations": _permuted(x, y, row),
     }
     return pd.DataFrame(rows).T
+
+
+def matched(
+    gradients: xr.Dataset, drive: xr.DataArray, source: str
+) -> tuple[xr.DataArray, xr.DataArray]:
+    """Return the share, mean over the seeds, and the drive of the cells (noise, slope) of both."""
+    share = shares(gradients).mean("seed").sel(source=source, drop=True).swap_dims(level="noise")
+    fitted = drive.sel(source=source, drop=True).swap_dims(level="noise")
+    fitted = fitted.sel(noise=np.isfinite(fitted.noise))  # sources have different numbers of levels
+    share, fitted = xr.align(share, fitted, join="inner")
+    return share.transpose("noise", "slope"), fitted.transpose("noise", "slope")
 
 
 def slope_table(gradients: xr.Dataset) -> pd.DataFrame:

@@ -1,6 +1,5 @@
 """Kicks and gradients in pictures."""
 
-from collections.abc import Mapping
 from typing import Any
 
 import matplotlib as mpl
@@ -10,7 +9,7 @@ from matplotlib.figure import Figure
 
 from sbt_book.common.noise_axes import NOISES
 from sbt_book.common.panels import MARKERS, panels, series_look, shade_equiseparated
-from sbt_book.gradients.comparison import convexity_left, predicted_convexity, shares
+from sbt_book.gradients.comparison import convexity_left, matched, predicted_convexity
 from sbt_utils.drawing import STYLE
 
 
@@ -46,26 +45,25 @@ def skewness_against_convexity(gradients: xr.Dataset) -> Figure:
     return figure
 
 
-def shares_against_drive(gradients: xr.Dataset, drives: Mapping[str, xr.DataArray]) -> Figure:
+def shares_against_drive(gradients: xr.Dataset, drive: xr.DataArray) -> Figure:
     """Draw the drive fitted to a cell against the share of the gradient, one panel per source.
 
     Parameters
     ----------
     gradients : xarray.Dataset
         ``load_committed("gradients")``.
-    drives : mapping of str to xarray.DataArray
-        As `sbt_book.gradients.comparison.drive_table` takes them.
+    drive : xarray.DataArray
+        As `sbt_book.gradients.comparison.drive_table` takes it.
     """
-    share = shares(gradients).mean("seed")
+    sources = list(gradients.source.values)
     with mpl.rc_context(STYLE):
-        figure, grid = panels(share.sizes["source"], width=4.2, height=3.0)
-        for axes, source in zip(grid, share.source.values, strict=True):
-            cells = share.sel(source=source).swap_dims(level="noise")
-            cells, drive = xr.align(cells, drives[source], join="inner")
-            colours = mpl.colormaps["viridis"](np.linspace(0, 0.9, cells.sizes["slope"]))
-            for index, slope in enumerate(cells.slope.values):
+        figure, grid = panels(len(sources), width=4.2, height=3.0)
+        for axes, source in zip(grid, sources, strict=True):
+            share, fitted = matched(gradients, drive, source)
+            colours = mpl.colormaps["viridis"](np.linspace(0, 0.9, share.sizes["slope"]))
+            for index, slope in enumerate(share.slope.values):
                 look = {"marker": MARKERS[index], "color": colours[index], "ls": "none", "ms": 6}
-                row = cells.sel(slope=slope), drive.sel(slope=slope)
+                row = share.sel(slope=slope), fitted.sel(slope=slope)
                 axes.plot(*row, **look, label=f"α = {slope:g}")
             axes.set(title=NOISES[source].label, xlabel="share of the gradient", ylabel="drive κ/k")
         figure.legend(*grid[0].get_legend_handles_labels(), loc="outside lower center", ncols=4)
