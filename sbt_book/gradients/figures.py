@@ -39,8 +39,8 @@ def skewness_against_convexity(gradients: xr.Dataset) -> Figure:
             shade_equiseparated(axes.axvspan)
             axes.axhline(0, color="0.5", lw=1, zorder=0)
             axes.set(xlabel="convexity that is left")
-        first.set(ylabel="skewness of kicks")
-        second.set(ylabel="convexity by skewness", title="dashed: all of it")
+        first.set(ylabel="skewness of kicks", title="as measured")
+        second.set(ylabel="convexity that skewness leaves", title="dashed: if it did all")
         figure.legend(*first.get_legend_handles_labels(), loc="outside lower center", ncols=4)
     return figure
 

@@ -92,7 +92,7 @@ def test_a_drive_that_follows_the_share(gradients):
 
 def test_a_drive_that_follows_the_slope_alone_is_told_apart(gradients):
     share, rng = shares(gradients).mean("seed"), np.random.default_rng(1)
-    drive = share.copy(data=share.slope + 1e-3 * rng.random(share.shape))
+    drive = 0 * share + share.slope + 1e-3 * rng.random(share.shape)
     gradients["gradient"][:] = rng.random(gradients.gradient.shape) + 0.1
     gradients["gradient"][:, :, 1, ..., :-1] += 5
     table = drive_table(gradients, as_drive(drive))
