@@ -17,6 +17,7 @@ import torch
 import xarray as xr
 from torch import Tensor, nn
 
+from sbt_book.beyond.voting import by_strength
 from sbt_book.common.committed import RESULTS
 from sbt_book.common.parts import remove_parts
 from sbt_utils import results
@@ -117,6 +118,22 @@ def least_fuzziness(discriminant: xr.DataArray) -> xr.DataArray:
     """
     total: xr.DataArray = (1 / discriminant).sum("direction", skipna=False)
     return total.copy(data=np.log(total.values))
+
+
+def diagrams_of(kinds: xr.Dataset) -> dict[tuple[str, str], xr.DataArray]:
+    """Return load curves (noise, slope, seed, layer) by kind of D and source, weakest noise first.
+
+    `kinds` (network, layer) is from `measures_of`, of the results of `everything`.
+    """
+    cell = ["noise", "slope", "seed"]
+    found = {}
+    for source in LEVELS:
+        own = kinds.isel(network=kinds.source.values == source).drop_vars("source")
+        whole = own.set_index(network=cell).unstack("network")
+        for kind in kinds.data_vars:
+            curves = by_strength(source, whole[kind])
+            found[str(kind), source] = curves.transpose(*cell, "layer")
+    return found
 
 
 def measured(source: str) -> xr.Dataset:

@@ -86,9 +86,8 @@ def room_to_fall(kinds: xr.Dataset) -> Figure:
             axes.set(xlabel="layer l", ylabel=f"D, {measure}")
         least = float(kinds["least fuzziness"].isel(layer=0).mean())
         panels[1].axhline(least, color="black", ls="--", lw=1.2)
-        panels[1].annotate(
-            "no linear network\ngets below this", (0, least), (0.3, least - 0.3), va="top", size=9
-        )
+        words = "dashed: no linear\nnetwork gets lower"
+        panels[1].text(0.03, 0.04, words, transform=panels[1].transAxes, size=9)
         handles = panels[0].get_legend_handles_labels()
         figure.legend(*handles, loc="outside lower center", ncols=6)
     return figure

@@ -26,6 +26,29 @@ def shape_convexities(shapes: xr.Dataset) -> xr.DataArray:
     return found
 
 
+def shape_table(shapes: xr.Dataset, by: str) -> pd.DataFrame:
+    """Return what became of the networks of a series, a row for each value of the setting `by`.
+
+    Means over the seeds: the ``convexity``, with the ends ``low`` and ``high`` of its 95 %
+    interval; the whole ``fall`` of D; the ``accuracy`` on test images; the ``loss``.
+    """
+    rows = {}
+    convexities = shape_convexities(shapes)
+    for index, value in enumerate(shapes[by].values.tolist()):
+        one = shapes.isel(shape=index)
+        mean, low, high = mean_interval(convexities[index].values)
+        curve = one.separation_train.mean("seed")
+        rows[value] = {
+            "convexity": mean,
+            "low": low,
+            "high": high,
+            "fall": float(curve[0] - curve[int(one.hidden_layers)]),
+            "accuracy": float(one.accuracy_test.mean()),
+            "loss": float(one.loss_train.mean()),
+        }
+    return pd.DataFrame(rows).T.rename_axis(by)
+
+
 def mean_interval(values: np.ndarray) -> tuple[float, float, float]:
     """Return the mean of a few values, and its 95 % interval by Student's t; nan are left out.
 

@@ -68,17 +68,17 @@ def vote_table(diagrams: Mapping[str, xr.DataArray], draws: int = 400) -> pd.Dat
         curves = diagram.transpose("noise", "slope", "seed", "layer").sortby("slope").values
         convexity = _convexity(curves)
         resampled = votes(_convexity(curves, draws))
-        low, high = np.nanquantile(resampled, [0.025, 0.975], axis=0)
-        chance = np.nanquantile(shuffled_votes(convexity, draws), 0.975, axis=0)
+        shuffled = shuffled_votes(convexity, draws)
         for place, direction in enumerate(DIRECTIONS):
-            rise = np.diff(convexity, axis=place)
-            if np.isfinite(rise).any():
+            pairs = int(np.isfinite(np.diff(convexity, axis=place)).sum())
+            if pairs:
+                low, high = np.nanquantile(resampled[:, place], [0.025, 0.975])
                 rows[name, direction] = {
                     "votes": votes(convexity)[place],
-                    "low": low[place],
-                    "high": high[place],
-                    "chance": chance[place],
-                    "pairs": int(np.isfinite(rise).sum()),
+                    "low": low,
+                    "high": high,
+                    "chance": np.nanquantile(shuffled[:, place], 0.975),
+                    "pairs": pairs,
                 }
     return pd.DataFrame(rows).T
 
