@@ -33,6 +33,13 @@ def test_no_source_of_noise_is_skewed(gradients):
     assert table.loc["batch_size", "by chance"] == pytest.approx(0.3, abs=0.02)
 
 
+def test_what_a_single_cell_shows(gradients):
+    chance = 1.96 * ((gradients.skewness_chance**2).mean("seed") / 2) ** 0.5
+    median = chance.median(("level", "slope"))
+    assert median.sel(source="batch_size").item() == pytest.approx(0.7, abs=0.05)
+    assert 0.2 < median.drop_sel(source="batch_size").min() < 0.25
+
+
 def test_skewness_leaves_nothing_of_the_convexity(gradients):
     row = force_table(gradients).loc["all"]
     assert row.cells == 14
