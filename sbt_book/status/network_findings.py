@@ -88,6 +88,7 @@ def statement_findings(source: str, diagram: xr.Dataset) -> list[Finding]:
         Finding(
             f"{what}: straight?",
             abs(best),
+            published=abs(published_best),
             most=LIMITS["straight"],
             null=abs(cells.convexity).median().item(),
             null_model="the median cell",

@@ -258,6 +258,7 @@ def test_statements_of_a_diagram_by_hand(published_cells):
     assert best.ours == straight.ours == pytest.approx(0.1)
     assert best.published == pytest.approx(0.08)
     assert (best.verdict, straight.verdict) == ("reproduced", "differs")
+    assert straight.published == pytest.approx(0.08)
     assert straight.null == pytest.approx(np.median([0.05, 0.2, 0.06, 0.3, 0.0, 0.1, 0.05, 0.0]))
     assert lazy.spread == pytest.approx(0, abs=1e-12)  # both seeds have the same shape
 
