@@ -31,6 +31,12 @@ def davies_bouldin(features: Tensor, labels: Tensor) -> float:
     With the mean distance s_a of a class from its centroid, and the distance m_ab between the
     centroids of two classes, it is the mean over a of the largest (s_a + s_b) / m_ab (Davies &
     Bouldin, IEEE PAMI 1 (1979) 224). inf where two centroids coincide, nan where all points do.
+
+    Examples
+    --------
+    >>> points, classes = torch.tensor([[-1.0], [1.0], [9.0], [11.0]]), torch.tensor([0, 0, 1, 1])
+    >>> davies_bouldin(points, classes)
+    0.2
     """
     points, classes = features.double().numpy(), labels.numpy()
     groups = [points[classes == label] for label in np.unique(classes)]
@@ -54,6 +60,12 @@ def effective_rank(features: Tensor) -> float:
 
     It is exp(-Σ p_k ln p_k), p_k the k-th singular value over the sum of all (Roy & Vetterli,
     EUSIPCO 2007); nan where all features are the same.
+
+    Examples
+    --------
+    >>> square = torch.tensor([[1.0, 1.0], [1.0, -1.0], [-1.0, 1.0], [-1.0, -1.0]])
+    >>> f"{effective_rank(square):.1f}"
+    '2.0'
     """
     centred = features.double() - features.double().mean(0)
     values = torch.linalg.svdvals(centred).numpy()

@@ -50,7 +50,7 @@ def test_who_knows_the_cell_orders_settings_and_no_twins(accuracy, rng):
 
 def test_orders_by_scipy(accuracy, rng):
     good = measures_of(accuracy, rng)[["chance"]].rename(chance="bend")
-    settings, twins = order_of_settings(good, accuracy), order_of_twins(good, accuracy)
+    settings, twins = (order(good, accuracy, 20) for order in (order_of_settings, order_of_twins))
     within = []
     for source in range(2):
         x, y = (values[source].values.reshape(8, 5) for values in (good.bend, accuracy))
@@ -64,7 +64,7 @@ def test_a_cell_without_any_measurement_comes_last(accuracy, rng):
     good = measures_of(accuracy, rng)[["all"]].rename(all="bend").copy(deep=True)
     best = accuracy.mean("seed").isel(source=0).argmax(...)
     good.bend[{"source": 0, **best}] = np.nan
-    settings = order_of_settings(good, accuracy)
+    settings = order_of_settings(good, accuracy, draws=20)
     ranks = np.arange(8)  # the best of eight is put first instead of last
     expected = spearmanr(ranks, [*(ranks[:-1] + 1), 0]).statistic
     assert settings.by_source.isel(measure=0).values == pytest.approx([expected, 1])
