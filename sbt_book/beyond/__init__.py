@@ -9,7 +9,7 @@ __getattr__, __dir__, __all__ = exports(
         "scaling": "chains_of_depth collapse difference_interval extrapolated shape_convexities "
         "shape_table",
         "shapes": "SERIES",
-        "voting": "DIRECTIONS by_strength vote_table",
+        "voting": "DIRECTIONS by_strength vote_table vote_words",
         "weight_noise": "EXPERIMENT",
         "figures": "depth_of panel_of_weight_noise room_to_fall two_measures votes_by_measure "
         "width_and_start",

@@ -9,6 +9,7 @@ import xarray as xr
 from sbt_book.common.noise_axes import in_order
 
 DIRECTIONS = ("more noise, more convex", "more nonlinear, less convex")
+"""What neighbouring cells vote on."""
 
 
 def by_strength(source: str, diagram: xr.DataArray) -> xr.DataArray:
@@ -81,6 +82,22 @@ def vote_table(diagrams: Mapping[str, xr.DataArray], draws: int = 400) -> pd.Dat
                     "pairs": pairs,
                 }
     return pd.DataFrame(rows).T
+
+
+def vote_words(table: pd.DataFrame) -> pd.DataFrame:
+    """Return a `vote_table` as words: a row for each diagram, a column for each of `DIRECTIONS`.
+
+    A cell is such as ``"97 % (92 to 98), chance 58"``.
+    """
+    words = {
+        row: f"{100 * cell.votes:.0f} % ({100 * cell.low:.0f} to {100 * cell.high:.0f})"
+        f", chance {100 * cell.chance:.0f}"
+        for row, cell in table.iterrows()
+    }
+    names = list(dict.fromkeys(name for name, _ in words))
+    rows = [[words.get((name, direction), "–") for direction in DIRECTIONS] for name in names]
+    index = [", ".join(name) if isinstance(name, tuple) else name for name in names]
+    return pd.DataFrame(rows, index=index, columns=list(DIRECTIONS))
 
 
 def _convexity(curves: np.ndarray, draws: int = 0) -> np.ndarray:

@@ -10,6 +10,7 @@ from sbt_book.beyond.voting import (
     by_strength,
     shuffled_votes,
     vote_table,
+    vote_words,
     votes,
 )
 from sbt_utils.measuring.curves import curve_statistics
@@ -93,6 +94,11 @@ def test_a_table_of_a_clear_diagram_and_of_none(rng):
     assert (table.loc["chance"].votes < table.loc["chance"].chance).all()
     assert table.loc["clear", "pairs"].tolist() == [4 * 4, 5 * 3]
     assert table.loc["clear"].index.tolist() == list(DIRECTIONS)
+    words = vote_words(table)
+    assert words.index.tolist() == ["clear", "chance"]
+    chance = 100 * table.loc["clear"].chance
+    assert words.loc["clear"].tolist() == [f"100 % (100 to 100), chance {n:.0f}" for n in chance]
+    assert vote_words(table.iloc[:1]).iloc[0].tolist()[1] == "–"
     # Slopes may stand in any order, and axes too.
     turned = {"clear": clear.isel(slope=[2, 0, 1, 3]).transpose("layer", "seed", "slope", "noise")}
     assert vote_table(turned, draws=10).votes.tolist() == [1, 1]
