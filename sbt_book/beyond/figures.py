@@ -1,6 +1,6 @@
 """Pictures of what lies beyond the diagram."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
 import matplotlib as mpl
@@ -130,16 +130,17 @@ def panel_of_weight_noise(curves: xr.DataArray) -> Figure:
     return figure
 
 
-def depth_of(shapes: xr.Dataset, chain: Mapping[int, float], series: Sequence[str]) -> Figure:
+def depth_of(shapes: xr.Dataset, chain: Mapping[int, float], series: Mapping[str, str]) -> Figure:
     """Draw scaled curves of networks of different depths against l / L, and their convexities.
 
-    A panel for each of `series`, and one of the convexities against the depth: bars are 95 %
-    intervals over the seeds, the dashed line is the chain's, by depth, the dotted one a collapse.
+    A panel for each of `series`, names to titles, and one of the convexities against the depth:
+    bars are 95 % intervals over the seeds, the dashed line is the chain's, by depth, the dotted one
+    a collapse.
     """
     with mpl.rc_context(STYLE):
         figure = Figure(figsize=(8.4, 3.7))
         panels = figure.subplots(1, len(series) + 1)
-        for axes, name in zip(panels, series, strict=False):
+        for axes, (name, title) in zip(panels, series.items(), strict=False):
             group = shapes.isel(shape=shapes.series.values == name)
             for index in range(group.sizes["shape"]):
                 one = group.isel(shape=index)
@@ -150,12 +151,12 @@ def depth_of(shapes: xr.Dataset, chain: Mapping[int, float], series: Sequence[st
                 look = series_look(index)
                 axes.plot(np.arange(depth + 1) / depth, scaled, ms=3, label=label, **look)
             axes.plot([0, 1], [1, 0], color="0.6", lw=1, zorder=0)
-            axes.set(title=name, xlabel="l / L", ylabel="D, scaled")
+            axes.set(title=title, xlabel="l / L", ylabel="D, scaled")
             axes.legend(fontsize=8)
         shade_equiseparated(panels[-1].axhspan)
-        for index, name in enumerate(series):
+        for index, (name, title) in enumerate(series.items()):
             group = shapes.isel(shape=shapes.series.values == name)
-            _with_interval(panels[-1], group.hidden_layers, group.convexity, index, name)
+            _with_interval(panels[-1], group.hidden_layers, group.convexity, index, title)
         panels[-1].plot(list(chain), list(chain.values()), "k--", lw=1.2, label="chain")
         panels[-1].axhline(chain[7], color="black", ls=":", lw=1.2, label="collapse")
         panels[-1].set(xscale="log", xlabel="hidden layers L", ylabel="convexity")

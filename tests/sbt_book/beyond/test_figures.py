@@ -96,7 +96,7 @@ def shapes():
 
 def test_depths_are_drawn_from_input_to_end(shapes):
     chain = {4: -0.1, 7: -0.2, 12: -0.3, 20: -0.4, 32: -0.5}
-    figure = drawn(depth_of(shapes, chain, ["depth", "depth, dropout"]))
+    figure = drawn(depth_of(shapes, chain, {"depth": "none", "depth, dropout": "some"}))
     first, _, last = figure.axes
     for line, depth in zip(first.lines, (4, 7, 12, 20, 32), strict=False):
         assert line.get_label() == f"L = {depth}"
