@@ -12,8 +12,8 @@ Cells = TypeVar("Cells", xr.DataArray, xr.Dataset)
 class Noise:
     """How a source of noise is drawn: the label of its axis, and its levels.
 
-    `shown` are at most eight levels for small pictures: those of the published panel where it is at
-    hand. `logarithmic` says whether the levels are, `falls` whether a higher level is less noise.
+    `shown` are at most eight levels for small pictures: those of the published panel.
+    `logarithmic` says whether the levels are, `falls` whether a higher level is less noise.
     """
 
     label: str
