@@ -40,6 +40,8 @@ PARAMETERS = {
     "common_noise": st.booleans(),
     "end": amounts,
     "force": st.one_of(st.none(), st.none(), amounts),
+    "drive": st.one_of(st.just(0.0), st.just(0.0), amounts),
+    "skewness": st.one_of(st.just(0.0), st.just(0.0), st.floats(-10, 10)),
 }
 HISTORIES = [[(0, 0), (1, 1)], [(0, 0), (1e-300, 1)], [(-1e99, 0), (1e99, 1e99)], [(1, 2), (0, 1)]]
 HISTORIES += [[[0, 1, 2]], (), [(0, None)], [(0, 0), (0, 1)], [(0, np.nan), (1, 1)], [(0, 1e300)]]
@@ -53,7 +55,8 @@ mild = st.fixed_dictionaries(
     | dict.fromkeys(["spring_constant", "mass", "damping", "end"], close_to(1e-2, 10))
     | dict.fromkeys(["friction_right", "friction_left", "noise"], close_to(1e-3, 1))
     | {"noise_decay": st.one_of(st.just(0.0), close_to(1e-3, 0.1))}
-)
+    | {"drive": st.one_of(st.just(0.0), close_to(1e-2, 10))}
+).map(lambda settings: settings | ({} if settings["force"] is None else {"drive": 0.0}))
 STEPS = st.integers(1, 300)
 
 
@@ -71,12 +74,13 @@ def test_states_of_rest(settings):
     chain = chain_of(settings)
     if chain is REFUSED:
         return
-    right, left = chain.frictions
     k = chain.spring_constant
-    for name, rise in (("static_loads", right / k), ("mean_field_loads", (right - left) / 2 / k)):
-        loads = answer(getattr(chain, name), "end", "force")
+    net = {"static_loads": lambda: chain.frictions[0], "mean_field_loads": lambda: chain.net_forces}
+    for name, force in net.items():
+        loads = answer(getattr(chain, name), "end", "force", "noise")
         if loads is REFUSED:
             continue
+        rise = force() / k
         assert loads.shape == (chain.blocks + 1,)
         assert finite(loads)
         size = np.abs(loads).max() + np.abs(rise).sum()
@@ -84,15 +88,29 @@ def test_states_of_rest(settings):
             assert abs(loads.sum() - chain.end) <= 1e-9 * size * chain.blocks
         else:
             assert abs(loads[-1] - chain.force / k) <= 1e-9 * size
+        if chain.drive > 0:
+            _balances(chain, loads, force(), "mean" in name)
+            continue
         moved = np.ones(chain.blocks, bool) if "mean" in name else loads[:-1] > 0
         np.testing.assert_allclose(np.diff(loads)[moved], rise[moved], 1e-6, 1e-9 * size)
+
+
+def _balances(chain, loads, net, everywhere):
+    """Assert that springs and drive leave each block its net force, or no more where it rests."""
+    x = np.cumsum(loads[:-1])
+    k, drive = chain.spring_constant, chain.drive
+    left = k * np.diff(loads) + drive * (chain.end - x) - net
+    size = (2 * k + drive) * np.abs([*x, chain.end]).max() + np.abs(net).max()
+    moved = everywhere | (np.abs(x) > 1e-12 * abs(chain.end))
+    assert np.abs(left[moved]).max(initial=0) <= 1e-9 * size * chain.blocks
+    assert left.max() <= 1e-9 * size * chain.blocks
 
 
 def steps_of(chain, overdamped, forces, dt, steps):
     """Return positions after some steps without noise, from the definition of the chain."""
     x, v = np.zeros(chain.blocks), np.zeros(chain.blocks)
-    pull = np.zeros(chain.blocks)
-    pull[-1] = chain.pull
+    pull = np.full(chain.blocks, 0.0 if chain.drive == 0 else chain.drive * chain.end)
+    pull[-1] += chain.pull
     right, left = chain.frictions
     for _ in range(steps):
         force = pull - forces @ x
@@ -179,6 +197,7 @@ def test_chains_do_not_depend_on_units(settings, overdamped, part, steps, length
         force = length / time
     units = {
         "spring_constant": spring,
+        "drive": spring,
         "mass": weight,
         "damping": weight / time,
         "friction_right": force,
@@ -212,7 +231,7 @@ def test_drift(settings, force, overdamped):
     chain = chain_of(settings)
     if chain is REFUSED or chain.blocks > 100:
         return
-    names = ("force", "mass", "damping", "chain", "noise")
+    names = ("force", "mass", "damping", "chain", "noise", "skewness")
     velocity = answer(lambda: drift(chain, force, overdamped), *names)
     if velocity is REFUSED:
         return
@@ -248,7 +267,7 @@ def test_relaxation(settings, times, overdamped):
     chain = chain_of(settings)
     if chain is REFUSED or chain.blocks > 100:
         return
-    names = ("times", "mass", "damping", "chain", "end", "spring_constant")
+    names = ("times", "mass", "damping", "chain", "end", "spring_constant", "skewness")
     with within(SECONDS):
         loads = answer(lambda: relaxation(chain, times, overdamped), *names)
     if loads is REFUSED or not len(loads):
@@ -276,7 +295,10 @@ def test_covariance(settings):
     assert finite(positions, velocities)
     # A P + P A' + Q = 0 of the linear system, for forces of a like size.
     k, m, g = chain.spring_constant, chain.mass, chain.damping
-    if not all(1e-3 < x < 1e3 for x in (k / m, g / m, chain.amplitude / m)):
+    if (
+        not all(1e-3 < x < 1e3 for x in (k / m, g / m, chain.amplitude / m))
+        or chain.drive > 1e3 * m
+    ):
         return
     size = chain.blocks
     system = np.block(
@@ -300,7 +322,7 @@ def test_published_chains(settings, friction, noise, duration, overdamped):
     if chain is REFUSED or chain.blocks > 100:
         return
     names = ("friction", "noise", "friction_right", "chain", "duration", "times", "mass")
-    names += ("damping", "end")
+    names += ("damping", "end", "skewness")
     if duration is not None:
         with within(SECONDS):
             theory = answer(

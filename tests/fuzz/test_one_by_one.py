@@ -91,7 +91,7 @@ CASES = [
     (lambda **settings: evaluate(NETWORK, IMAGES, LABELS, **settings), "measure layers", ""),
     (LoadCurve, "separation", ""),
     (SpringBlockChain, "blocks spring_constant mass damping friction_right friction_left", ""),
-    (SpringBlockChain, "noise noise_decay common_noise end force", ""),
+    (SpringBlockChain, "noise noise_decay common_noise end force drive skewness", ""),
     (CHAIN.simulate, "duration dt seed seeds every start", "every"),
     (lambda force: drift(CHAIN, force), "force", ""),
     (lambda times: relaxation(CHAIN, times), "times", ""),

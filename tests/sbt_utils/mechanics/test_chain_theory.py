@@ -225,6 +225,8 @@ MEAN_FIELDS = {
         3, 0.2, friction_right=[0.01, 0.03, 0.0], friction_left=[0.02, 0.0, 0.05], noise=0.02
     ),
     "drawn by a force": SpringBlockChain(4, 0.3, force=0.1, noise=0.02, noise_decay=0.01),
+    "driven": SpringBlockChain(4, 0.3, drive=0.1, friction_right=0.02, noise=0.02),
+    "driven hard": SpringBlockChain(4, 0.01, drive=2.0, friction_right=0.2, noise=0.02),
 }
 
 
@@ -242,7 +244,8 @@ def test_relaxation_solves_the_equation_of_the_mean_field(name, overdamped):
 
     def velocities(t, x):
         noise = chain.amplitude * math.exp(-chain.noise_decay * t)
-        forces = k * np.diff(np.diff(x, prepend=0.0, append=end(x)))
+        y = end(x)
+        forces = k * np.diff(np.diff(x, prepend=0.0, append=y)) + chain.drive * (y - x)
         return [
             drift(replace(one, noise=noise), force, overdamped)
             for one, force in zip(blocks, forces, strict=True)
@@ -263,6 +266,7 @@ def test_relaxation_solves_the_equation_of_the_mean_field(name, overdamped):
         {"friction_right": 0.2},
         {"friction_right": [0.002, 0.01, 0.0, 0.02, 0.0, 0.003, 0.004]},
         {"force": 0.05},
+        {"drive": 0.01, "friction_right": 0.012},
     ],
 )
 def test_without_noise_the_mean_field_ends_in_the_static_loads(settings, overdamped):
@@ -272,7 +276,7 @@ def test_without_noise_the_mean_field_ends_in_the_static_loads(settings, overdam
 
 
 @pytest.mark.parametrize(
-    "settings", [{}, {"friction_right": [0.05, 0.1, 0.0, 0.02]}, {"force": 0.3}]
+    "settings", [{}, {"friction_right": [0.05, 0.1, 0.0, 0.02]}, {"force": 0.3}, {"drive": 0.2}]
 )
 def test_with_noise_the_mean_field_ends_in_the_mean_field_loads(settings, overdamped):
     chain = SpringBlockChain(
@@ -417,6 +421,13 @@ def test_the_covariance_of_too_many_blocks_is_refused():
         stationary_covariance(chain)
 
 
+def test_the_mean_velocity_is_of_normal_noise():
+    chain = SpringBlockChain(skewness=0.5)
+    for closed_form in (lambda: drift(chain, 0.1), lambda: relaxation(chain, np.ones(1))):
+        with pytest.raises(ValueError, match=r"skewness=0\.5: the mean velocity is that of normal"):
+            closed_form()
+
+
 def test_relaxation_needs_a_constant_pull():
     with pytest.raises(ValueError, match="end: a closed form needs one position, not a history"):
         relaxation(SpringBlockChain(end=[(0, 0.0), (1, 1.0)]), np.ones(1))
@@ -429,6 +440,9 @@ SHAKEN = {
     "common": SpringBlockChain(4, 0.7, 1.3, 0.6, noise=0.3, common_noise=True, **FREE),
     "common, one block": SpringBlockChain(1, 0.7, 1.3, 0.6, noise=0.3, **FREE),
     "drawn by a force": SpringBlockChain(3, 0.7, 1.3, 2.0, noise=0.3, force=0.2, **FREE),
+    "driven": SpringBlockChain(
+        4, 0.7, 1.3, 0.6, noise=0.3, common_noise=False, drive=0.5, skewness=3, **FREE
+    ),
     "hardly damped": SpringBlockChain(5, 2.0, 0.5, 0.01, noise=0.3, common_noise=False, **FREE),
 }
 
@@ -472,7 +486,7 @@ def test_independent_noise_shares_its_energy_out_evenly(name):
     np.testing.assert_allclose(shares, temperature * np.eye(chain.blocks), atol=1e-10 * temperature)
 
 
-@pytest.mark.parametrize("name", ["independent", "common", "drawn by a force"])
+@pytest.mark.parametrize("name", ["independent", "common", "drawn by a force", "driven"])
 def test_a_simulated_chain_has_the_stationary_covariance(name):
     chain, dt, seeds = SHAKEN[name], 0.01, 200
     trajectory = chain.simulate(260.0, dt, seeds=range(seeds), every=25)

@@ -85,6 +85,16 @@ def test_the_chain_has_a_block_for_each_layer_and_keeps_its_other_parameters(lay
     assert other.chain == in_units(given, 0.05, other.noise)
 
 
+def test_a_planted_driven_chain_is_matched_with_its_drive_and_not_without():
+    driven = replace(SECOND_ORDER, drive=0.02)
+    curve = in_units(driven, 0.05, 0.02).simulate(every=LAST, seeds=range(100)).load_curve
+    match = fit_chain(curve, 0.05, chain=driven)
+    assert match.chain.drive == 0.02
+    assert match.residual < 0.003
+    assert match.noise_interval[0] <= 0.02 <= match.noise_interval[1]
+    assert fit_chain(curve, 0.05).residual > GOOD_MATCH
+
+
 @pytest.mark.filterwarnings("ignore:no match")
 def test_frictions_and_noises_stay_within_the_range_of_the_fit():
     for curve in (np.linspace(1, 0, 8) ** 6, 1 - np.linspace(0, 1, 8) ** 6):

@@ -29,6 +29,9 @@ CHAINS = {
     "no noise": replace(STIFF, noise=0.0),
     "history of the end": replace(STIFF, end=RAMP, common_noise=False),
     "drawn by a force": replace(STIFF, force=0.4),
+    "driven": replace(STIFF, drive=0.3, common_noise=False, **UNEVEN),
+    "driven, by a history": replace(STIFF, drive=0.3, end=RAMP),
+    "driven, one block": replace(STIFF, drive=0.3, blocks=1),
     "pushed by a force": replace(STIFF, force=-0.4, common_noise=False),
     "heavy, hardly damped": replace(STIFF, mass=3.0, damping=0.1),
     "frictions that differ": replace(STIFF, common_noise=False, **UNEVEN),
@@ -51,7 +54,7 @@ def plain(chain, normals, dt, overdamped, positions=0.0, velocities=0.0):
         ends = np.concatenate([[0.0], x, [y]])
         x, v = x.copy(), v.copy()
         for i in range(count):
-            force = k * (ends[i + 2] - 2 * ends[i + 1] + ends[i])
+            force = k * (ends[i + 2] - 2 * ends[i + 1] + ends[i]) + chain.drive * (y - ends[i + 1])
             noise = scale * math.exp(-chain.noise_decay * t) * row[i % len(row)]
             if overdamped:
                 z = force + noise
