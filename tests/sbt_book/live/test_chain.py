@@ -1,8 +1,11 @@
 """The chain explorable: JavaScript against the module, traits against the dataclass."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from node import functions_of
+from scipy.stats import gamma, kstest
 
 from sbt_book.live.chain import ChainExplorable
 from sbt_utils.mechanics.chain import SpringBlockChain
@@ -14,6 +17,10 @@ CHAINS = {
     "independent": {"common_noise": False, "friction_left": 0.015},
     "strong": {"noise": 0.01, "noise_decay": 0.0, "spring_constant": 0.5, "blocks": 20},
     "quiet": {"noise": 0.0, "friction_right": 0.02},
+    "driven": {"drive": 0.02, "common_noise": False},
+    "driven, the first unmoved": {"drive": 0.01, "friction_right": 0.012, "noise": 0.001},
+    "skewed": {"skewness": 3.0, "friction_left": 0.003},
+    "skewed to the left": {"skewness": -0.5, "common_noise": False, "damping": 2.0, "drive": 0.1},
     "one block": {"blocks": 1, "mass": 2.0, "damping": 0.5, "end": 3.0},
 }
 
@@ -26,7 +33,12 @@ def traits_of(settings):
 def test_javascript_follows_the_same_noise(settings):
     chain = SpringBlockChain(**settings)
     columns = 1 if chain.common_noise else chain.blocks
-    normals = np.random.default_rng(3).standard_normal(14_000 * columns)
+    rng = np.random.default_rng(3)
+    normals = rng.standard_normal(14_000 * columns)
+    if chain.skewness:
+        shape = 4 / chain.skewness**2 * 0.05 * chain.damping / chain.mass
+        drawn = np.random.default_rng(3).standard_gamma(shape, 14_000 * columns)
+        normals = np.sign(chain.skewness) * (drawn - shape) / np.sqrt(shape)
     kept = run(
         "pullChain(chain, new Float64Array(normals)).map(each => Array.from(each))",
         chain=traits_of(settings),
@@ -45,7 +57,8 @@ def test_closed_forms_agree(settings):
     )
     chain = SpringBlockChain(**settings)
     np.testing.assert_allclose(static, curve_of(chain.static_loads()).mean, atol=1e-12)
-    np.testing.assert_allclose(mean_field, curve_of(chain.mean_field_loads()).mean, atol=1e-12)
+    symmetric = replace(chain, skewness=0.0)
+    np.testing.assert_allclose(mean_field, curve_of(symmetric.mean_field_loads()).mean, atol=1e-12)
 
 
 def test_shape_is_that_of_the_load_curve():
@@ -74,9 +87,34 @@ def test_normal_numbers_are_normal():
     assert abs(np.corrcoef(normals, other)[0, 1]) < 4 / 200
 
 
+@pytest.mark.parametrize(("skewness", "damping"), [(4.0, 1.0), (-1.0, 1.0), (0.5, 10.0)])
+def test_skewed_numbers_are_gamma_numbers(skewness, damping):
+    chain = traits_of({"skewness": skewness, "damping": damping})
+    shape = 4 / skewness**2 * 0.05 * damping
+    drawn, numbers = np.array(
+        run(
+            "[chainNoise(chain, 5, 40001, 0.05), standardGamma(5, 40001, shape)]"
+            ".map(each => Array.from(each))",
+            chain=chain,
+            shape=shape,
+        )
+    )
+    assert kstest(numbers, gamma(shape).cdf).pvalue > 0.01
+    expected = np.sign(skewness) * (numbers - shape) / np.sqrt(shape)
+    np.testing.assert_allclose(drawn, expected, rtol=0, atol=1e-9)
+    assert abs(drawn.mean()) < 4 / 200
+    assert abs(np.corrcoef(drawn[1:], drawn[:-1])[0, 1]) < 4 / 200
+    plain, normal = run(
+        "[chainNoise(chain, 5, 99, 0.05), standardNormal(5, 99)].map(each => Array.from(each))",
+        chain=traits_of({}),
+    )
+    assert plain == normal
+
+
 def test_the_traits_are_the_chain():
-    explorable = ChainExplorable(friction_right=0.01, noise=0.0, blocks=5)
-    assert explorable.chain == SpringBlockChain(friction_right=0.01, noise=0.0, blocks=5)
+    settings = {"friction_right": 0.01, "noise": 0.001, "blocks": 5, "drive": 0.03, "skewness": 1.5}
+    explorable = ChainExplorable(**settings)
+    assert explorable.chain == SpringBlockChain(**settings)
     simulated = explorable.chain.simulate(every=100).load_curve
     assert explorable.load_curve.mean == pytest.approx(simulated.mean)
     assert ChainExplorable().chain == SpringBlockChain()

@@ -7,16 +7,21 @@ import { DT, DURATION, EVERY, atRest, pullChain } from "./chain_steps.js";
 import { chainKicks, chainSeparation, langevinSteps } from "./chain_steps.js";
 import { meanFieldCurve, staticCurve } from "./chain_steps.js";
 import { loadCurveChart } from "../shared/load_curve_chart.js";
-import { standardNormal } from "../shared/random.js";
 import { verdict } from "../shared/shape.js";
+import { chainNoise } from "./skewed_noise.js";
 
 const CHAIN_PACE = 90; // units of time in a second of the reader's
 const SHAKE = { noise: 0.02, duration: 60, calm: 140 };
+const PLAIN = { friction_right: 0.003, drive: 0, skewness: 0 };
 const PRESETS = {
-  Lazy: { friction_right: 0.003, friction_left: 0.004, noise: 0.0005 },
-  Equiseparated: { friction_right: 0.003, friction_left: 0.004, noise: 0.003 },
-  Active: { friction_right: 0.003, friction_left: 0.015, noise: 0.006 },
+  Lazy: { ...PLAIN, friction_left: 0.004, noise: 0.0005 },
+  Equiseparated: { ...PLAIN, friction_left: 0.004, noise: 0.003 },
+  Active: { ...PLAIN, friction_left: 0.015, noise: 0.006 },
 };
+const WORDS = [
+  "Drive: the hand pulls at every block as well, not only at the last.",
+  "Skewness: above 0 the noise has rare strong kicks to the right, below 0 to the left.",
+];
 
 /** Return what follows when the table under a chain at rest is shaken for a while. */
 function shakeChain(chain, positions, before, normals) {
@@ -40,9 +45,9 @@ function render({ model, el }) {
   const picture = chainPicture(stage);
   const chart = loadCurveChart(charts, { xlabel: "block l", ylabel: "distance to the end, D" });
   const tell = readout(charts);
-  const normals = standardNormal(model.get("seed"), (20 * DURATION) / DT);
   const fields = ["blocks", "spring_constant", "mass", "damping", "friction_right"];
   fields.push("friction_left", "noise", "noise_decay", "common_noise", "end");
+  fields.push("drive", "skewness");
   let chain;
   let states;
   let shakes = 0;
@@ -55,6 +60,8 @@ function render({ model, el }) {
     friction_right: { label: "Friction to the right", min: 0, max: 0.02, step: 0.0005, format },
     friction_left: { label: "Friction to the left", min: 0, max: 0.02, step: 0.0005, format },
     noise: { label: "Noise", min: 0, max: 0.01, step: 0.0001, format },
+    drive: { label: "Drive", min: 0, max: 0.1, step: 0.002, format: (value) => value.toFixed(3) },
+    skewness: { label: "Skewness", min: -4, max: 4, step: 0.5 },
     spring_constant: { label: "Spring constant", min: 0.02, max: 0.5, step: 0.01 },
     blocks: { label: "Blocks", min: 1, max: 20, step: 1 },
   };
@@ -68,7 +75,11 @@ function render({ model, el }) {
       [
         { name: "the chain", kind: "own", values: separation },
         { name: "without noise, at rest", kind: "theory", values: staticCurve(chain) },
-        { name: "with noise, in the end", kind: "theory2", values: meanFieldCurve(chain) },
+        {
+          name: "with symmetric noise, in the end",
+          kind: "theory2",
+          values: meanFieldCurve(chain),
+        },
       ],
       { range: [lowest(separation), chain.end], words: `Load curve of the chain, ${words}` },
     );
@@ -80,7 +91,9 @@ function render({ model, el }) {
   function pull() {
     rest();
     chain = Object.fromEntries(fields.map((name) => [name, model.get(name)]));
-    states = pullChain(chain, normals);
+    const columns = chain.common_noise ? 1 : chain.blocks;
+    const steps = Math.round(DURATION / DT);
+    states = pullChain(chain, chainNoise(chain, model.get("seed"), columns * steps, DT));
     time.input.max = DURATION;
     time.value = Math.min(time.value, DURATION);
     shakes = 0;
@@ -112,7 +125,7 @@ function render({ model, el }) {
   });
   button(buttons, "Shake", () => {
     const now = Math.round(time.value / (DT * EVERY));
-    const drawn = standardNormal(model.get("seed") + ++shakes, (20 * SHAKE.calm) / DT);
+    const drawn = chainNoise(chain, model.get("seed") + ++shakes, (20 * SHAKE.calm) / DT, DT);
     states = states.slice(0, now + 1);
     states.push(...shakeChain(chain, states[now], time.value, drawn));
     time.input.max = (states.length - 1) * DT * EVERY;
@@ -140,6 +153,7 @@ function render({ model, el }) {
   const unbind = [...bound, ["common_noise", common]].map(([trait, control]) =>
     bind(model, trait, control, pull),
   );
+  for (const words of WORDS) element("p", { class: "sbt-chain-words" }, controls, words);
   pull();
   return () => {
     movie.stop();

@@ -4,6 +4,7 @@ import { element, svg } from "../shared/controls.js";
 
 const HEIGHT_OF_CHAIN = 92;
 const TABLE = 68;
+const RAIL = 24; // where the drive reaches over the blocks
 
 /** Append the picture; `draw` moves it. It fills the width that there is, at one scale. */
 export function chainPicture(parent) {
@@ -12,6 +13,7 @@ export function chainPicture(parent) {
   const table = svg("path", { class: "sbt-chain-table" }, picture);
   const springs = svg("path", { class: "sbt-chain-spring" }, picture);
   const last = svg("path", { class: "sbt-chain-spring sbt-chain-last" }, picture);
+  const drive = svg("path", { class: "sbt-chain-drive" }, picture);
   const blocks = svg("g", {}, picture);
   const hand = svg("circle", { class: "sbt-chain-hand", cy: TABLE - 14, r: 9 }, picture);
   let latest;
@@ -34,9 +36,11 @@ export function chainPicture(parent) {
     const middle = TABLE - size / 2;
     picture.setAttribute("viewBox", `0 0 ${width} ${HEIGHT_OF_CHAIN}`);
     const words = `A wall, ${count} blocks joined by springs on a table, and the end that is held`;
-    picture.setAttribute("aria-label", words);
+    const drawn = chain.drive ? ", which draws every block" : "";
+    picture.setAttribute("aria-label", words + drawn);
     table.setAttribute("d", roughTable(left, width));
     let path = "";
+    let rail = `M${held} ${middle}V${RAIL}H${edge(1) + size / 2}`;
     while (blocks.childElementCount > count) blocks.lastChild.remove();
     while (blocks.childElementCount < count) {
       const block = svg("g", {}, blocks);
@@ -48,9 +52,11 @@ export function chainPicture(parent) {
       const [rect, label] = blocks.children[l - 1].children;
       place(rect, { x: edge(l), y: TABLE - size, width: size, height: size });
       place(label, { x: edge(l) + size / 2, y: middle + 4 });
+      rail += `M${edge(l) + size / 2} ${RAIL}V${TABLE - size}`;
       label.style.display = size < 16 ? "none" : "";
     }
     springs.setAttribute("d", path);
+    drive.setAttribute("d", chain.drive ? rail : "");
     last.setAttribute("d", spring(edge(count) + size, held - 6, middle, size));
     place(hand, { cx: held, cy: middle });
   }

@@ -1,6 +1,7 @@
 /**
- * The second-order spring-block chain, step by step as `sbt_utils.chain_steps` takes it: dry
- * friction is treated implicitly, so that blocks stick (v = 0 exactly).
+ * The second-order spring-block chain, step by step as `sbt_utils.mechanics.chain_steps` takes it:
+ * dry friction is treated implicitly, so that blocks stick (v = 0 exactly). A chain without `drive`
+ * or `skewness` has none.
  */
 
 export const DURATION = 700; // of the published simulations
@@ -35,11 +36,10 @@ export function langevinSteps(state, chain, kicks, dt, every) {
   const steps = kicks.length / columns;
   const inertia = 1 + (chain.damping * dt) / chain.mass;
   const h = dt / chain.mass / inertia;
-  const pull = chain.spring_constant * chain.end;
   const pulled = new Float64Array(blocks);
   const kept = [];
   for (let step = 0; step < steps; step++) {
-    springForces(positions, chain.spring_constant, pull, pulled);
+    springForces(positions, chain, pulled);
     for (let block = 0; block < blocks; block++) {
       const kick = kicks[step * columns + (columns === 1 ? 0 : block)];
       const momentum = dt * pulled[block] + kick;
@@ -58,9 +58,10 @@ export function langevinSteps(state, chain, kicks, dt, every) {
   return kept;
 }
 
-/** Write the springs' force on each block, k (x_{l+1} - 2 x_l + x_{l-1}). */
-function springForces(positions, spring, pull, pulled) {
+/** Write the springs' force on each block, k (x_{l+1} - 2 x_l + x_{l-1}) + κ (y - x_l). */
+function springForces(positions, chain, pulled) {
   const end = positions.length - 1;
+  const spring = chain.spring_constant;
   for (let block = 1; block < end; block++) {
     const [left, right] = [positions[block - 1], positions[block + 1]];
     pulled[block] = spring * (left - 2 * positions[block] + right);
@@ -71,7 +72,12 @@ function springForces(positions, spring, pull, pulled) {
   } else {
     pulled[0] = -spring * positions[0];
   }
-  pulled[end] += pull - spring * positions[end];
+  pulled[end] += spring * chain.end - spring * positions[end];
+  if (!chain.drive) return;
+  const drawn = chain.drive * chain.end;
+  for (let block = 0; block <= end; block++) {
+    pulled[block] += drawn - chain.drive * positions[block];
+  }
 }
 
 /**
@@ -102,6 +108,7 @@ export function chainSeparation(chain, positions) {
 
 /** Return the load curve D_0..D_L that friction alone leads to: `static_loads` in closed form. */
 export function staticCurve(chain) {
+  if (chain.drive) return drivenCurve(chain, chain.friction_right, true);
   const count = chain.blocks + 1;
   const rise = chain.friction_right / chain.spring_constant;
   // d_l falls by `rise` a layer from the pull on; n is the largest number that stay positive.
@@ -111,11 +118,43 @@ export function staticCurve(chain) {
   return fromLoads(count, (l) => Math.max(last - rise * (count - l), 0));
 }
 
-/** Return the load curve that noise leads to in the end: `mean_field_loads` in closed form. */
+/** Return the load curve that symmetric noise leads to in the end: `mean_field_loads`. */
 export function meanFieldCurve(chain) {
+  const net = (chain.friction_right - chain.friction_left) / 2;
+  if (chain.drive) return drivenCurve(chain, net, false);
   const count = chain.blocks + 1;
-  const rise = (chain.friction_right - chain.friction_left) / 2 / chain.spring_constant;
+  const rise = net / chain.spring_constant;
   return fromLoads(count, (l) => chain.end / count + rise * (l - 1 - chain.blocks / 2));
+}
+
+/** Return the load curve at a net force on each block, or on those that leave x = 0 from rest. */
+function drivenCurve(chain, net, fromRest) {
+  const { blocks, end, spring_constant: spring, drive } = chain;
+  const diagonal = 2 * spring + drive;
+  const coupling = spring / diagonal;
+  const excess = new Array(blocks).fill((drive * end - net) / diagonal);
+  excess[blocks - 1] += (spring * end) / diagonal;
+  const moved = new Array(blocks).fill(!fromRest);
+  for (;;) {
+    const x = solveRuns(excess, coupling, moved);
+    const beside = (l) => coupling * ((x[l - 1] ?? 0) + (x[l + 1] ?? 0));
+    const off = moved.map((has, l) => !has && excess[l] + beside(l) > 0);
+    if (!off.includes(true)) return chainSeparation(chain, x);
+    off.forEach((sets, l) => (moved[l] ||= sets)); // none that has moved comes back
+  }
+}
+
+/** Solve x_l = excess_l + coupling (x_{l-1} + x_{l+1}) where blocks moved; elsewhere x_l = 0. */
+function solveRuns(excess, coupling, moved) {
+  const x = [];
+  const factors = [];
+  moved.forEach((has, l) => {
+    const factor = has ? 1 / (1 - coupling * (factors[l - 1] ?? 0)) : 0;
+    factors.push(factor * coupling);
+    x.push(factor * (excess[l] + coupling * (x[l - 1] ?? 0)));
+  });
+  for (let l = x.length - 2; l >= 0; l--) x[l] += factors[l] * x[l + 1];
+  return x;
 }
 
 /** Sum loads d_l, l = 1..count, from the end: D_l is what is left beyond block l. */

@@ -1,0 +1,32 @@
+/** Random numbers of a given skewness, as `sbt_utils.mechanics.trajectories` draws its noise. */
+
+import { standardNormal, uniform } from "../shared/random.js";
+
+/**
+ * Return `count` random numbers of mean 0 and variance 1 for steps of `dt`: normal ones, or gamma
+ * ones, of which those of a time m / γ add up to the chain's skewness.
+ */
+export function chainNoise(chain, seed, count, dt) {
+  const share = (dt * chain.damping) / chain.mass;
+  if (!chain.skewness || !share) return standardNormal(seed, count);
+  const shape = (4 / chain.skewness ** 2) * share;
+  const scale = Math.sign(chain.skewness) / Math.sqrt(shape);
+  return standardGamma(seed, count, shape).map((drawn) => (drawn - shape) * scale);
+}
+
+/** Return `count` gamma numbers: G. Marsaglia and W. W. Tsang, ACM TOMS 26 (2000) 363. */
+export function standardGamma(seed, count, shape) {
+  const draw = uniform(seed);
+  const normal = () => Math.sqrt(-2 * Math.log(1 - draw())) * Math.cos(2 * Math.PI * draw());
+  const d = (shape < 1 ? shape + 1 : shape) - 1 / 3;
+  const one = () => {
+    for (;;) {
+      const z = normal();
+      const v = (1 + z / Math.sqrt(9 * d)) ** 3;
+      if (v > 0 && Math.log(1 - draw()) < (z * z) / 2 + d * (1 - v + Math.log(v))) return d * v;
+    }
+  };
+  // Of a shape below 1: a gamma number of one more, times a power of a uniform one.
+  const less = () => (shape < 1 ? (1 - draw()) ** (1 / shape) : 1);
+  return Float64Array.from({ length: count }, () => one() * less());
+}
