@@ -153,7 +153,7 @@ function render({ model, el }) {
   const unbind = [...bound, ["common_noise", common]].map(([trait, control]) =>
     bind(model, trait, control, pull),
   );
-  for (const words of WORDS) element("p", { class: "sbt-chain-words" }, controls, words);
+  for (const words of WORDS) element("p", { class: "sbt-note" }, controls, words);
   pull();
   return () => {
     movie.stop();
