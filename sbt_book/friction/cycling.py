@@ -1,5 +1,6 @@
 """Dropout that goes slowly up and down while networks train, and the loop their convexity makes."""
 
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -65,17 +66,13 @@ def cycled_networks(
         level = low + (high - low) * float(triangle(np.array(epoch - begin), period))
         return members | {"dropout": np.full_like(members["dropout"], level)}
 
-    train(
-        network,
-        *data,
-        dropout=low,
-        epochs=end,
-        readings=Readings(tuple(range(begin + 1, end + 1)), take),
-        resume=state,
-        progress=False,
-        **settings,
-    )
+    go_on = partial(train, network, *data, dropout=low, resume=state, progress=False, **settings)
+    go_on(epochs=end, readings=Readings(tuple(range(begin + 1, end + 1)), take))
     count = len(state["seed"])
+    if first == begin:  # no epoch of this training ends there
+        start = go_on(epochs=begin)
+        for member, trained in enumerate(start.networks):
+            record.values[first, member] = measure(trained, low)
     # A network that has stopped by itself is read no more.
     table = [
         [record.values.get((epoch, member), np.nan) for epoch in range(first, end + 1, every)]

@@ -9,8 +9,12 @@ changes of one network are not; so likelihoods are compared network by network i
 from dataclasses import dataclass
 
 import numpy as np
+import pandas as pd
+import xarray as xr
 from scipy.optimize import minimize
 from scipy.stats import norm
+
+from sbt_book.friction.response import interval
 
 LEAST_TAIL = 200
 """Events that a tail has at least."""
@@ -159,6 +163,54 @@ def slips(positions: np.ndarray) -> np.ndarray:
         sizes.append(np.abs(sums[:-1]))
     pooled = np.concatenate(sizes)
     return pooled[pooled > 0]
+
+
+def event_sizes(found: xr.Dataset) -> dict[str, np.ndarray]:
+    """Return the sizes of all kinds of jerks, (members, events), by what they are; some are nan."""
+    kinds = {
+        f"networks, dropout {dropout:g}": changes(found.read.sel(dropout=dropout).values)
+        for dropout in found.dropout.values
+    }
+    for noise in found.noise.values[1:]:  # without noise blocks come to rest for good
+        states = found.chain_read.sel(noise=noise).transpose("seed", "epoch", "block")
+        kinds[f"chains, noise {noise:g}"] = changes(
+            np.pad(states.values, ((0, 0),) * 2 + ((1, 0),))
+        )
+    for noise in found.noise.values[1:]:
+        slip = found.chain_slip.sel(noise=noise).transpose("seed", "slip").values
+        kinds[f"chains, noise {noise:g}, slips"] = slip / np.nanmean(slip)
+    return kinds
+
+
+def jerk_table(found: xr.Dataset) -> pd.DataFrame:
+    """Return the fits of all kinds of jerks, with intervals over members, and the verdicts."""
+    rows = []
+    for name, sizes in event_sizes(found).items():
+        pooled = sizes[np.isfinite(sizes)]
+        tail = fit_tail(pooled)
+        gains = advantage(tail, sizes)
+        ranges = {law: interval(values) for law, values in gains.items()}
+        span = float(pooled.max() / tail.threshold)
+        if span >= 10 and all(low > 0 for low, _ in ranges.values()):
+            verdict = "a power law"
+        else:
+            verdict = "none" if any(high < 0 for _, high in ranges.values()) else "undecided"
+        rows.append(
+            {
+                "what": name,
+                "threshold": tail.threshold,
+                "share": float((pooled >= tail.threshold).mean()),
+                "exponent": tail.exponent,
+                "distance": tail.distance,
+                "span": span,
+                "exponential": float(gains["exponential"].mean()),
+                "exponential_range": ranges["exponential"],
+                "lognormal": float(gains["lognormal"].mean()),
+                "lognormal_range": ranges["lognormal"],
+                "verdict": verdict,
+            }
+        )
+    return pd.DataFrame(rows)
 
 
 def _lognormal(logs: np.ndarray, mu: float, sigma: float, least: float) -> np.ndarray:
