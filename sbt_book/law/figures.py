@@ -6,6 +6,7 @@ import matplotlib as mpl
 import numpy as np
 import xarray as xr
 from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
 from numpy.typing import ArrayLike
 
 from sbt_book.common.panels import series_look
@@ -126,6 +127,7 @@ def law_by_protocol(found: xr.Dataset) -> Figure:
         ]
         left.set(xlabel="|r|;  grey: random loads", yticks=range(len(names)), yticklabels=rows)
         left.yaxis.set_inverted(True)
+        left.xaxis.set_major_locator(MaxNLocator(4))
         right.set(xlabel="layer l", ylabel="D, fuzziness", title=f"{deepest} layers")
         right.legend()
     return figure

@@ -10,7 +10,7 @@ decay 5e-4, no early stop.
 import argparse
 import time
 from collections import OrderedDict
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from copy import deepcopy
 from dataclasses import asdict, dataclass, replace
 from functools import partial
@@ -232,8 +232,17 @@ def _optimizer(ensemble: Ensemble, network: nn.Sequential, stage: Stage, name: s
     return _OPTIMIZERS[name](rows)
 
 
-def separations(network: nn.Sequential, images: Tensor, labels: Tensor) -> xr.DataArray:
-    """Return D (statistics, measure, layer) of the pixels and behind every activation."""
+def separations(
+    network: nn.Sequential,
+    images: Tensor,
+    labels: Tensor,
+    statistics: Mapping[str, int | None] = STATISTICS,
+) -> xr.DataArray:
+    """Return D (statistics, measure, layer) of the pixels and behind every activation.
+
+    `statistics` maps names to the size of the batches that are normalised by their own mean and
+    variance, or to None for those kept of training.
+    """
     curves = [
         [
             load_curve(
@@ -246,9 +255,9 @@ def separations(network: nn.Sequential, images: Tensor, labels: Tensor) -> xr.Da
             ).separation
             for measure in MEASURES
         ]
-        for batch in STATISTICS.values()
+        for batch in statistics.values()
     ]
-    names = {"statistics": list(STATISTICS), "measure": list(MEASURES)}
+    names = {"statistics": list(statistics), "measure": list(MEASURES)}
     return xr.DataArray(np.array(curves), names, ("statistics", "measure", "layer"))
 
 
@@ -292,10 +301,10 @@ def _minutes(data: Dataset, runs: Sequence[Run], seeds: int) -> float:
     """Return about how long runs will take: time goes with the layers that images pass."""
     deepest = runs[-1]
     for _ in range(2):  # compiled first, then timed
-        begun, epochs = time.perf_counter(), 3
+        begun, epochs = time.process_time(), 3
         brief = replace(deepest, stages=(Stage(1, deepest.depth, epochs),))
         list(trained(feedforward(brief.depth), data, brief, range(seeds)))
-        seconds = time.perf_counter() - begun
+        seconds = time.process_time() - begun
     passed = sum(
         (run.depth - 1) * stage.epochs * (seeds if len(run.stages) == 1 else FROZEN_SEEDS)
         for run in runs

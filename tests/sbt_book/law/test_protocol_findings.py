@@ -5,6 +5,7 @@ import pytest
 import xarray as xr
 from scipy.stats import pearsonr
 
+from sbt_book.common.committed import load_committed
 from sbt_book.law.protocol_findings import (
     PUBLISHED,
     frozen_against_joint,
@@ -98,3 +99,14 @@ def test_frozen_against_joint():
     found.separation[{"run": 1, "seed": slice(5, None)}] = np.nan  # five seeds with frozen layers
     assert frozen_against_joint(found) == (5, 5, 2.0**-5)
     assert protocol_summary(found)["median"].notnull().all()
+
+
+@pytest.mark.parametrize("depth", [4, 8, 20])
+def test_the_committed_results_are_of_the_protocol(depth):
+    found = load_committed("law_protocol")
+    of = found.isel(run=np.flatnonzero((found.depth == depth) & (found.frozen == 0)))
+    assert sorted(of.optimizer.values) == ["adam", "momentum", "sgd"]
+    assert of.sizes["seed"] == 10
+    assert of.separation.isel(layer=slice(0, depth)).notnull().all()
+    # The pixels are the same in every network, by either statistics.
+    assert np.ptp(of.separation.isel(layer=0).sel(measure="fuzziness").values) < 1e-9
