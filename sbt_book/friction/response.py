@@ -57,8 +57,8 @@ def fit_thresholds(forces: np.ndarray, responses: np.ndarray) -> Thresholds:
     --------
     >>> forces = np.array([-0.1, -0.03, 0.03, 0.1])
     >>> fit = fit_thresholds(forces, np.array([-0.1, 0.0, 0.04, 0.18]))
-    >>> fit.left.round(3), fit.right.round(3), fit.mobility.round(2)
-    (array(0.05), array(0.01), array(2.))
+    >>> [round(float(value), 2) for value in (fit.left, fit.right, fit.mobility)]
+    [0.05, 0.01, 2.0]
     """
     compliance = responses / forces
     tried = np.linspace(0, np.abs(forces).max(), THRESHOLDS)
@@ -85,15 +85,15 @@ def exponents(forces: np.ndarray, responses: np.ndarray) -> np.ndarray:
     Examples
     --------
     >>> forces = np.array([-0.1, -0.01, 0.01, 0.1])
-    >>> exponents(forces, forces**3).round(2)
-    array(3.)
+    >>> round(float(exponents(forces, forces**3)), 2)
+    3.0
     """
     slopes = []
     for sign in (-1, 1):
         side = np.sign(forces) == sign
         logs = np.log(np.abs(forces[side]))
         along = sign * responses[..., side]
-        moved = (along > 0).all(-1)
+        moved = np.asarray((along > 0).all(-1))
         heights = np.log(np.where(moved[..., None], along, 1.0))
         centred = logs - logs.mean()
         slopes.append(np.where(moved, heights @ centred / (centred**2).sum(), np.inf))
