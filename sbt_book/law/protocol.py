@@ -1,7 +1,7 @@
 """The law of data separation by the protocol of those who found it.
 
 He & Su, A law of data separation in deep learning, PNAS 120 (2023) e2221704120, arXiv:2210.17020,
-with the settings of their public code, github.com/HornHehhf/Equi-Separation: 100 Fashion-MNIST
+with the settings of their public code (HornHehhf/Equi-Separation on GitHub): 100 Fashion-MNIST
 images a class at 10 x 10 pixels, ReLU networks of width 100 with batch normalisation but not of the
 input, 600 epochs in batches of 128, learning rate divided by ten after 200 and 400 epochs, weight
 decay 5e-4, no early stop.

@@ -22,7 +22,7 @@ _ODD = {"data_noise": "the published panel contradicts that of dropout, where ne
 
 
 def law_findings(law: xr.Dataset) -> list[Finding]:
-    """Judge the law of data separation, for each kind of network of ``results/law.nc``.
+    """Judge the law by this book's own protocol, for each kind of network of ``results/law.nc``.
 
     By the magnitude of r at the learning rate with the best test accuracy: mean and standard
     deviation over the seeds. `law` has ``linearity_fuzziness`` and ``accuracy_test`` (kind,
@@ -41,6 +41,7 @@ def law_findings(law: xr.Dataset) -> list[Finding]:
                 best.std(ddof=1).item(),
                 least=LIMITS["law"],
                 why=f"{r.mean('seed').max():.3f} at the most suitable of three learning rates",
+                about="prediction",
             )
         )
     return findings
