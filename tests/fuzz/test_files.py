@@ -74,6 +74,13 @@ def soon(seconds=60):
         faulthandler.cancel_dump_traceback_later()
 
 
+class Content(bytes):
+    """The bytes of a file, of which a failure shows the length alone."""
+
+    def __repr__(self):
+        return f"<{len(self)} bytes>"
+
+
 @st.composite
 def damages(draw, contents):
     """Draw what becomes of one of these contents: nothing, or up to three damages."""
@@ -108,7 +115,7 @@ def damages(draw, contents):
                 ]
             )
         )
-    return content
+    return Content(content)
 
 
 @contextmanager

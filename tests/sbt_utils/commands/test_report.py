@@ -136,9 +136,10 @@ def test_a_report_on_a_model_in_the_folder_it_is_called_from(model_folder):
 )
 def test_a_report_never_replaces_what_it_reads(model_folder, outputs, name):
     (model_folder / "part.py").write_text(
-        "from sbt_utils import MLP\n\ndef network():\n    return MLP(width=20, hidden_layers=3)\n"
+        # A dictionary comes first, so that they might be JSON by their first character.
+        "{}\nfrom sbt_utils import MLP\ndef network():\n    return MLP(width=20, hidden_layers=3)\n"
     )
-    (model_folder / "mine.py").write_text("from part import network\n")
+    (model_folder / "mine.py").write_text("{}\nfrom part import network\n")
     before = {path.name: path.read_bytes() for path in model_folder.iterdir()}
     command = ["report", "mine:network", "model.pt", *FILES, *outputs.split()]
     done = run(*command, folder=model_folder, flags=["-B"])
