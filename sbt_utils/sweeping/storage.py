@@ -90,9 +90,9 @@ def check_same(
     name: str, stored: xr.Dataset, configuration: Mapping[str, Any], versions: bool = False
 ) -> None:
     """Raise ValueError if results were made with another configuration, or other versions."""
-    # A file of a sweep that is older than this setting was made without such noise.
+    # A file that is older than this setting was made without such noise.
     made = {"weight_noise": 0.0} | json.loads(stored.attrs["configuration"])
-    wanted = dict(configuration)
+    wanted: dict[str, Any] = {"weight_noise": 0.0, **configuration}
     made["algorithm"], wanted["algorithm"] = int(stored.attrs.get("algorithm", 1)), ALGORITHM
     if versions:
         made |= json.loads(stored.attrs["versions"])
