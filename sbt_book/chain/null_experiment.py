@@ -91,9 +91,9 @@ def null_scores(file: xr.Dataset, networks: str, source: str) -> pd.DataFrame:
     Returns
     -------
     pandas.DataFrame
-        A row for each model, the chain first. Columns ``within``, ``median`` and ``sign``, see
-        `sbt_book.chain.held_out.SCORES`, of all cells, fitted to all; with ``_held_out`` the mean
-        over the random halves, with ``_low`` and ``_high`` the range of 95 % of them. nan where a
+        A row for each model, the chain first. Columns ``within``, ``median`` and ``sign``, the
+        scores of all cells, fitted to all; with ``_held_out`` the mean over the random halves, with
+        ``_low`` and ``_high`` the range of 95 % of them. nan where a
         model predicts no curves.
     """
     cells = file.sel(networks=networks, source=source)

@@ -1,8 +1,8 @@
 """Chains of first order whose blocks are pushed one by one, and whose noise and pull may change.
 
-`sbt_utils.SpringBlockChain` has no force on a single block, and its noise only decays. The springs
-have k = 1, so forces are in units of k y. Time is counted in epochs, of which a hundred are the
-time for which the paper simulates its second-order chain.
+`sbt_utils.mechanics.chain.SpringBlockChain` has no force on a single block, and its noise only
+decays. The springs have k = 1, so forces are in units of k y. Time is counted in epochs, of which
+a hundred are the time for which the paper simulates its second-order chain.
 """
 
 from collections.abc import Sequence
@@ -28,8 +28,8 @@ def overdamped(
 ) -> np.ndarray:
     """Move blocks by x' = S(k (x_{l+1} - 2 x_l + x_{l-1}) + noise + force), with k = 1.
 
-    As `sbt_utils.SpringBlockChain.simulate_overdamped`, which knows no force on a block and noise
-    that decays at most. The friction S is the same to both sides.
+    As ``SpringBlockChain.simulate_overdamped``, which knows no force on a block and noise that
+    decays at most. The friction S is the same to both sides.
 
     Parameters
     ----------

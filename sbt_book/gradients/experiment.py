@@ -26,7 +26,7 @@ weights move, so these kicks are those of steps in succession, less a straight l
 to the pulled end; κ, in units of k, is fitted to the load curve of each cell.
 
 - Prediction: κ follows the share of the gradient that reaches the layers before the last: the mean
-  over l = 1..L-1 of g_l/g_L, with g_l from `sbt_book.gradients.kicks.layer_gradients`, averaged
+  over l = 1..L-1 of g_l/g_L, with g_l from ``layer_gradients``, averaged
   (geometrically) over an early, a middle and the last epoch; and it is large for linear networks.
 - Criterion: Spearman's correlation over the cells of a source above 95 % of permutations, in three
   of the four sources at least; and above 95 % of permutations within the rows (of one slope), all
@@ -172,7 +172,7 @@ def trained_and_measured(source: str, level: float, **changed: Any) -> xr.Datase
 def arriving(training: Training, data: TrainingData) -> tuple[xr.Dataset, list[list[Tensor]]]:
     """Measure networks as they are: ``convexity`` (member) and ``gradient`` (member, layer).
 
-    See `sbt_book.gradients.kicks.layer_gradients`, also for what comes beside them.
+    See ``layer_gradients``, also for what comes beside them.
     """
     members = list(training.networks)
     found = [layer_gradients(member, data.images, data.labels) for member in members]

@@ -93,7 +93,7 @@ def curves_in_time(history: xr.Dataset) -> Figure:
 def law_by_protocol(found: xr.Dataset) -> Figure:
     """Draw how straight the networks of He & Su's protocol are, and the curves of the deepest.
 
-    Left: a dot for each network's |r|, above the middle 90 % of `random_load_linearity` (grey).
+    Left: a dot for each network's abs(r), above the middle 90 % of `random_load_linearity` (grey).
     Right: load curves of the runs of the greatest depth, mean over the seeds and one standard
     deviation. All by the fuzziness, as published. `found` is the result of
     `sbt_book.law.protocol.law_protocol`.

@@ -12,7 +12,7 @@ PUBLISHED = 0.98
 
 
 def random_load_linearity(loads: int, curves: int = 100_000, seed: int = 0) -> np.ndarray:
-    """Return |r| (curves,) of curves whose loads are independent and exponentially distributed.
+    """Return abs(r) (curves,) of curves whose loads are independent and exponentially distributed.
 
     All ways of dividing the fall among the layers are then equally likely: a null model for a law
     that says all layers do the same.
@@ -48,7 +48,7 @@ def median_interval(values: np.ndarray) -> tuple[float, float, float]:
 
 
 def linearity_magnitudes(found: xr.Dataset) -> xr.DataArray:
-    """Return |r| of (l, D_l), (run, statistics, measure, seed), of `law_protocol`'s results."""
+    """Return abs(r) of (l, D_l), (run, statistics, measure, seed), of `law_protocol`'s results."""
     rows = []
     for run in range(found.sizes["run"]):
         curves = found.separation.isel(run=run, layer=slice(0, found.depth.values[run]))
@@ -66,7 +66,7 @@ def protocol_summary(found: xr.Dataset) -> pd.DataFrame:
     -------
     pandas.DataFrame
         ``depth`` (read-out counted), ``optimizer``, ``rate``, ``frozen``; ``median``, ``low`` and
-        ``high`` of the fuzziness's |r| over the seeds, measured as published (`median_interval`),
+        ``high`` of abs(r) of the fuzziness over seeds, measured as published (`median_interval`),
         and ``published``; ``verdict``, "holds" if the median is at least `PUBLISHED`, "fails" if
         the interval lies below, else "open"; ``null``, the 95 % point of `random_load_linearity`,
         and ``beyond_null``, whether the median is above it; ``running`` and ``trace``, medians with
@@ -122,7 +122,7 @@ def protocol_table(summary: pd.DataFrame) -> pd.DataFrame:
 
 
 def frozen_against_joint(found: xr.Dataset) -> tuple[int, int, float]:
-    """Return in how many seeds freezing makes |r| smaller, of how many, and how likely by chance.
+    """Return in how many seeds freezing makes r weaker, of how many, and how likely by chance.
 
     As published: fuzziness, batch statistics. The chance is that of as many or more (sign test).
     """
