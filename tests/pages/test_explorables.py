@@ -136,7 +136,7 @@ def test_phase_diagram_is_walked_through(explorable):
     assert convexity(diagram) == pytest.approx(expected.load_curve.convexity, abs=0.0051)
     diagram.get_by_role("combobox").select_option(label="batch size")
     assert diagram.locator("[role=gridcell]").count() == 60
-    assert diagram.locator(".sbt-theory2").count() == 0  # no published numbers
+    assert diagram.locator(".sbt-theory2").count() == 2  # the published curve, and its dots
 
 
 def test_ruler_opens_as_python_says_when_it_is_replayed(explorable):
