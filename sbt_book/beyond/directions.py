@@ -16,6 +16,7 @@ import numpy as np
 import torch
 import xarray as xr
 from torch import Tensor, nn
+from tqdm.auto import tqdm
 
 from sbt_book.beyond.voting import by_strength
 from sbt_book.common.committed import RESULTS
@@ -203,10 +204,9 @@ def everything(folder: Path) -> xr.Dataset:
         (network) say which of the published networks it is.
     """
     parts = []
-    for source in LEVELS:
+    for source in tqdm(LEVELS):
         about = {"source": source} | CONFIGURATION
         parts.append(results.kept(folder / f"{source}.nc", about, lambda s=source: measured(s)))  # type: ignore[misc]
-        print(source, flush=True)
     spent = sum(part.attrs["wall_time_seconds"] for part in parts)
     found = xr.concat(parts, "network", combine_attrs="drop").drop_encoding()
     return found.assign_attrs(wall_time_seconds=spent)
@@ -214,7 +214,7 @@ def everything(folder: Path) -> xr.Dataset:
 
 if __name__ == "__main__":
     count = sum(map(len, LEVELS.values())) * len(SLOPES) * SEEDS
-    print(f"{count} networks, about 4 s of one processor core each", flush=True)
+    print(f"{count} networks, about 4 s of one processor core each")
     parts = RESULTS / "directions.parts"
     results.kept(RESULTS / "directions.nc", CONFIGURATION, lambda: everything(parts))
     remove_parts(parts / f"{source}.nc" for source in LEVELS)

@@ -12,6 +12,7 @@ import numpy as np
 import torch
 import xarray as xr
 from torch import nn
+from tqdm.auto import tqdm
 
 from sbt_book.common.committed import RESULTS
 from sbt_book.common.parts import remove_parts
@@ -129,21 +130,18 @@ def everything(folder: Path) -> xr.Dataset:
     The coordinate ``series`` says what it belongs to; nan stands beyond a network's last layer and
     its last seed. Finished shapes are kept in the folder.
     """
-    parts: list[xr.Dataset] = []
-    rows: list[tuple[str, Shape]] = []
-    spent = 0.0
-    for series, shapes in SERIES.items():
-        for shape in shapes:
-            settings = {name: CONFIGURATION[name] for name in ("images", "epochs")}
-            part = results.kept(
-                part_of(folder, shape),
-                settings | asdict(shape),
-                lambda shape=shape, settings=settings: measured(shape, **settings),  # type: ignore[misc]
-            )
-            print(f"{series}: {shape}", flush=True)
-            spent += 0.0 if shape in [row[1] for row in rows] else part.attrs["wall_time_seconds"]
-            parts.append(part)
-            rows.append((series, shape))
+    rows = [(series, shape) for series, shapes in SERIES.items() for shape in shapes]
+    settings = {name: CONFIGURATION[name] for name in ("images", "epochs")}
+    parts = [
+        results.kept(
+            part_of(folder, shape),
+            settings | asdict(shape),
+            lambda shape=shape: measured(shape, **settings),  # type: ignore[misc]
+        )
+        for _, shape in tqdm(rows)
+    ]
+    once = {shape: part for (_, shape), part in zip(rows, parts, strict=True)}
+    spent = sum(part.attrs["wall_time_seconds"] for part in once.values())
     found = xr.concat(parts, "shape", join="outer", combine_attrs="drop").drop_encoding()
     found = found.assign_coords(series=("shape", [series for series, _ in rows]))
     for name in ("hidden_layers", "width", "dropout", "learning_rate"):
@@ -162,7 +160,7 @@ if __name__ == "__main__":
     every = {shape for shapes in SERIES.values() for shape in shapes}
     # Weights, that is multiply-adds for each image, in units of the published network.
     work = sum(s.seeds * s.hidden_layers * s.width**2 for s in every) / (7 * 100**2)
-    print(f"{len(every)} shapes, about {3 * work / 60:.0f} min of one processor core", flush=True)
+    print(f"{len(every)} shapes, about {3 * work / 60:.0f} min of one processor core")
     parts = RESULTS / "shapes.parts"
     results.kept(RESULTS / "shapes.nc", CONFIGURATION, lambda: everything(parts))
     remove_parts(part_of(parts, shape) for shape in every)

@@ -14,5 +14,5 @@ EXPERIMENT = Experiment(
 """The published protocol, full-batch without other noise; fewer cells and seeds than there."""
 
 if __name__ == "__main__":
-    print(f"{len(EXPERIMENT)} networks, about 3 s of one processor core each", flush=True)
+    print(f"{len(EXPERIMENT)} networks, about 3 s of one processor core each")
     sweep(EXPERIMENT, out=RESULTS / "weight_noise.nc", shard_size=10)

@@ -10,6 +10,6 @@ __getattr__, __dir__, __all__ = exports(
         "films": "player",
         "noise_axes": "NOISES in_order level_name",
         "selections": "convexity failed scaled_curves whole_curves",
-        "statistics": "rank_correlation spearman",
+        "statistics": "bootstrap_interval rank_correlation spearman",
     },
 )

@@ -1,5 +1,7 @@
 """Rank correlations, and the variance over the seeds."""
 
+from collections.abc import Callable
+
 import numpy as np
 import xarray as xr
 from scipy.stats import rankdata
@@ -35,6 +37,21 @@ def rank_correlation(first: xr.DataArray, second: xr.DataArray) -> float:
     first, second = xr.broadcast(*xr.align(first, second, join="inner"))
     second = second.transpose(*first.dims)
     return float(spearman(first.values.ravel(), second.values.ravel()))
+
+
+def bootstrap_interval(
+    values: np.ndarray, statistic: Callable[..., np.ndarray] = np.mean
+) -> tuple[float, float]:
+    """Return the 95 % bootstrap interval of the mean over members, or of another statistic.
+
+    Values are (members, ...), drawn along the first axis 2,000 times; the statistic takes an
+    ``axis``, and draws for which it is nan are left out. `scipy.stats.bootstrap` knows no statistic
+    of rows.
+    """
+    values = np.asarray(values)
+    draws = np.random.default_rng(0).integers(len(values), size=(2000, len(values)))
+    low, high = np.nanquantile(statistic(values[draws], axis=1), [0.025, 0.975])
+    return float(low), float(high)
 
 
 def seed_variance(values: xr.DataArray) -> xr.DataArray:

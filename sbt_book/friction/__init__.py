@@ -6,7 +6,7 @@ __getattr__, __dir__, __all__ = exports(
     __name__,
     {
         "experiment": "CONFIGURATION everything",
-        "response": "interval mobility_ratio push_table",
+        "response": "mobility_ratio push_table",
         "loops": "cycles loop_table",
         "jerks": "jerk_table",
         "figures": "jerks_figure loops_figure mobility_figure push_figure",

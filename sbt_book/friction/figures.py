@@ -9,8 +9,9 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from sbt_book.common.panels import series_look, shade_equiseparated
+from sbt_book.common.statistics import bootstrap_interval
 from sbt_book.friction import jerks, loops
-from sbt_book.friction.response import fit_thresholds, interval, responses
+from sbt_book.friction.response import fit_thresholds, responses
 from sbt_utils.drawing import COLOURS, STYLE
 
 
@@ -85,7 +86,7 @@ def _over_noise(axes: Axes, values: xr.DataArray) -> None:
     for index, slope in enumerate(values.slope.values):
         rows = values.sel(slope=slope).transpose("noise", "seed").values
         mean = rows.mean(1)
-        ends = np.array([interval(row) for row in rows]).T
+        ends = np.array([bootstrap_interval(row) for row in rows]).T
         bars = np.abs(ends - mean)
         look = series_look(index) | {"capsize": 3, "elinewidth": 1, "ms": 5}
         axes.errorbar(values.noise, mean, yerr=bars, label=f"α = {slope:g}", **look)
@@ -111,7 +112,7 @@ def loops_figure(found: xr.Dataset) -> Figure:
                 colour = COLOURS[index % len(COLOURS)]
                 _draw_loops(above, cycled, colour, loops.NAMES[name])
                 area = loops.areas(cycled)
-                ends = np.array([interval(row) for row in area.values]).T
+                ends = np.array([bootstrap_interval(row) for row in area.values]).T
                 mean = area.mean("seed").values
                 look: Any = series_look(index) | {"capsize": 3, "elinewidth": 1}
                 area_axes.errorbar(

@@ -14,7 +14,7 @@ import xarray as xr
 from scipy.optimize import minimize
 from scipy.stats import norm
 
-from sbt_book.friction.response import interval
+from sbt_book.common.statistics import bootstrap_interval
 
 LEAST_TAIL = 200
 """Events that a tail has at least."""
@@ -189,7 +189,7 @@ def jerk_table(found: xr.Dataset) -> pd.DataFrame:
         pooled = sizes[np.isfinite(sizes)]
         tail = fit_tail(pooled)
         gains = advantage(tail, sizes)
-        ranges = {law: interval(values) for law, values in gains.items()}
+        ranges = {law: bootstrap_interval(values) for law, values in gains.items()}
         span = float(pooled.max() / tail.threshold)
         if span >= 10 and all(low > 0 for low, _ in ranges.values()):
             verdict = "a power law"

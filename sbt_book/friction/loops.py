@@ -6,9 +6,9 @@ import numpy as np
 import pandas as pd
 import xarray as xr
 
+from sbt_book.common.statistics import bootstrap_interval
 from sbt_book.friction.chains import triangle
 from sbt_book.friction.cycling import loop_area
-from sbt_book.friction.response import interval
 
 NAMES = {
     "networks": "networks, dropout up and down",
@@ -78,7 +78,7 @@ def loop_table(found: xr.Dataset) -> pd.DataFrame:
         means = cycled.mean("seed")
         whole = means.isel(reading=slice(0, means.sizes["reading"] * 2 // 3 + 1))
         swing = (whole.max("reading") - whole.min("reading")).values
-        q, (low, high) = float(fade(area.values.T)), interval(area.values.T, fade)
+        q, (low, high) = float(fade(area.values.T)), bootstrap_interval(area.values.T, fade)
         if swing[-1] < 0.05:
             verdict = "sticks"
         else:
@@ -91,9 +91,9 @@ def loop_table(found: xr.Dataset) -> pd.DataFrame:
                 "swing_fast": swing[0],
                 "swing_slow": swing[-1],
                 "area_fast": float(area[0].mean()),
-                "area_fast_range": interval(area[0].values),
+                "area_fast_range": bootstrap_interval(area[0].values),
                 "area_slow": float(area[-1].mean()),
-                "area_slow_range": interval(area[-1].values),
+                "area_slow_range": bootstrap_interval(area[-1].values),
                 "exponent": q,
                 "exponent_range": (low, high),
                 "verdict": verdict,

@@ -14,40 +14,12 @@ from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 from torch.optim import Optimizer
 
+from sbt_book.common.differentiable import differentiable_separation
 from sbt_utils.ensembles.stacked_layers import State, padded
 from sbt_utils.measuring.evaluation import separation_or_nan
 
 Optimize = Callable[[Sequence[nn.Parameter]], Optimizer]
 """Makes an optimizer of parameters."""
-
-
-def differentiable_separation(features: Tensor, labels: Tensor) -> Tensor:
-    """Return D = log(tr Σw / tr Σb) of a batch of features as a tensor with a gradient.
-
-    `sbt_utils.measuring.data_separation` measures the same in double precision, and has none.
-
-    Parameters
-    ----------
-    features : Tensor, shape (N, d)
-    labels : Tensor of int, shape (N,)
-        Classes 0..C-1, each of which occurs.
-
-    Returns
-    -------
-    Tensor, shape ()
-
-    Examples
-    --------
-    >>> features = torch.tensor([[0.0], [2.0], [4.0], [6.0]], requires_grad=True)
-    >>> separation = differentiable_separation(features, torch.tensor([0, 0, 1, 1]))
-    >>> round(separation.item(), 4)  # log(1 / 4)
-    -1.3863
-    """
-    members = nn.functional.one_hot(labels).to(features.dtype)
-    centred = features - features.mean(0)
-    means = members.T @ centred / members.sum(0)[:, None]
-    between = (members.sum(0) * means.square().sum(1)).sum() / len(labels)
-    return torch.log(centred.square().sum() / len(labels) / between - 1)
 
 
 def pushed_network(

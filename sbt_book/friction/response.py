@@ -1,11 +1,12 @@
 """How a layer responds to a push: in proportion, or from a threshold on."""
 
-from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
 import xarray as xr
+
+from sbt_book.common.statistics import bootstrap_interval
 
 THRESHOLDS = 101
 """How many thresholds are tried to each side, from none to the strongest force."""
@@ -124,20 +125,6 @@ def held_out_errors(forces: np.ndarray, responses: np.ndarray) -> tuple[float, f
     return float(both[0]), float(both[1])
 
 
-def interval(
-    values: np.ndarray, statistic: Callable[..., np.ndarray] = np.mean
-) -> tuple[float, float]:
-    """Return the 95 % bootstrap interval of the mean over members, or of another statistic.
-
-    Values are (members, ...), drawn along the first axis; the statistic takes an ``axis``.
-    `scipy.stats.bootstrap` knows no statistic of rows.
-    """
-    values = np.asarray(values)
-    draws = np.random.default_rng(0).integers(len(values), size=(2000, len(values)))
-    low, high = np.quantile(statistic(values[draws], axis=1), [0.025, 0.975])
-    return float(low), float(high)
-
-
 def judged(forces: np.ndarray, responses: np.ndarray) -> dict[str, object]:
     """Return widths, exponents and errors of members (members, forces), and the verdict.
 
@@ -147,9 +134,9 @@ def judged(forces: np.ndarray, responses: np.ndarray) -> dict[str, object]:
     powers = exponents(forces, responses)
     with_, without = held_out_errors(forces, responses)
     least = LEAST_WIDTH * np.abs(forces).max()
-    low, high = interval(widths)
+    low, high = bootstrap_interval(widths)
     finite = bool(np.isfinite(powers).all())
-    power_range = interval(powers) if finite else (np.inf, np.inf)
+    power_range = bootstrap_interval(powers) if finite else (np.inf, np.inf)
     if low > least and with_ < without:
         verdict = "sticks"
     elif high < least and power_range[0] > 0.9 and power_range[1] < 1.1:

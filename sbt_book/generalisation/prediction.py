@@ -1,19 +1,16 @@
 """How early in training the shape of a load curve predicts test accuracy."""
 
 from collections.abc import Mapping, Sequence
-from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pandas as pd
 import xarray as xr
 from tqdm.auto import tqdm
 
-from sbt_book.common.parts import remove_parts
 from sbt_book.common.statistics import spearman
+from sbt_book.generalisation.following import by_cell, cell_settings, followed
 from sbt_book.generalisation.minima import sharpness
-from sbt_utils import results
 from sbt_utils.data.datasets import Dataset
 from sbt_utils.measuring.evaluation import evaluate
 from sbt_utils.training.networks import MLP
@@ -58,9 +55,7 @@ def follow(
     training = data.train_images, data.train_labels
     apart = data.test_images[:validation], data.test_labels[:validation]
     unseen = data.test_images[validation:], data.test_labels[validation:]
-    level, slope = (grid.ravel() for grid in np.meshgrid(levels, slopes, indexing="ij"))
-    seeds = np.random.SeedSequence([seed, list(SOURCES).index(source)]).generate_state(len(level))
-    settings = {source: level, "negative_slope": slope, "seeds": seeds.tolist()}
+    settings = cell_settings(source, list(SOURCES).index(source), seed, levels, slopes)
     network = MLP(inputs=data.train_images[0].numel(), classes=data.classes)
     run: Training | None = None
     measured = []
@@ -75,10 +70,7 @@ def follow(
         measured.append(here)
     early = xr.concat(measured, xr.Variable("checkpoint", list(checkpoints)))
     early["accuracy_test"] = evaluate(networks, unseen).accuracy
-    cells = pd.MultiIndex.from_product([range(len(levels)), list(slopes)], names=["noise", "slope"])
-    early = early.assign_coords(xr.Coordinates.from_pandas_multiindex(cells, "member"))
-    early = early.unstack("member").transpose("noise", "slope", "checkpoint", "layer")
-    return early.assign_coords(level=("noise", list(levels))).drop_vars("noise")
+    return by_cell(early, levels, slopes).transpose(..., "checkpoint", "layer")
 
 
 def early_prediction(
@@ -117,26 +109,10 @@ def early_prediction(
     configuration = {"data": data.source, "train": len(data.train_images), **settings}
     configuration["sources"] = {source: list(levels) for source, levels in sources.items()}
 
-    def part_of(source: str, seed: int) -> Path:
-        return out.with_suffix(".parts") / f"{source}_{seed}.nc"
+    def compute(source: str, seed: int) -> xr.Dataset:
+        return follow(data, source, seed, sources[source], progress=progress, **settings)
 
-    def followed(source: str, seed: int) -> xr.Dataset:
-        compute = partial(
-            follow, data, source, seed, sources[source], progress=progress, **settings
-        )
-        return results.kept(part_of(source, seed), configuration, compute)
-
-    def everything() -> xr.Dataset:
-        runs = {(source, seed): followed(source, seed) for seed in seeds for source in sources}
-        numbers = xr.Variable("seed", list(seeds))
-        by_source = [xr.concat([runs[source, n] for n in seeds], numbers) for source in sources]
-        early = xr.concat(by_source, xr.Variable("source", list(sources)))
-        seconds = sum(run.wall_time_seconds for run in runs.values())
-        return early.assign_attrs(wall_time_seconds=seconds)
-
-    early = results.kept(out, configuration | {"seeds": list(seeds)}, everything)
-    remove_parts(part_of(source, seed) for seed in seeds for source in sources)
-    return early
+    return followed(out, configuration, list(sources), seeds, compute)
 
 
 def learned_elsewhere(

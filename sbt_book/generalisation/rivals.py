@@ -11,17 +11,15 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pandas as pd
 import torch
 import xarray as xr
 from torch import Tensor, nn
 from tqdm.auto import tqdm
 
 from sbt_book.common.committed import RESULTS
-from sbt_book.common.parts import remove_parts
 from sbt_book.generalisation import measures
+from sbt_book.generalisation.following import by_cell, cell_settings, followed
 from sbt_book.generalisation.minima import sharpness
-from sbt_utils import results
 from sbt_utils.data.datasets import Dataset, load_data
 from sbt_utils.measuring.evaluation import accuracy, separation_or_nan
 from sbt_utils.sweeping.experiments import published
@@ -119,9 +117,7 @@ def follow(
         )
     training = data.train_images, data.train_labels
     unseen = data.test_images[validation:], data.test_labels[validation:]
-    level, slope = (grid.ravel() for grid in np.meshgrid(levels, slopes, indexing="ij"))
-    seeds = np.random.SeedSequence([seed, list(LEVELS).index(source)]).generate_state(len(level))
-    settings = {source: level, "negative_slope": slope, "seeds": seeds.tolist()}
+    settings = cell_settings(source, list(LEVELS).index(source), seed, levels, slopes)
     network, whole = MLP(inputs=data.train_images[0].numel(), classes=data.classes), epochs
     if whole is None:
         whole = published(source).epochs
@@ -131,7 +127,7 @@ def follow(
         until, start = max(1, round(share * whole)), time.process_time()
         state, done = (run.state, run.history.epoch[-1].item()) if run else (None, 0)
         run = train(network, training, epochs=until, resume=state, progress=False, **settings)
-        seconds = (time.process_time() - start) / max(1, until - done) / len(level)
+        seconds = (time.process_time() - start) / max(1, until - done) / len(settings["seeds"])
         members = list(run.networks)
         readings = [read(member, data, validation) for member in members]
         here = {name: [one[name][0] for one in readings] for name in readings[0]}
@@ -143,10 +139,7 @@ def follow(
     early = xr.concat(measured, xr.Variable("share", list(shares)))
     early = early.assign_coords(measure=list(readings[0]))
     early["accuracy_test"] = "member", [accuracy(member, unseen) for member in members]
-    cells = pd.MultiIndex.from_product([range(len(levels)), list(slopes)], names=["noise", "slope"])
-    early = early.assign_coords(xr.Coordinates.from_pandas_multiindex(cells, "member"))
-    early = early.unstack("member").transpose("noise", "slope", "share", ...)
-    return early.assign_coords(level=("noise", list(levels))).drop_vars("noise")
+    return by_cell(early, levels, slopes).transpose("noise", "slope", "share", ...)
 
 
 def _dataset(columns: Mapping[str, Any]) -> xr.Dataset:
@@ -195,27 +188,10 @@ def follow_rivals(
     configuration |= {"levels": {source: list(each) for source, each in levels.items()}}
     configuration |= {"slopes": SLOPES, "shares": SHARES, "validation": VALIDATION} | settings
 
-    def part_of(source: str, seed: int) -> Path:
-        return out.with_suffix(".parts") / f"{source}_{seed}.nc"
+    def compute(source: str, seed: int) -> xr.Dataset:
+        return follow(data, source, seed, levels[source], **settings).astype("float32")
 
-    def everything() -> xr.Dataset:
-        runs = {}
-        for seed in seeds:
-            for source in levels:
-                compute = partial(follow, data, source, seed, levels[source], **settings)
-                runs[source, seed] = results.kept(part_of(source, seed), configuration, compute)
-        numbers = xr.Variable("seed", list(seeds))
-        by_source = [xr.concat([runs[source, n] for n in seeds], numbers) for source in levels]
-        found = xr.concat(by_source, xr.Variable("source", list(levels)))
-        seconds = sum(run.wall_time_seconds for run in runs.values())
-        for name, values in found.items():
-            found[name] = values.astype("float32")
-            found[name].encoding = {"zlib": True, "complevel": 9, "shuffle": True}
-        return found.assign_attrs(wall_time_seconds=seconds)
-
-    found = results.kept(out, configuration | {"seeds": list(seeds)}, everything)
-    remove_parts(part_of(source, seed) for seed in seeds for source in levels)
-    return found
+    return followed(out, configuration, list(levels), seeds, compute)
 
 
 def main() -> None:

@@ -1,13 +1,10 @@
 """Kicks against the convexity that is left, and gradients against the drive of the chain."""
 
-from collections.abc import Callable
-from functools import partial
-
 import numpy as np
 import pandas as pd
 import xarray as xr
 
-from sbt_book.common.statistics import spearman
+from sbt_book.common.statistics import bootstrap_interval, spearman
 
 ACTIVE = 0.05
 """Convexity from which on a cell counts as active here."""
@@ -65,7 +62,7 @@ def skewness_table(gradients: xr.Dataset) -> pd.DataFrame:
         left = convexity_left(cells).values.ravel()[noisy]
         mean, spread = mean[noisy], np.sqrt(chance.values.ravel()[noisy].mean() / noisy.sum())
         active = left > ACTIVE
-        low, high = _interval(partial(np.mean, axis=-1), mean)
+        low, high = bootstrap_interval(mean)
         rows[source] = {
             "cells": len(mean),
             "skewness": mean.mean(),
@@ -105,8 +102,8 @@ def force_table(gradients: xr.Dataset) -> pd.DataFrame:
         )
         if not columns.size:
             continue
-        share = _ratio(columns.T)
-        low, high = _interval(_ratio, columns.T)
+        share = _ratio(columns.T, -1)
+        low, high = bootstrap_interval(columns.T, _ratio)
         rows[name] = {
             "cells": columns.shape[1],
             "left": columns[0].mean(),
@@ -147,7 +144,7 @@ def drive_table(gradients: xr.Dataset, drive: xr.DataArray) -> pd.DataFrame:
         cells = cells[:, np.isfinite(cells[1])]
         columns.append(np.vstack([cells, number + 10 * cells[2:]]))
         x, y, alpha = cells
-        low, high = _interval(lambda pairs: spearman(pairs[..., 0], pairs[..., 1]), cells[:2].T)
+        low, high = bootstrap_interval(cells[:2].T, _correlation)
         rows[source] = {
             "cells": len(x),
             "correlation": float(spearman(x, y)),
@@ -189,9 +186,14 @@ def slope_table(gradients: xr.Dataset) -> pd.DataFrame:
     return table.assign(**{"linear larger": larger.values, "levels": share.sizes["level"]})
 
 
-def _ratio(columns: np.ndarray) -> np.ndarray:
+def _ratio(columns: np.ndarray, axis: int) -> np.ndarray:
     """Return predicted over left (...) of cells (..., cell, 3)."""
-    return columns[..., 1].mean(-1) / columns[..., 0].mean(-1)
+    return columns[..., 1].mean(axis) / columns[..., 0].mean(axis)
+
+
+def _correlation(pairs: np.ndarray, axis: int) -> np.ndarray:
+    """Return Spearman's correlation of pairs (draw, cell, 2); the axis is that of the cells."""
+    return spearman(pairs[..., 0], pairs[..., 1])
 
 
 def _within(x: np.ndarray, y: np.ndarray, row: np.ndarray) -> np.ndarray:
@@ -208,11 +210,3 @@ def _permuted(x: np.ndarray, y: np.ndarray, row: np.ndarray) -> float:
         drawn[:, row == r] = rng.permuted(drawn[:, row == r], axis=1)
     # Ties of ranks leave rounding.
     return float((_within(x, drawn, row) >= _within(x, y[None], row) - 1e-12).mean())
-
-
-def _interval(statistic: Callable, cells: np.ndarray) -> tuple[float, float]:
-    """Return the 95 % bootstrap interval of a statistic over the cells (..., cell, column)."""
-    rng = np.random.default_rng(0)
-    drawn = rng.integers(len(cells), size=(DRAWS, len(cells)))
-    low, high = np.nanquantile(statistic(cells[drawn]), [0.025, 0.975])
-    return float(low), float(high)

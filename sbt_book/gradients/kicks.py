@@ -13,8 +13,9 @@ from typing import Any
 import numpy as np
 import torch
 from torch import Tensor, nn
-from torch.nn.functional import cross_entropy, one_hot
+from torch.nn.functional import cross_entropy
 
+from sbt_book.common.differentiable import differentiable_separation
 from sbt_utils.ensembles.ensemble import Ensemble
 from sbt_utils.ensembles.noise import seed_words
 from sbt_utils.ensembles.stacked_layers import padded
@@ -29,16 +30,6 @@ BETA1, BETA2, EPSILON = 0.9, 0.999, 1e-8
 """Of Adam, by the published protocol."""
 
 _NOISE_FROM = 100_000  # steps are numbered from here on: draws that no training has used
-
-
-def separation(features: Tensor, labels: Tensor) -> Tensor:
-    """Return D = log(tr Σw / tr Σb) of features (N, d), differentiable."""
-    members = one_hot(labels).to(features)
-    means = (members.T @ features) / members.sum(0)[:, None]
-    centre = features.mean(0)
-    within = (features - means[labels]).square().sum()
-    between = (means[labels] - centre).square().sum()
-    return (within / between).log()
 
 
 def layer_gradients(
@@ -71,7 +62,7 @@ def layer_gradients(
         for gradient, h in zip(gradients, features, strict=True)
     ]
     directions = [
-        torch.autograd.grad(separation(h, labels), weight, retain_graph=True)[0]
+        torch.autograd.grad(differentiable_separation(h, labels), weight, retain_graph=True)[0]
         for h, weight in zip(features, weights[:-1], strict=True)
     ]
     return np.array(arriving), directions

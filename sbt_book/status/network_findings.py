@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 import xarray as xr
 
+from sbt_book.beyond.voting import by_strength, votes
 from sbt_book.common.noise_axes import NOISES, in_order, level_name
 from sbt_book.common.selections import convexity
 from sbt_book.common.statistics import rank_correlation
@@ -275,12 +276,9 @@ def fewer_images_findings(fewer: xr.Dataset, diagram: xr.Dataset) -> list[Findin
     ]
 
 
-def _knobs(source: str, cells: xr.Dataset) -> tuple[float, float]:
+def _knobs(source: str, cells: xr.Dataset) -> np.ndarray:
     """Return the shares of neighbours with more noise, or more nonlinearity, that obey."""
-    shape = in_order(source, cells.convexity)
-    calmer, straighter = shape.diff("noise"), shape.diff("slope")
-    noise, slope = (calmer < 0).sum() / calmer.count(), (straighter > 0).sum() / straighter.count()
-    return noise.item(), slope.item()
+    return votes(by_strength(source, cells.convexity).transpose("noise", "slope").values)
 
 
 def _top(cells: xr.Dataset) -> dict[Any, xr.DataArray]:

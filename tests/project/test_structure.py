@@ -30,7 +30,7 @@ LIBRARY = (
 )
 CHAPTERS = {"law", "ruler", "chain", "phase_diagram", "in_time"}
 CHAPTERS |= {"generalisation", "gallery", "trained_models", "steering"}
-CHAPTERS |= {"gradients", "friction", "beyond", "rivals"}
+CHAPTERS |= {"gradients", "friction", "beyond"}
 COMPANION = ({"common"}, CHAPTERS, {"advice", "status", "live"})
 MOST_FILES, MOST_LINES = 12, 350
 

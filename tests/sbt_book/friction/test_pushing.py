@@ -7,7 +7,8 @@ import pytest
 import torch
 
 import sbt_utils as sbt
-from sbt_book.friction.pushing import continued_adam, differentiable_separation, pushed_network
+from sbt_book.common.differentiable import differentiable_separation
+from sbt_book.friction.pushing import continued_adam, pushed_network
 
 SETTINGS = {"seeds": [3], "progress": False}
 

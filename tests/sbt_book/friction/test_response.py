@@ -3,11 +3,11 @@
 import numpy as np
 import pytest
 
+from sbt_book.common.statistics import bootstrap_interval
 from sbt_book.friction.response import (
     exponents,
     fit_thresholds,
     held_out_errors,
-    interval,
     judged,
 )
 
@@ -62,7 +62,7 @@ def test_members_left_out_are_foretold_by_what_they_follow():
 
 def test_the_interval_is_that_of_a_mean():
     values = np.random.default_rng(1).standard_normal(200)
-    low, high = interval(values)
+    low, high = bootstrap_interval(values)
     error = values.std() / np.sqrt(len(values))
     assert (low, high) == pytest.approx(
         (values.mean() - 1.96 * error, values.mean() + 1.96 * error), abs=0.15 * error

@@ -15,27 +15,11 @@ from sbt_book.generalisation.measures import (
     probe_error,
     readout_alignment,
 )
-from sbt_utils.training.networks import MLP
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 
 
-@pytest.fixture
-def network():
-    torch.manual_seed(0)
-    network = MLP(
-        inputs=4, width=5, hidden_layers=3, classes=3, negative_slope=0.2, dropout=0.5
-    ).double()
-    for _ in range(5):
-        network(3 * torch.randn(20, 4).double() + 1)
-    return network
-
-
-@pytest.fixture
-def images():
-    return torch.randn(30, 4, generator=torch.Generator().manual_seed(1)).double()
-
-
+SIZES = (5, 3)  # width and hidden layers of the network
 LABELS = torch.arange(30) % 3
 
 

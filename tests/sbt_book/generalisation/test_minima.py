@@ -7,28 +7,11 @@ from torch import nn
 from torch.func import functional_call
 
 from sbt_book.generalisation.minima import sharpness, top_eigenvalue
-from sbt_utils.training.networks import MLP
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 
 
-@pytest.fixture
-def network():
-    """Return a network with running statistics of its own, in training mode."""
-    torch.manual_seed(0)
-    network = MLP(
-        inputs=4, width=3, hidden_layers=2, classes=3, negative_slope=0.2, dropout=0.5
-    ).double()
-    for _ in range(5):
-        network(3 * torch.randn(20, 4).double() + 1)
-    return network
-
-
-@pytest.fixture
-def images():
-    return torch.randn(30, 4, generator=torch.Generator().manual_seed(1)).double()
-
-
+SIZES = (3, 2)  # width and hidden layers of the network
 LABELS = torch.arange(30) % 3
 
 
