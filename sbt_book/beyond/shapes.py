@@ -144,9 +144,8 @@ def everything(folder: Path) -> xr.Dataset:
     spent = sum(part.attrs["wall_time_seconds"] for part in once.values())
     found = xr.concat(parts, "shape", join="outer", combine_attrs="drop").drop_encoding()
     found = found.assign_coords(series=("shape", [series for series, _ in rows]))
-    for name in ("hidden_layers", "width", "dropout", "learning_rate"):
-        found = found.assign_coords({name: ("shape", [getattr(shape, name) for _, shape in rows])})
-    for name in ("hidden_scale", "readout_scale"):
+    names = ("hidden_layers", "width", "dropout", "learning_rate", "hidden_scale", "readout_scale")
+    for name in names:
         found = found.assign_coords({name: ("shape", [getattr(shape, name) for _, shape in rows])})
     return found.assign_attrs(wall_time_seconds=spent)
 
