@@ -2,9 +2,7 @@
 
 They go through the features part by part, and through a part class by class, so that the sums of a
 class are in the cache, and the means of classes that have no sample here are left alone. Samples
-are in the order ``order``, those of class ``present[c]`` from ``starts[c]`` on. A thread takes the
-columns from ``first`` to ``last``, of features or of what they are folded to, and ``squares``,
-``along`` and ``distances`` of its own.
+are in the order ``order``, those of class ``present[c]`` from ``starts[c]`` on.
 """
 
 from collections.abc import Callable
@@ -61,6 +59,17 @@ def _square(sample: ndarray, origin: ndarray, mean: ndarray) -> float:
 
 
 @_loop
+def _noted(counts: ndarray, starts: ndarray, present: ndarray, squares: ndarray) -> float:
+    """Count the samples of each class; return the sum of their squares."""
+    for c in range(len(present)):
+        counts[present[c]] += starts[c + 1] - starts[c]
+    total = 0.0
+    for square in squares:
+        total += square
+    return total
+
+
+@_loop
 def mean_of(x: ndarray, origin: ndarray, members: ndarray, mean: ndarray) -> None:
     """Write the mean of some samples (d,)."""
     for start in range(0, len(origin), _PART):
@@ -80,14 +89,12 @@ def add_samples(
     order: ndarray,
     starts: ndarray,
     present: ndarray,
-    first: int,
-    last: int,
 ) -> float:
-    """Update means and squares (n,); return what moving means add to the scatter."""
+    """Update means, counts and squares (n,); return what is added to the scatter."""
     within, sums = 0.0, np.empty(_PART)
-    for start in range(first, last, _PART):
-        stop = min(start + _PART, last)
-        base, total = origin[start:stop], sums[: stop - start]
+    for start in range(0, len(origin), _PART):
+        base = origin[start : start + _PART]
+        stop, total = start + len(base), sums[: len(base)]
         for c in range(len(present)):
             members, mean = order[starts[c] : starts[c + 1]], means[present[c], start:stop]
             _sum(x, members, start, base, total)
@@ -95,7 +102,7 @@ def add_samples(
             # The samples once more, now that their class mean is known.
             for i in members:
                 squares[i] += _square(x[i, start:stop], base, mean)
-    return within
+    return within + _noted(counts, starts, present, squares)
 
 
 @_loop
@@ -113,8 +120,6 @@ def add_and_sketch(
     order: ndarray,
     starts: ndarray,
     present: ndarray,
-    first: int,
-    last: int,
 ) -> float:
     """Do as `add_samples`; write products with the centred means, sketches, and these folded."""
     within, number, length = 0.0, 0.0, sketches.shape[1]
@@ -122,10 +127,9 @@ def add_and_sketch(
         number += count
     total, of_all, directions = np.empty(length), np.empty(length), np.empty(length)
     # A part of the features as long as a sketch adds one term to each of its values.
-    for whole in range(0, len(origin), length):
-        start, stop = whole + first, min(whole + last, len(origin))
-        base, sign = origin[start:stop], signs[start:stop]
-        size = len(base)
+    for start in range(0, len(origin), length):
+        base, sign = origin[start : start + length], signs[start : start + length]
+        stop, size = start + len(base), len(base)
         of_all[:] = 0.0
         for c in range(len(present)):
             members = order[starts[c] : starts[c + 1]]
@@ -139,10 +143,10 @@ def add_and_sketch(
             own = means[present[c], start:stop]
             for j in range(size):
                 directions[j] = own[j] - mean[start + j]
-                tables[0, c, first + j] += directions[j] * sign[j]
-                tables[1, c, first + j] += own[j] * sign[j]
+                tables[0, c, j] += directions[j] * sign[j]
+                tables[1, c, j] += own[j] * sign[j]
             for i in order[starts[c] : starts[c + 1]]:
-                sample, sketch, square, product = x[i, start:stop], sketches[i, first:], 0.0, 0.0
+                sample, sketch, square, product = x[i, start:stop], sketches[i], 0.0, 0.0
                 for j in range(size):
                     residual = _relative(sample[j], base[j], own[j])
                     square += residual * residual
@@ -150,7 +154,7 @@ def add_and_sketch(
                     sketch[j] += np.float32(residual) * sign[j]
                 squares[i] += square
                 along[i] += product
-    return within
+    return within + _noted(counts, starts, present, squares)
 
 
 @_loop
@@ -164,15 +168,13 @@ def fold_samples(
     number: float,
     order: ndarray,
     starts: ndarray,
-    first: int,
-    last: int,
 ) -> tuple[float, float]:
     """Write folded samples and distances from the mean; return both parts of the scatter."""
     inside, apart, length = 0.0, 0.0, folded.shape[1]
     sums, centre = np.empty(_PART), np.empty(_PART)
     for whole in range(0, len(origin), length):
-        for start in range(whole + first, min(whole + last, len(origin)), _PART):
-            stop = min(start + _PART, whole + last, len(origin))
+        for start in range(whole, min(whole + length, len(origin)), _PART):
+            stop = min(start + _PART, whole + length, len(origin))
             base, sign, all_mean = origin[start:stop], signs[start:stop], mean[start:stop]
             total, own, before = sums[: len(base)], centre[: len(base)], number
             for c in range(len(starts) - 1):

@@ -12,10 +12,6 @@ are relative to; ``means`` (C, d) of the classes, and their ``counts`` (C,), in 
 float64.
 """
 
-from collections.abc import Callable
-from itertools import pairwise
-from typing import Any, TypeVar
-
 import numpy as np
 import torch
 from numpy import ndarray
@@ -23,11 +19,6 @@ from torch import Tensor
 
 from sbt_utils.measuring import device_passes, scatter_loops
 from sbt_utils.measuring.device_passes import fold
-from sbt_utils.threads import in_threads
-
-_SHARE = 2**18  # features that are worth a thread, which takes some 0.1 ms to begin
-
-_Sums = TypeVar("_Sums", bound=tuple[Any, ...])
 
 
 def in_loops(features: Tensor) -> bool:
@@ -53,16 +44,9 @@ def add_samples(
     before them, lack moves no mean. On a GPU the squares are relative to another sample.
     """
     if in_loops(x):
-        arrays, by_class = _arrays(_in_loop_type(x), origin, counts, means), _by_class(rows)
-
-        def add(first: int, last: int) -> tuple[float, Tensor]:
-            squares = origin.new_zeros(len(x))
-            moved = scatter_loops.add_samples(*arrays, squares.numpy(), *by_class, first, last)
-            return moved, squares
-
-        moved, squares = _summed(_in_columns(add, x, len(origin)))
-        counts += rows.bincount(minlength=len(counts))
-        return moved + float(squares.sum()), squares
+        squares = origin.new_zeros(len(x))
+        arrays = _arrays(_in_loop_type(x), origin, counts, means, squares)
+        return scatter_loops.add_samples(*arrays, *_by_class(rows)), squares
     within, squares, *_ = device_passes.add_block(x[None], origin[None], rows, counts, means[None])
     return within[0], squares[0]
 
@@ -97,22 +81,14 @@ def add_and_sketch(
     keep the `mean` (d,) over all samples up to date as well.
     """
     if in_loops(x):
+        squares, along = origin.new_zeros(2, len(x))
         sketches = signs.new_zeros(len(x), min(length, len(signs)))
         order, starts, present = _by_class(rows)
         # Of the centred means of the classes, and of the means.
         tables = np.zeros((2, len(present), sketches.shape[1]))
-        arrays = _arrays(_in_loop_type(x), origin, counts, means, mean, signs)
-        written = (sketches.numpy(), tables, order, starts, present)
-
-        def add(first: int, last: int) -> tuple[float, Tensor, Tensor]:
-            squares, along = origin.new_zeros(2, len(x))
-            sums = (squares.numpy(), along.numpy())
-            moved = scatter_loops.add_and_sketch(*arrays, *sums, *written, first, last)
-            return moved, squares, along
-
-        moved, squares, along = _summed(_in_columns(add, x, sketches.shape[1]))
-        within = moved + float(squares.sum())
-        counts += rows.bincount(minlength=len(counts))
+        kept = (origin, counts, means, mean, signs, squares, along, sketches)
+        arrays = _arrays(_in_loop_type(x), *kept)
+        within = scatter_loops.add_and_sketch(*arrays, tables, order, starts, present)
         centred, own = torch.from_numpy(tables).float()
         places = torch.from_numpy(np.searchsorted(present, rows.numpy()))
         along -= class_products(centred, places, sketches)
@@ -155,15 +131,10 @@ def fold_samples(
     of those of their class among them; and what these means add to the scatter around the mean of
     all.
     """
-    folded, (order, starts, _) = signs.new_zeros(len(x), length), _by_class(rows)
-    arrays = _arrays(_in_loop_type(x), origin, mean, signs, folded)
-
-    def add(first: int, last: int) -> tuple[Tensor, float, float]:
-        distances = origin.new_zeros(len(x))
-        own = (distances.numpy(), float(number), order, starts)
-        return distances, *scatter_loops.fold_samples(*arrays, *own, first, last)
-
-    return folded, *_summed(_in_columns(add, x, length))
+    folded, distances = signs.new_zeros(len(x), length), origin.new_zeros(len(x))
+    arrays = _arrays(_in_loop_type(x), origin, mean, signs, folded, distances)
+    inside, apart = scatter_loops.fold_samples(*arrays, float(number), *_by_class(rows)[:2])
+    return folded, distances, inside, apart
 
 
 def mean_of(x: Tensor, origin: Tensor, members: Tensor) -> Tensor:
@@ -186,20 +157,6 @@ def decomposed(factor: Tensor) -> tuple[Tensor, Tensor]:
     basis, small = torch.linalg.qr(factor.T)
     _, scale, directions = torch.linalg.svd(small.T.cpu(), full_matrices=False)
     return scale.to(factor.device), directions.to(factor.device) @ basis.T
-
-
-def _in_columns(work: Callable[[int, int], _Sums], x: Tensor, length: int) -> list[_Sums]:
-    """Return what the work gives for columns from the first up to the last, shared by threads."""
-    threads = max(1, min(torch.get_num_threads(), x.numel() // _SHARE))
-    ends = np.linspace(0, length, threads + 1).astype(int).tolist()
-    if threads == 1:
-        return [work(0, length)]
-    return in_threads(lambda columns, stopped: work(*columns), pairwise(ends), threads)
-
-
-def _summed(parts: list[_Sums]) -> Any:
-    """Return the sums of what the threads give, number by number."""
-    return [sum(numbers[1:], numbers[0]) for numbers in zip(*parts, strict=True)]
 
 
 def _in_loop_type(x: Tensor) -> Tensor:

@@ -4,7 +4,6 @@ import numpy as np
 import pytest
 import torch
 
-from sbt_utils.measuring import scatter_passes
 from sbt_utils.measuring.device_passes import fold
 from sbt_utils.measuring.scatter_passes import (
     add_and_sketch,
@@ -15,16 +14,6 @@ from sbt_utils.measuring.scatter_passes import (
 
 N, CLASSES = 23, 3
 DTYPES = (torch.float64, torch.float32, torch.float16, torch.bfloat16, torch.int64)
-
-
-@pytest.fixture(autouse=True, params=[1, 3])
-def threads(request, monkeypatch):
-    """Let so many threads share even the few features of these tests."""
-    monkeypatch.setattr(scatter_passes, "_SHARE", 1)
-    before = torch.get_num_threads()
-    torch.set_num_threads(request.param)
-    yield request.param
-    torch.set_num_threads(before)
 
 
 def problem(width, dtype):
