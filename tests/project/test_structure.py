@@ -22,6 +22,7 @@ LIBRARY = (
     {"outputs"},
     {"data", "models", "ensembles", "results"},
     {"measuring"},
+    {"language"},
     {"training", "reporting", "mechanics"},
     {"sweeping", "drawing"},
     {"options", "watching"},
@@ -30,7 +31,7 @@ LIBRARY = (
 )
 CHAPTERS = {"law", "ruler", "chain", "phase_diagram", "in_time"}
 CHAPTERS |= {"generalisation", "gallery", "trained_models", "steering"}
-CHAPTERS |= {"gradients", "friction", "beyond"}
+CHAPTERS |= {"gradients", "friction", "beyond", "language", "language_training"}
 COMPANION = ({"common"}, CHAPTERS, {"advice", "status", "live"})
 MOST_FILES, MOST_LINES = 12, 350
 
