@@ -33,7 +33,7 @@ def test_without_a_gpu_or_elsewhere_it_is_quick_and_nothing_is_said(colab, monke
 
 
 def test_every_chapter_has_its_minutes():
-    assert list(profiles.COLAB_GPU_MINUTES) == list(range(1, 11))
+    assert list(profiles.COLAB_GPU_MINUTES) == list(range(1, 12))
     for minutes in profiles.COLAB_GPU_MINUTES.values():
         assert 0 < minutes["quick"] <= minutes.get("paper", minutes["quick"])
     with pytest.raises(ValueError, match=r"chapter=12: choose one from 1 to 11"):
