@@ -47,7 +47,7 @@ class Shape:
     learning_rate: float = 1e-3
     hidden_scale: float = 1.0
     readout_scale: float = 1.0
-    seeds: int = 3
+    seeds: int = 10
 
 
 _SCALES = (0.25, 1.0, 4.0)

@@ -9,9 +9,9 @@ from sbt_utils.sweeping.experiments import Experiment
 from sbt_utils.sweeping.sweeps import sweep
 
 EXPERIMENT = Experiment(
-    {"weight_noise": [0.0, 0.05, 0.1, 0.2, 0.4], "negative_slope": [0.0, 0.4, 0.8, 1.0]}, seeds=3
+    {"weight_noise": [0.0, 0.05, 0.1, 0.2, 0.4], "negative_slope": [0.0, 0.4, 0.8, 1.0]}
 )
-"""The published protocol, full-batch without other noise; fewer cells and seeds than there."""
+"""The published protocol, full-batch without other noise; fewer cells than there."""
 
 if __name__ == "__main__":
     print(f"{len(EXPERIMENT)} networks, about 3 s of one processor core each")
