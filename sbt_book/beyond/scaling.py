@@ -1,6 +1,6 @@
 """What depth and width do to load curves: laws to hold them against."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 import pandas as pd
@@ -95,6 +95,62 @@ def chains_of_depth(lazy: float, depths: Sequence[int], reference: int = 7) -> d
     """
     friction = brentq(lambda mu: chain_convexity(reference, mu) - lazy, 0.0, 0.2)
     return {depth: chain_convexity(depth, friction) for depth in depths}
+
+
+def judged_numbers(shapes: xr.Dataset, chain: Mapping[int, float]) -> pd.DataFrame:
+    """Return the numbers by which the predictions about other shapes are judged.
+
+    `shapes` (shape, seed) are of all series; `chain` is from `chains_of_depth`, and a collapse has
+    the convexity that it gives to 7 layers. Columns: the ``value``, and the ends ``low`` and
+    ``high`` of its 95 % interval over the seeds, nan for distances and ranges.
+    """
+    convexities = shape_convexities(shapes)
+
+    def of(series: str, setting: str, value: float) -> np.ndarray:
+        chosen = (shapes.series.values == series) & np.isclose(shapes[setting], value)
+        return np.asarray(convexities.values[chosen.argmax()])
+
+    def spread(series: str) -> float:
+        means = [of(series, "width", width).mean() for width in (25, 50, 100, 200)]
+        return float(np.ptp(means))
+
+    depths = {depth: of("depth", "hidden_layers", depth) for depth in (4, 12, 20, 32)}
+    deep, *others = (of("depth, dropout", "hidden_layers", depth) for depth in (12, 4, 7))
+    hidden = {scale: of("hidden scale", "hidden_scale", scale) for scale in (0.25, 4)}
+    rate = {times: of("rate", "learning_rate", 1e-3 * times) for times in (0.25, 4)}
+    readout = [of("readout scale", "readout_scale", scale) for scale in (4, 0.25)]
+    means = {depth: values.mean() for depth, values in depths.items()}
+    none = (np.nan, np.nan)
+    rows = {
+        "depth, distance to the chain": (np.mean([abs(means[d] - chain[d]) for d in means]), *none),
+        "depth, distance to a collapse": (
+            np.mean([abs(means[d] - chain[7]) for d in means]),
+            *none,
+        ),
+        "20 layers": mean_interval(depths[20]),
+        "32 layers": mean_interval(depths[32]),
+        "dropout, 12 layers less 4": difference_interval(deep, others[0]),
+        "dropout, 12 layers less 7": difference_interval(deep, others[1]),
+        "400 units": mean_interval(of("width", "width", 400)),
+        "range of widths, rate 0.001": (spread("width"), *none),
+        "range of widths, rate 0.1 / width": (spread("width, rate"), *none),
+        "hidden weights × 1/4 less rate × 4": difference_interval(hidden[0.25], rate[4]),
+        "hidden weights × 4 less rate × 1/4": difference_interval(hidden[4], rate[0.25]),
+        "hidden weights × 1/4 less rate × 1/4": difference_interval(hidden[0.25], rate[0.25]),
+        "hidden weights × 4 less rate × 4": difference_interval(hidden[4], rate[4]),
+        "read-out × 4 less × 1/4": difference_interval(*readout),
+    }
+    return pd.DataFrame(rows, index=["value", "low", "high"]).T
+
+
+def number_words(numbers: pd.DataFrame) -> pd.Series:
+    """Return the rows of `judged_numbers` as words such as ``"-0.067 (-0.140 to 0.006)"``."""
+    words = {
+        name: f"{row.value:.3f}"
+        + (f" ({row.low:.3f} to {row.high:.3f})" if np.isfinite(row.low) else "")
+        for name, row in numbers.iterrows()
+    }
+    return pd.Series(words)
 
 
 def collapse(shapes: xr.Dataset, draws: int = 1000) -> tuple[float, float]:

@@ -8,7 +8,8 @@ batch norm have the stacked layers, GPUs those of `sbt_utils.ensembles.gpu_layer
 
 A member's numbers are the same in any company because the loop over members is the outermost, and
 on any number of threads because sums run over rows in order: only units, which no sum mixes, are
-computed side by side. numba compiles the loops in the first call, which takes some seconds.
+computed side by side. numba compiles the loops in the first call. Arrays are copied by loops: for
+the error of an assignment whose shapes differ it would compile the formatting of text as well.
 """
 
 from collections.abc import Callable, Sequence
@@ -213,9 +214,9 @@ def _mean_and_variance(x, batch, mean, variance):  # type: ignore[no-untyped-def
     """
     width = len(mean)
     near, sums, squares = np.empty((3, width), x.dtype)
-    near[:] = x[:width]
-    mean[:] = 0
-    variance[:] = 0
+    for u in range(width):
+        near[u] = x[u]
+        mean[u] = variance[u] = 0
     for start in range(0, batch, _ROWS):
         stop = min(start + _ROWS, batch)
         sums[:] = 0

@@ -65,7 +65,7 @@ def langevin_steps(state, forces, pulls, kicks, dt, done, every, kept):
                 velocities[block] = 0.0
             positions[block] = moved
         if (done + step + 1) % every == 0:
-            kept[:, (done + step + 1) // every] = state
+            _keep(state, kept, (done + step + 1) // every)
 
 
 @njit(cache=True, nogil=True)
@@ -85,7 +85,15 @@ def overdamped_steps(state, forces, pulls, kicks, dt, done, every, kept):
             to_left = min(force + forces.friction_left[block], 0.0)
             positions[block] += dt * (to_right + to_left)
         if (done + step + 1) % every == 0:
-            kept[:, (done + step + 1) // every] = state
+            _keep(state, kept, (done + step + 1) // every)
+
+
+@njit(cache=True, nogil=True)
+def _keep(state, kept, number):
+    """Write ``kept[:, number] = state``, whose error numba would take seconds to compile."""
+    for row in range(len(state)):
+        for block in range(state.shape[1]):
+            kept[row, number, block] = state[row, block]
 
 
 @njit(cache=True, nogil=True)

@@ -11,9 +11,14 @@ from sbt_book.beyond.scaling import (
     collapse,
     difference_interval,
     extrapolated,
+    judged_numbers,
     mean_interval,
+    number_words,
     shape_convexities,
 )
+
+USUAL = {"hidden_layers": 7, "width": 100, "learning_rate": 1e-3}
+USUAL |= {"hidden_scale": 1.0, "readout_scale": 1.0}
 
 
 def shapes(curves):
@@ -94,3 +99,61 @@ def test_each_law_finds_itself(rng):
         known = dict(zip(widths.tolist(), -0.3 + 2 * law, strict=True))
         further = {"1 / width": 1 / 400, "log width": np.log(400)}[name]
         assert extrapolated(known, [400])[name].item() == pytest.approx(-0.3 + 2 * further)
+
+
+@pytest.fixture
+def bent():
+    """Return shapes of known convexity: of each that is given, 0.01 less, as much, and more."""
+    series = {
+        ("depth", "hidden_layers"): {4: -0.1, 7: -0.2, 12: -0.3, 20: -0.4, 32: -0.45},
+        ("depth, dropout", "hidden_layers"): {4: -0.05, 7: 0.0, 12: 0.15},
+        ("width", "width"): {25: 0.0, 50: -0.1, 100: -0.2, 200: -0.25, 400: -0.28},
+        ("width, rate", "width"): {25: 0.02, 50: -0.12, 100: -0.2, 200: -0.18},
+        ("hidden scale", "hidden_scale"): {0.25: -0.1, 1.0: -0.2, 4.0: -0.3},
+        ("rate", "learning_rate"): {4e-3: -0.11, 1e-3: -0.2, 2.5e-4: -0.33},
+        ("readout scale", "readout_scale"): {0.25: -0.05, 1.0: -0.2, 4.0: -0.45},
+    }
+    rows, curves = [], []
+    for (name, setting), bends in series.items():
+        for value, bend in bends.items():
+            row = USUAL | {"series": name, setting: value}
+            u = np.linspace(0, 1, row["hidden_layers"] + 1)
+            # The mean over the inner layers is how far the curve lies below its chord.
+            bow = (u * (1 - u)) / (u * (1 - u))[1:-1].mean()
+            found = [1 - u - (bend + shift) * bow for shift in (-0.01, 0.0, 0.01)]
+            curves.append(np.pad(found, ((0, 0), (0, 33 - len(u))), constant_values=np.nan))
+            rows.append(row)
+    coordinates = {name: ("shape", [row[name] for row in rows]) for name in rows[0]}
+    return xr.Dataset(
+        {"separation_train": (("shape", "seed", "layer"), np.array(curves))}, coordinates
+    )
+
+
+def test_predictions_are_judged_by_the_networks_that_they_name(bent):
+    chain = {4: -0.1, 7: -0.2, 12: -0.28, 20: -0.35, 32: -0.4}
+    numbers = judged_numbers(bent, chain)
+    half = stats.t.ppf(0.975, 2) * 0.01 / 3**0.5
+    half_of_two = stats.t.ppf(0.975, 4) * 0.01 * (2 / 3) ** 0.5
+    expected = {
+        "depth, distance to the chain": (np.mean([0, 0.02, 0.05, 0.05]), None),
+        "depth, distance to a collapse": (np.mean([0.1, 0.1, 0.2, 0.25]), None),
+        "20 layers": (-0.4, half),
+        "32 layers": (-0.45, half),
+        "dropout, 12 layers less 4": (0.2, half_of_two),
+        "dropout, 12 layers less 7": (0.15, half_of_two),
+        "400 units": (-0.28, half),
+        "range of widths, rate 0.001": (0.25, None),
+        "range of widths, rate 0.1 / width": (0.22, None),
+        "hidden weights × 1/4 less rate × 4": (0.01, half_of_two),
+        "hidden weights × 4 less rate × 1/4": (0.03, half_of_two),
+        "hidden weights × 1/4 less rate × 1/4": (0.23, half_of_two),
+        "hidden weights × 4 less rate × 4": (-0.19, half_of_two),
+        "read-out × 4 less × 1/4": (-0.4, half_of_two),
+    }
+    assert list(numbers.index) == list(expected)
+    for name, (value, width) in expected.items():
+        ends = (np.nan, np.nan) if width is None else (value - width, value + width)
+        np.testing.assert_allclose(numbers.loc[name], [value, *ends], err_msg=name)
+    words = number_words(numbers)
+    assert words["400 units"] == "-0.280 (-0.305 to -0.255)"
+    assert words["range of widths, rate 0.001"] == "0.250"
