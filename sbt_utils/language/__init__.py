@@ -2,4 +2,11 @@
 
 from sbt_utils.lazily import exports
 
-__getattr__, __dir__, __all__ = exports(__name__, {})
+__getattr__, __dir__, __all__ = exports(
+    __name__,
+    {
+        "tokens": "token_batches",
+        "residual": "LeastSquares prediction_residual",
+        "curves": "TokenCurves token_curves",
+    },
+)

@@ -48,6 +48,7 @@ class Chain:
     points: frozenset[int]  # the calls through which everything passes, by their numbers
     between: frozenset[int]  # all calls on a way from the input to the output, these included
     floating: bool = True  # whether the input is, rather than numbers of words
+    path: frozenset[int] = frozenset()  # the nodes through which everything passes
 
 
 @dataclass(frozen=True)
@@ -219,12 +220,13 @@ class _Flow(TorchDispatchMode):
         passed = {e for (_, end), path in paths.items() for e in ends & path if e != end}
         for (start, end), path in paths.items():
             if end not in passed:
+                floating = start in self.floating
                 ways = self.ways(end, above[start].keys())
                 points, between = (
                     frozenset(number for number, node in enumerate(made) if node in nodes)
                     for nodes in (path, ways)
                 )
-                yield Chain(start, end, points, between, start in self.floating)
+                yield Chain(start, end, points, between, floating, frozenset(path))
 
     @cached_property
     def trees(self) -> list[dict[int, int]]:
