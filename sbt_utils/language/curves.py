@@ -13,17 +13,9 @@ from torch import Tensor, nn
 from sbt_utils.language.plan import Plan
 from sbt_utils.language.residual import LeastSquares, check_enough
 from sbt_utils.language.states import Reader, chosen_states
+from sbt_utils.language.tasks import NONE, TARGETS, Classes, renumbering, target_ids
 from sbt_utils.language.text_scatter import TextScatter, text_bootstrap
-from sbt_utils.language.tokens import (
-    NONE,
-    TARGETS,
-    Classes,
-    Tokenizer,
-    as_token_batches,
-    check_integer,
-    renumbering,
-    target_ids,
-)
+from sbt_utils.language.tokens import LENGTH, ROWS, Tokenizer, as_token_batches, check_integer
 from sbt_utils.measuring.curves import LoadCurve
 from sbt_utils.measuring.probing import noting
 from sbt_utils.measuring.scatter import UndefinedSeparation
@@ -103,8 +95,8 @@ def token_curves(
     layers: Layers | None = None,
     targets: Sequence[str] = ("next",),
     folds: int = 2,
-    length: int = 512,
-    batch_size: int = 4,
+    length: int = LENGTH,
+    batch_size: int = ROWS,
     resamples: int = 200,
     seed: int = 0,
 ) -> TokenCurves:

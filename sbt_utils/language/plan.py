@@ -10,17 +10,16 @@ import torch
 from torch import Tensor
 
 from sbt_utils.language.states import Reader, chosen_states, rms_normalised
-from sbt_utils.language.text_scatter import TextScatter, group_count
-from sbt_utils.language.tokens import (
-    Batch,
+from sbt_utils.language.tasks import (
     Classes,
     Task,
     causal_task,
     check_counts,
-    check_vocabulary,
     class_finder,
     masked_task,
 )
+from sbt_utils.language.text_scatter import TextScatter, group_count
+from sbt_utils.language.tokens import Batch, check_vocabulary
 from sbt_utils.measuring.scatter import read_together
 
 Take = Callable[[str, Tensor, int], None]

@@ -51,10 +51,10 @@ def _after_attention(seen: Look, chain: Chain, block: int) -> Point:
         raise ValueError(
             f"layers: no attention in block '{shown(whole)}'; leave layers out, or choose by name"
         )
-    attention = found[0]
-    while (parent := calls[attention].parent) is not None and parent != block:
-        attention = parent
-    made, last = calls[attention].made, calls[block].made
+    attention, last = found[0], calls[block].made
+    while (parent := calls[attention].parent) not in (None, block) and calls[parent].made != last:
+        attention = parent  # the whole of it, but no block inside of the block
+    made = calls[attention].made
     if made is None or last is None:
         raise ValueError(f"layers: attention of '{shown(whole)}' makes no tensor; choose by name")
     nodes = sorted(node for node in chain.path if made <= node < last)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from sbt_utils.language.residual_stream import Point, stream_points
-from sbt_utils.language.tokens import counting
+from sbt_utils.language.tokens import check_vocabulary, counting
 from sbt_utils.measuring.probing import noting
 from sbt_utils.models.batches import moved
 from sbt_utils.models.calls import base_name, first_tensor, unwrapped, watching
@@ -81,8 +81,11 @@ class Reader:
         check_model(model)
         self.model = unwrapped(model)
         few = _cut(batch)
-        seen = look(self.model, partial(self._run, few))
+        # The first id, for others may not be known to the model.
+        safe = {**few, "input_ids": torch.zeros_like(few["input_ids"])}
+        seen = look(self.model, partial(self._run, safe))
         self.vocabulary = _vocabulary(self.model, seen)
+        check_vocabulary([batch], self.vocabulary)
         self.causal = self._is_causal(few)
         stream = isinstance(layers, str) and layers == ATTENTION_AND_MLP
         chosen = choose_layers(self.model, None if stream else layers, seen)
@@ -137,7 +140,8 @@ class Reader:
             shape = "no tensor" if one is None else tuple(one.shape)
             raise ValueError(
                 f"model: puts out {shape} for tokens of {tuple(tokens.shape)}; give a model with "
-                "logits, or states, of each token: (rows, tokens, ...)"
+                "logits, or states, of each token: (rows, tokens, ...), or else labels, one for "
+                "each row"
             )
         before = (output[0, :last].double().nan_to_num() for output in (one, two))
         same, changed = before
@@ -156,7 +160,9 @@ class Reader:
         held: dict[str, Tensor] = {}
         now: list[Any] = []
 
-        def hand_on(point: Point, tensor: Tensor | None, shape: Sequence[int]) -> None:
+        def hand_on(point: Point, tensor: Tensor | None, shape: torch.Size) -> None:
+            if tensor is not None and tensor.dim() == 2 and len(tensor) == shape.numel():
+                tensor = tensor.unflatten(0, shape)  # OPT's blocks go on with all tokens in a row
             if tensor is None or tensor.dim() != 3 or tensor.shape[:2] != shape:
                 what = "no tensor" if tensor is None else tuple(tensor.shape)
                 raise ValueError(

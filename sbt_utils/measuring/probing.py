@@ -75,6 +75,11 @@ class Probe:
         self.runs: dict[str, int] = {}  # of the chosen layers in a forward pass, where known
         self.start_is_pooled: bool | None = None  # known when all data were seen once
 
+    @property
+    def rule(self) -> str:
+        """How the layers were chosen, once they are."""
+        return self.chosen.rule if self.chosen else ""
+
     def statistics(
         self, batches: Iterable[Any], new_statistics: Callable[[str], Any]
     ) -> dict[str, Any]:

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import Any
 
 import numpy as np
 from torch import nn
 
+from sbt_utils.language.probe import TokenProbe
+from sbt_utils.language.text_scatter import text_bootstrap
 from sbt_utils.measuring.curves import LoadCurve
 from sbt_utils.measuring.probing import INPUTS, Probe, noting
 from sbt_utils.measuring.scatter import UndefinedSeparation
@@ -23,25 +25,30 @@ _PARTS = {"train": "training", "test": "unseen"}  # in words
 
 
 def measured(
-    probe: Probe, batches: Mapping[str, Callable[[], Iterable[Any]]], resamples: int, seed: int
+    probe: Probe | TokenProbe,
+    batches: Mapping[str, Callable[[], Any]],
+    resamples: int,
+    seed: int,
 ) -> dict[str, Any]:
     """Return the attributes of a stress map, from what gives the batches of each part."""
     draws: dict[str, np.ndarray] = {}  # of D, (resamples, layers), NaN where a layer has none
     states: dict[str, dict[str, str]] = {}
     counts, notes = [], []
     names: tuple[str, ...] = ()
+    tokens = isinstance(probe, TokenProbe)
+    drawn: Callable[..., np.ndarray] = text_bootstrap if tokens else bootstrap
     for number, (part, batches_of_part) in enumerate(batches.items()):
         with noting(f"in the {_PARTS[part]} inputs"):
             # Those of the other part are no longer needed, and may be large.
             scatters, kept, room = {}, [], Room()
             scatters = probe.statistics(batches_of_part(), partial(_new_statistics, room))
-            states[part] = _states(scatters, chain=probe.layers is None)
+            states[part] = _states(scatters, chain=probe.layers is None and not tokens)
         names = tuple(scatters)
         draws[part] = np.full((resamples, len(names)), np.nan)
         has = [not states[part][name] for name in names]
         if any(has):
             kept = [scatters[name] for name in names if not states[part][name]]
-            draws[part][:, has] = bootstrap(kept, resamples, [seed, number])
+            draws[part][:, has] = drawn(kept, resamples, [seed, number])
         weights = scatters[names[0]].weights
         counts.append((int(weights.sum()), int(weights.count_nonzero())))
         if (error := max((scatter.error for scatter in kept), default=0.0)) > ROUNDING:
@@ -57,6 +64,7 @@ def measured(
         LoadCurve(values[:, has], "trace", chain) if len(chain) > 1 else None
         for values in draws.values()
     ]
+    notes = list(dict.fromkeys([*probe.notes, *notes])) if isinstance(probe, TokenProbe) else notes
     return {
         "train": curves[0],
         "test": curves[1] if len(curves) > 1 else None,
@@ -64,9 +72,10 @@ def measured(
         "classes": tuple(classes for _, classes in counts),
         "layers": names,
         "undefined": {name: state for name, state in undefined.items() if state},
-        "rule": probe.chosen.rule if probe.chosen else "",
+        "rule": probe.rule,
         "network": network_kind(probe.model),
         "notes": tuple(notes),
+        "unit": "tokens" if tokens else "inputs",
     }
 
 

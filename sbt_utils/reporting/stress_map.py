@@ -14,6 +14,9 @@ import numpy as np
 import pandas as pd
 from torch import nn
 
+from sbt_utils.language.probe import is_of_tokens, token_probe
+from sbt_utils.language.tasks import Classes
+from sbt_utils.language.tokens import Tokenizer
 from sbt_utils.measuring.curves import LoadCurve, interval, load_draws
 from sbt_utils.measuring.probing import Probe
 from sbt_utils.models.batches import Data, are_inputs_and_labels, as_batches
@@ -25,7 +28,6 @@ from sbt_utils.reporting.advice import Advice, advise, shape
 from sbt_utils.reporting.measured import measured
 from sbt_utils.reporting.states import (
     fall,
-    floor,
     is_resolved,
     layer_states,
     resolved_shares,
@@ -67,6 +69,8 @@ class StressMap:
         ``"perceptron"``, or ``""``: not a kind in which this book measured what noise does.
     notes : tuple of str
         What was left out.
+    unit : str
+        What was counted: ``"inputs"``, or ``"tokens"`` of a language model.
 
     Examples
     --------
@@ -87,6 +91,7 @@ class StressMap:
     rule: str = ""
     network: str = ""
     notes: tuple[str, ...] = ()
+    unit: str = "inputs"
 
     @property
     def table(self) -> pd.DataFrame:
@@ -133,7 +138,7 @@ class StressMap:
         return advise(
             self.train,
             self.test,
-            sizes=tuple(zip(self.images, self.classes, strict=False)),
+            sizes=tuple(zip(self.images, self.classes, strict=False))[: 1 if self._tokens else 2],
             undefined=self.undefined,
             network=self.network,
         )
@@ -144,7 +149,7 @@ class StressMap:
         title = f"Stress map of {len(self._names) - 1} layers"
         if self.images:
             kinds = zip(self.images, ("training", "unseen"), strict=False)
-            title += ", " + " and ".join(f"{count} {kind} inputs" for count, kind in kinds)
+            title += ", " + " and ".join(f"{count} {kind} {self.unit}" for count, kind in kinds)
         return title
 
     def __repr__(self) -> str:
@@ -152,12 +157,12 @@ class StressMap:
         findings = self.advice
         lines = [self.title, "", *words.headlines(findings), "", words.numbers(self.table), ""]
         said = [f"Layers: {shown(self.rule, 300)}; layers= chooses others."] if self.rule else []
-        said += [f"On training inputs: {self.verdict}."]
+        said += [f"On training {self.unit}: {self.verdict}."]
         if meaning := shape(self.train, self.network):
             said[-1] = f"{said[-1][:-1]}: {meaning}."
         if self.test is not None:
-            said += [f"On unseen inputs: {_verdict(self.test)}."]
-        if "block" in self.rule:
+            said += [f"On unseen {self.unit}: {_verdict(self.test)}."]
+        if "block" in self.rule and not self._tokens:
             said += ["Whether a block can go, sbt_utils.removal measures; its load does not tell."]
         said += [f"Note: {note}." for note in self.notes]
         lines += [fill(line, words.WIDTH) for line in said]
@@ -186,7 +191,7 @@ class StressMap:
             ``separation_high``, ``convexity``, ``convexity_low``, ``convexity_high``; ``table``,
             one object per layer with ``l`` and the columns of `table`; ``advice``, one object per
             finding with the attributes of `sbt_utils.reporting.advice.Advice`; ``undefined``,
-            ``rule``, ``network`` and ``notes``, as the attributes. All intervals are of 95 %;
+            ``rule``, ``network``, ``notes``, ``unit`` as the attributes. All intervals are of 95 %;
             non-finite numbers are null.
         """
         return words.as_json(
@@ -203,6 +208,7 @@ class StressMap:
                 "rule": self.rule,
                 "network": self.network,
                 "notes": list(self.notes),
+                "unit": self.unit,
             }
         )
 
@@ -211,6 +217,11 @@ class StressMap:
         if self.layers or self.train is None:
             return self.layers
         return self.train.layers or ("",) * len(self.train.mean)
+
+    @property
+    def _tokens(self) -> bool:
+        """Whether classes are next tokens, which no one got wrong, rather than labels."""
+        return self.unit == "tokens"
 
     @property
     def _curves(self) -> dict[str, LoadCurve | None]:
@@ -223,25 +234,9 @@ class StressMap:
         if number >= len(self._curves):
             return None
         curve = list(self._curves.values())[number]
-        images, classes = (known[number : number + 1] for known in (self.images, self.classes))
+        images, classes = (next(iter(n[number:]), None) for n in (self.images, self.classes))
         has = [name not in self.undefined for name in self._names]
-        rows = np.full((3, len(has)), np.nan)
-        convexity, bounds = np.nan, None
-        if curve is not None:
-            rows[:, has] = curve.mean, *interval(np.atleast_2d(curve.separation))
-            convexity, bounds = curve.convexity, curve.convexity_interval
-        mean, low, high = rows.tolist()
-        return {
-            "images": images[0] if images else None,
-            "classes": classes[0] if classes else None,
-            "floor": floor(images[0], classes[0]) if images and classes else None,
-            "separation": mean,
-            "separation_low": low,
-            "separation_high": high,
-            "convexity": convexity,
-            "convexity_low": bounds and bounds[0],
-            "convexity_high": bounds and bounds[1],
-        }
+        return words.part_of(curve, images, classes, has)
 
 
 def report(
@@ -254,9 +249,11 @@ def report(
     mask: Callable[[Any], Any] | None = None,
     forward: Forward | None = None,
     labels: Callable[[Any], Any] | None = None,
+    tokenizer: Tokenizer | None = None,
+    classes: Classes = 20,
     resamples: int = 200,
     seed: int = 0,
-    batch_size: int = 512,
+    batch_size: int | None = None,
 ) -> StressMap:
     """Map the loads of a trained network: which layers do much, which do little, and why.
 
@@ -264,6 +261,10 @@ def report(
     was. Data separation is that of measure ``"trace"``. It is exact while the class means of all
     layers fit in 400 MB, or if inputs come sorted by class; else it is an estimate, with a note on
     its error. Beside them, about 1 KB per input and layer is kept for the intervals.
+
+    Of a language model, causal or masked, each token is a sample, and its class is the token behind
+    it, or the one that is masked. Everything else is as in
+    `sbt_utils.language.curves.token_curves`; intervals are over texts.
 
     Parameters
     ----------
@@ -274,17 +275,20 @@ def report(
         images, texts as a tokenizer returns them, or others, in any form that
         `sbt_utils.measuring.probe.load_curve` takes. Without any augmentation: the load curve is
         that of the inputs as they are. Without unseen ones, ``report(model, inputs, labels)`` will
-        do.
+        do. Of a language model: texts, beside its `tokenizer`, or ids without a label for each row.
     layers, pool, mask, forward, labels : optional
         What to measure, and how to call the model, as in `sbt_utils.measuring.probe.load_curve`:
         by default the model's repeated blocks, or its activations where it has none, as the map
         says; `labels` is a function that finds those of a batch.
+    tokenizer, classes : optional
+        For a language model, as in `sbt_utils.language.curves.token_curves`. There `layers` may
+        be ``"attention and mlp"``.
     resamples : int
         Draws of the bootstrap over the inputs, which gives the intervals; 40 to 10,000.
     seed : int
         Of the draws; 0 or above.
     batch_size : int
-        Inputs in one forward pass; a loader sets its own.
+        Inputs in one forward pass, by default 512, or 4 rows of 512 tokens; a loader sets its own.
 
     Returns
     -------
@@ -322,11 +326,17 @@ def report(
         )
     if not isinstance(seed, int | np.integer) or isinstance(seed, bool) or seed < 0:
         raise ValueError(f"seed={quoted(seed)}: give an integer of at least 0")
-    probe = Probe(model, layers, pool, mask, forward, labels)
     parts: dict[str, Any] = {"train": train} | ({} if test is None else {"test": test})
     if are_inputs_and_labels(train, test):
         parts = {"train": (train, test)}
-    batches = {n: partial(as_batches, data, labels, batch_size) for n, data in parts.items()}
+    probe: Any
+    batches: Any
+    if is_of_tokens(parts["train"], tokenizer, (pool, mask, forward, labels)):
+        probe, batches = token_probe(model, layers, parts, tokenizer, classes, seed, batch_size)
+    else:
+        probe = Probe(model, layers, pool, mask, forward, labels)
+        sizes = labels, 512 if batch_size is None else batch_size
+        batches = {name: partial(as_batches, data, *sizes) for name, data in parts.items()}
     return StressMap(**measured(probe, batches, int(resamples), int(seed)))
 
 

@@ -9,9 +9,12 @@ from html import escape
 from textwrap import fill, shorten
 from typing import Any
 
+import numpy as np
 import pandas as pd
 
+from sbt_utils.measuring.curves import LoadCurve, interval
 from sbt_utils.reporting.advice import Advice, percent
+from sbt_utils.reporting.states import floor
 from sbt_utils.text import shown
 
 MOST_LINES = 5
@@ -83,6 +86,29 @@ def _first(advice: Advice) -> str:
 
 def _share(value: float) -> str:
     return percent(value) if value == value else "-"
+
+
+def part_of(
+    curve: LoadCurve | None, images: int | None, classes: int | None, has: Sequence[bool]
+) -> dict[str, Any]:
+    """Return what JSON tells of the curve of some inputs, whose layers have a D or not."""
+    rows = np.full((3, len(has)), np.nan)
+    convexity, bounds = np.nan, None
+    if curve is not None:
+        rows[:, has] = curve.mean, *interval(np.atleast_2d(curve.separation))
+        convexity, bounds = curve.convexity, curve.convexity_interval
+    mean, low, high = rows.tolist()
+    return {
+        "images": images,
+        "classes": classes,
+        "floor": floor(images, classes) if images and classes else None,
+        "separation": mean,
+        "separation_low": low,
+        "separation_high": high,
+        "convexity": convexity,
+        "convexity_low": bounds and bounds[0],
+        "convexity_high": bounds and bounds[1],
+    }
 
 
 def as_json(content: Mapping[str, Any]) -> str:

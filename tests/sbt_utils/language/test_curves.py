@@ -8,7 +8,7 @@ from models import fingerprint
 from torch.nn import functional
 
 from sbt_utils.language import token_batches, token_curves
-from sbt_utils.language.tokens import masked_task
+from sbt_utils.language.tasks import masked_task
 from sbt_utils.measuring.separation import data_separation
 
 pytestmark = pytest.mark.usefixtures("one_thread")

@@ -177,7 +177,7 @@ def test_json_holds_the_numbers(healthy, digits):
     stress = report(with_identity_layers(healthy), *parts(digits))
     found = strict(stress.to_json())
     assert " ".join(found) == (
-        "measure layers regime verdict train test table advice undefined rule network notes"
+        "measure layers regime verdict train test table advice undefined rule network notes unit"
     )
     assert found["rule"] == stress.rule
     assert (found["undefined"], found["network"], found["notes"]) == ({}, "perceptron", [])
