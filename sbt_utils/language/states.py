@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from sbt_utils.language.residual_stream import Point, stream_points
 from sbt_utils.language.tokens import check_vocabulary, counting
 from sbt_utils.measuring.probing import noting
-from sbt_utils.models.batches import moved
+from sbt_utils.models.batches import LABELS, moved
 from sbt_utils.models.calls import base_name, first_tensor, unwrapped, watching
 from sbt_utils.models.layer_choice import Chosen, Layers, choose_layers, opening
 from sbt_utils.models.running import check_model, evaluation_mode, run_model
@@ -80,7 +80,7 @@ class Reader:
     def __init__(self, model: nn.Module, layers: Layers | None, batch: Mapping[str, Any]) -> None:
         check_model(model)
         self.model = unwrapped(model)
-        few = _cut(batch)
+        few = _cut({name: batch[name] for name in batch if name not in LABELS})
         # The first id, for others may not be known to the model.
         safe = {**few, "input_ids": torch.zeros_like(few["input_ids"])}
         seen = look(self.model, partial(self._run, safe))
