@@ -25,12 +25,12 @@ from sbt_utils import results
 from sbt_utils.language.curves import TokenCurves, token_curves
 
 CONFIGURATION: dict[str, Any] = {
-    "measured": {"pieces": 128, "tokens": 128},
+    "measured": {"pieces": 96, "tokens": 128},
     "classes": 20,
     "targets": ["next", "shuffled", "current", "previous", "next next"],
     "folds": 2,
     "draws": 100,
-    "removal": {"pieces": 6, "tokens": 48, "first": 16},
+    "removal": {"pieces": 3, "tokens": 48, "first": 16},
     "sizes": [3, 5, 8],
     "random sets": 20,
     "seed": 0,
@@ -70,16 +70,7 @@ def everything(folder: Path) -> xr.Dataset:
         ``set_loss`` (text, piece, size, choice), ``dropped`` (text, size, choice, block)
             The loss without ``size`` blocks, by the `CHOICES` and at random; which ones.
     """
-    parts = []
-    for kind in KINDS:
-        settings = CONFIGURATION | {"kind": kind}
-        curves = results.kept(folder / f"{kind}-curves.nc", settings, partial(curves_of, kind))
-        costs = results.kept(
-            folder / f"{kind}-removal.nc", settings, partial(removal_of, kind, _loads(curves))
-        )
-        seconds = sum(part.attrs["wall_time_seconds"] for part in (curves, costs))
-        joined = curves.merge(costs, combine_attrs="drop")
-        parts.append(joined.assign_attrs(wall_time_seconds=seconds))
+    parts = [one_kind(folder, kind) for kind in KINDS]
     found = xr.concat(parts, "text", combine_attrs="drop").assign_coords(text=list(KINDS))
     names = [name.replace("_", "-") for name in packages.MODULES]
     return found.drop_encoding().assign_attrs(
@@ -87,6 +78,16 @@ def everything(folder: Path) -> xr.Dataset:
         weights=hashlib.sha256(packages.packaged_file().read_bytes()).hexdigest(),
         wall_time_seconds=sum(part.attrs["wall_time_seconds"] for part in parts),
     )
+
+
+def one_kind(folder: Path, kind: str) -> xr.Dataset:
+    """Return what is measured on a kind of text, from the folder where it is finished."""
+    settings = CONFIGURATION | {"kind": kind}
+    curves = results.kept(folder / f"{kind}-curves.nc", settings, partial(curves_of, kind))
+    compute = partial(removal_of, kind, _loads(curves))
+    costs = results.kept(folder / f"{kind}-removal.nc", settings, compute)
+    seconds = sum(part.attrs["wall_time_seconds"] for part in (curves, costs))
+    return curves.merge(costs, combine_attrs="drop").assign_attrs(wall_time_seconds=seconds)
 
 
 @cache  # half a minute
