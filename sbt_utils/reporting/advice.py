@@ -35,6 +35,10 @@ PERCEPTRON = "perceptron"
 """The kind of network in which this book measured how dropout shifts the work."""
 
 
+LANGUAGE_MODEL = "language model"
+"""The kind whose samples are tokens: that an idle block can go, nobody has measured there."""
+
+
 @dataclass(frozen=True)
 class Advice:
     """A finding, what to do about it, and why.
@@ -263,6 +267,9 @@ def _of_layers(
             "ones."
         )
         basis = _DIAGRAM
+    advised = state == "idle" and network != LANGUAGE_MODEL
+    if state == "idle" and not advised:
+        suggested = "That the model can do without, this does not tell: a block may serve others."
     names = tuple(layer_name(train, layer) for layer in chosen)
     low, high = interval(load_draws(train))
     numbers = []
@@ -275,8 +282,7 @@ def _of_layers(
     even = f"an even share is {1 / len(states):.0%} " if is_resolved(train) else ""
     evidence = f"loads {'; '.join(numbers)}; {even}({threshold})"
     text = f"{seen.format(_listed(names))} {suggested}".strip()
-    kind = "advice" if state == "idle" else "observation"
-    return Advice(state, text, evidence, basis, names, kind)
+    return Advice(state, text, evidence, basis, names, "advice" if advised else "observation")
 
 
 def _listed(names: Sequence[str]) -> str:

@@ -15,7 +15,7 @@ from sbt_utils.measuring.curves import LoadCurve
 from sbt_utils.measuring.probing import INPUTS, Probe, noting
 from sbt_utils.measuring.scatter import UndefinedSeparation
 from sbt_utils.models.layer_choice import ACTIVATIONS, NORMS, PASSIVE
-from sbt_utils.reporting.advice import PERCEPTRON
+from sbt_utils.reporting.advice import LANGUAGE_MODEL, PERCEPTRON
 from sbt_utils.reporting.bootstrap import SampledScatter, bootstrap
 from sbt_utils.reporting.folding import Room
 from sbt_utils.reporting.states import ROUNDING, UNDEFINED, undefined_state
@@ -73,7 +73,7 @@ def measured(
         "layers": names,
         "undefined": {name: state for name, state in undefined.items() if state},
         "rule": probe.rule,
-        "network": network_kind(probe.model),
+        "network": LANGUAGE_MODEL if tokens else network_kind(probe.model),
         "notes": tuple(notes),
         "unit": "tokens" if tokens else "inputs",
     }

@@ -66,7 +66,7 @@ class StressMap:
     rule : str
         How the layers were chosen.
     network : str
-        ``"perceptron"``, or ``""``: not a kind in which this book measured what noise does.
+        ``"perceptron"``, in which this book measured what noise does; ``"language model"``; ``""``.
     notes : tuple of str
         What was left out.
     unit : str
@@ -220,7 +220,7 @@ class StressMap:
 
     @property
     def _tokens(self) -> bool:
-        """Whether classes are next tokens, which no one got wrong, rather than labels."""
+        """Whether classes are tokens, which no one got wrong, rather than labels."""
         return self.unit == "tokens"
 
     @property

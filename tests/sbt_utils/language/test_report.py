@@ -38,6 +38,20 @@ def test_the_map_of_a_causal_model():
     assert json.loads(stress.to_json())["unit"] == "tokens"
 
 
+def test_that_an_idle_block_can_go_is_not_said():
+    model = language_model()
+    with torch.no_grad():
+        for last in (model.blocks[1].attention.out, model.blocks[1].mlp[2]):
+            last.weight.zero_()
+            last.bias.zero_()
+        model.blocks[0].mlp[2].weight.mul_(3)
+    stress = report(model, TEXTS * 3, tokenizer=tokenizer, classes=5)
+    assert stress.network == "language model"
+    idle = next(advice for advice in stress.advice if advice.finding == "idle")
+    assert (idle.layers, idle.kind) == (("blocks.1",), "observation")
+    assert "leave it out" not in idle.text
+
+
 def test_ids_without_labels_are_tokens():
     model = language_model()
     given = report(model, {"input_ids": ROWS, "attention_mask": torch.ones_like(ROWS)}, classes=3)
