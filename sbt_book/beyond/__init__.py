@@ -6,7 +6,7 @@ __getattr__, __dir__, __all__ = exports(
     __name__,
     {
         "directions": "diagrams_of measures_of",
-        "scaling": "chains_of_depth collapse extrapolated judged_numbers number_words "
+        "scaling": "SEEDS chains_of_depth collapse extrapolated judged_numbers number_words "
         "shape_convexities shape_table",
         "shapes": "SERIES",
         "voting": "DIRECTIONS by_strength vote_table vote_words",

@@ -61,7 +61,8 @@ def votes_by_measure(table: pd.DataFrame) -> Figure:
             bars = np.stack([rows.votes - rows.low, rows.high - rows.votes]).clip(0)
             style: Any = {"fmt": "o", "color": COLOURS[0], "capsize": 3}
             axes.errorbar(rows.votes, range(len(measures)), xerr=bars, **style)
-            axes.set(title=NOISES[source].label, xlim=(-0.05, 1.05), xticks=[0, 0.5, 1])
+            axes.set(title=NOISES[source].label, xlim=(-0.05, 1.05))
+            axes.set_xticks([0, 0.5, 1], ["0", "0.5", "1"])
         figure.axes[0].set_yticks(range(len(measures)), measures)
         figure.axes[0].invert_yaxis()
         figure.supxlabel("share of votes for more nonlinear, less convex", size=11)
@@ -190,7 +191,9 @@ def width_and_start(shapes: xr.Dataset, laws: Mapping[str, np.ndarray]) -> Figur
         for index, name in enumerate(("hidden scale", "rate", "readout scale")):
             group = shapes.isel(shape=shapes.series.values == name)
             scale = 1e-3 / group.learning_rate if name == "rate" else group[name.replace(" ", "_")]
-            label = {"rate": "1 / learning rate"}.get(name, name.replace(" scale", " weights"))
+            label = {"rate": "1 / learning rate", "readout scale": "read-out weights"}.get(
+                name, "hidden weights"
+            )
             _with_interval(right, scale, group.convexity, index, label)
         right.set(xscale="log", xlabel="times the usual")
         right.set_xticks([0.25, 0.5, 1, 2, 4], ["1/4", "1/2", "1", "2", "4"])

@@ -12,6 +12,9 @@ from sbt_book.common.selections import convexity
 from sbt_utils.measuring.curves import curve_statistics, scaled
 from sbt_utils.mechanics.chain import SpringBlockChain
 
+SEEDS = {"three seeds": slice(3), "seven new": slice(3, None), "all ten": slice(None)}
+"""The seeds of weight noise and of shapes, as they were looked at."""
+
 
 def shape_convexities(shapes: xr.Dataset) -> xr.DataArray:
     """Return the convexities (shape, seed) of networks whose curves (..., layer) differ in length.
