@@ -102,7 +102,7 @@ def losses_by_dropout(found: xr.Dataset) -> Figure:
             left.plot(read.reading, row, label=f"seed {index}", **series_look(index))
         left.axhline(0, color="0.5", lw=1, ls="--", zorder=0)
         left.set(xlabel="step", ylabel="convexity from block 1 on", ylim=(-0.5, 1.5))
-        left.legend(fontsize=8, ncols=2)
+        left.legend(fontsize=8, loc="center")
         names = [*KNOBS["dropout"].values(), "steered"]
         for place, setting in enumerate((*DROPOUTS, "steered")):
             mean, low, high = mean_interval(final_loss(found, setting))
