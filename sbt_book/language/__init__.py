@@ -2,4 +2,13 @@
 
 from sbt_utils.lazily import exports
 
-__getattr__, __dir__, __all__ = exports(__name__, {})
+__getattr__, __dir__, __all__ = exports(
+    __name__,
+    {
+        "texts": "KINDS documents pieces",
+        "removal": "LONGEST_RUN PROXIES Stack removed_runs removed_sets stack_of",
+        "experiment": "CHOICES CONFIGURATION everything",
+        "findings": "choice_table correlation_table cost_table law_table share_table",
+        "figures": "cost_of_removal curve_and_law",
+    },
+)
