@@ -10,5 +10,6 @@ __getattr__, __dir__, __all__ = exports(
         "phase_diagram": "PhaseDiagramExplorable",
         "training": "TrainingExplorable",
         "laboratory": "Laboratory",
+        "language": "LanguageExplorable",
     },
 )
