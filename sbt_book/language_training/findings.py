@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import xarray as xr
-from scipy.stats import ttest_1samp
+from scipy.stats import t
 
 from sbt_book.common.statistics import spearman
 from sbt_book.language_training.settings import BASE, DEPTHS, DROPOUTS, RATES, SETTINGS
@@ -91,8 +91,9 @@ def mean_interval(values: Any) -> Interval:
     [2.0, -0.48, 4.48]
     """
     values = np.asarray(values, float)
-    low, high = ttest_1samp(values, 0.0).confidence_interval(0.95)
-    return float(values.mean()), float(low), float(high)
+    mean = float(values.mean())
+    half = float(t.ppf(0.975, len(values) - 1) * values.std(ddof=1) / len(values) ** 0.5)
+    return mean, mean - half, mean + half
 
 
 def noise_table(found: xr.Dataset) -> pd.DataFrame:
