@@ -59,8 +59,8 @@ def test_the_chain_beats_plain_curves_nowhere():
     assert finding.verdict == "failed"
 
 
-def test_the_order_does_not_outlive_another_measure_or_weight_noise():
+def test_the_order_does_not_outlive_another_measure_and_half_of_it_weight_noise():
     diagrams = {source: load_committed(source) for source in NOISES}
     findings = order_findings(diagrams, load_committed("weight_noise"))
-    assert [finding.verdict for finding in findings] == ["failed"] * 3
+    assert [finding.verdict for finding in findings] == ["failed", "failed", "held"]
     assert findings[0].ours < findings[0].null
