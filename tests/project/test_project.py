@@ -21,6 +21,7 @@ from sbt_utils.sweeping.experiments import PHASE_DIAGRAMS
 ROOT = Path(__file__).parents[2]
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
 EXTRAS = PROJECT["optional-dependencies"]
+INSTALLED = PROJECT["dependencies"], EXTRAS["book"], EXTRAS["test"]  # by make
 CONDA_NAMES = {"torch": "pytorch-cpu", "matplotlib": "matplotlib-base"}
 # What comes with a package that is listed, under the name by which it is imported.
 BROUGHT = {
@@ -79,10 +80,10 @@ def test_environment_lists_the_dependencies_and_the_book():
     assert pip == {"pip": ["-e ."]}
 
 
-def test_constraints_pin_every_requirement_within_its_range():
+def test_constraints_pin_every_requirement_of_make_within_its_range():
     lines = (ROOT / "constraints.txt").read_text(encoding="utf-8").splitlines()
     pins = requirements(line for line in lines if not line.startswith("#"))
-    for name, ranges in requirements(PROJECT["dependencies"], *EXTRAS.values()).items():
+    for name, ranges in requirements(*INSTALLED).items():
         (pin,) = pins[name]
         assert pin.operator == "=="
         assert pin.version in ranges, name
