@@ -27,8 +27,9 @@ def curve_and_law(found: xr.Dataset) -> Figure:
         for index, text in enumerate(one.text.values):
             part, look = one.sel(text=text), series_look(index) | {"ms": 3.5}
             draws = part.separation.transpose("draw", "depth").values
-            convexity = f"{text}, convexity {laws.convexity[text]:.2f}"
-            draw_curve(left, draws.mean(0), draws.std(0), label=convexity, **look)
+            shape = laws.convexity[text]
+            words = f"convexity {shape:.2f}" if np.isfinite(shape) else "does not fall"
+            draw_curve(left, draws.mean(0), draws.std(0), label=f"{text}, {words}", **look)
             label = "shuffled" if index == 0 else "_"
             left.axhline(float(part.floor), color=look["color"], lw=1, ls=":", label=label)
             held = part.held_out.sel(target="next").mean("fold")
@@ -39,6 +40,8 @@ def curve_and_law(found: xr.Dataset) -> Figure:
         left.set(xlabel="block l", ylabel="data separation D", title="load curve")
         right.set(xlabel="block l", ylabel="prediction residual PR", title="law of He and Su")
         right.set_yscale("log")
+        for named in (right.yaxis.set_major_formatter, right.yaxis.set_minor_formatter):
+            named("{x:.1f}")
         for axes in (left, right):
             axes.legend(fontsize=8, loc="upper center", bbox_to_anchor=(0.5, -0.2), frameon=False)
     return figure
@@ -71,11 +74,11 @@ def cost_of_removal(found: xr.Dataset) -> Figure:
         chosen = choice_table(found)
         sizes = chosen.index.unique("blocks")
         random = chosen.xs("random", level="choice")
-        third.fill_between(sizes, random.low, random.high, color="0.9", label="random, 90 %")
+        third.fill_between(sizes, random.low, random.high, color="0.85", label="random, 90 %")
         names = [name for name in chosen.index.unique("choice") if name != "random"]
         for index, name in enumerate(names):
             one = chosen.xs(name, level="choice")
             third.plot(sizes, one.cost, label=name, **series_look(index))
-        third.set(xlabel="blocks left out at once", xticks=sizes)
+        third.set(xlabel="blocks left out at once", ylabel="cost (nats)", xticks=sizes)
         third.legend(fontsize=8)
     return figure
