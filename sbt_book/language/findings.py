@@ -140,7 +140,7 @@ def correlation_table(found: xr.Dataset) -> pd.DataFrame:
         values[:, absent] = np.nan
     pairs = {name: (_ranks(whole, name), _ranks(drawn, name)) for name in PROXIES}
     best, best_drawn = pairs["influence"]
-    rows = {}
+    rows: dict[str, dict[str, float]] = {}
     for name, (ranks, draws) in pairs.items():
         columns = {
             "single": (ranks[0], draws[:, 0]),
@@ -150,7 +150,8 @@ def correlation_table(found: xr.Dataset) -> pd.DataFrame:
         rows[name] = {}
         for column, (value, column_draws) in columns.items():
             low, high = interval(column_draws)
-            rows[name] |= {column: value, f"{column}_low": low, f"{column}_high": high}
+            rows[name] |= {column: float(value)}
+            rows[name] |= {f"{column}_low": float(low), f"{column}_high": float(high)}
     return pd.DataFrame(rows).T
 
 
@@ -179,7 +180,7 @@ def choice_table(found: xr.Dataset) -> pd.DataFrame:
             one = cost.sel(size=size, choice=name)
             low, high = interval(_drawn(one.values))
             beaten = random.sel(size=size) > means.sel(size=size, choice=name)
-            values = {"cost": float(one.mean()), "low": low, "high": high}
+            values = {"cost": float(one.mean()), "low": float(low), "high": float(high)}
             rows[size, name] = values | {"beats": float(beaten.mean())}
         middle = float(random.sel(size=size).mean("text").median())
         low, high = np.quantile(random.sel(size=size).mean("text"), [0.05, 0.95])
