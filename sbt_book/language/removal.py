@@ -15,6 +15,7 @@ from torch import Tensor
 from torch.nn.functional import cosine_similarity, cross_entropy
 
 LONGEST_RUN = 8
+"""Blocks in the longest run that is left out."""
 
 PROXIES = ("influence", "angle", "last angle", "update", "lens change")
 """What two states say of the blocks between them, without a loss."""

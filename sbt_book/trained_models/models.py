@@ -30,7 +30,7 @@ from sbt_book.common.language_model import (
     Tokenizer,
     absent,
     language_model,
-    packaged_file,
+    package_folder,
 )
 
 __all__ = ["PACKAGES", "language_model", "missing", "pitch_network", "sentence_encoder"]
@@ -55,7 +55,7 @@ def weights_file(model: str) -> Path:
         "sentence encoder": "model/model.safetensors",
         "language model": WEIGHTS,
     }
-    return packaged_file(PACKAGES[model], files[model])
+    return package_folder(PACKAGES[model]) / files[model]
 
 
 def pitch_network() -> nn.Module:
