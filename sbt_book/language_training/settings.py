@@ -65,6 +65,7 @@ class Size:
 
 
 BASE = "base"
+"""The network from which the others differ."""
 
 SETTINGS: dict[str, Setting] = {
     BASE: Setting(),
@@ -82,8 +83,13 @@ SETTINGS: dict[str, Setting] = {
 """Networks that differ from the base in one respect, or in the scaling of the deepest."""
 
 DROPOUTS = {BASE: 0.0, "dropout 0.1": 0.1, "dropout 0.2": 0.2, "dropout 0.3": 0.3}
+"""The networks that differ in their dropout alone, and p."""
+
 RATES = {"rate 0.001": 1e-3, BASE: 2e-3, "rate 0.004": 4e-3}
+"""The networks that differ in their learning rate alone."""
+
 DEPTHS = {"3 blocks": 3, BASE: 6, "12 blocks": 12}
+"""The networks that differ in their number of blocks alone."""
 
 SIZES = {
     "small": Size(),

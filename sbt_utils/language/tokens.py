@@ -109,9 +109,8 @@ def _padded(rows: Sequence[tuple[int, Tensor]]) -> dict[str, Tensor]:
 def are_tokens(data: Any) -> bool:
     """Tell whether data are texts, or ids of tokens without a class for each row."""
     if isinstance(data, list | tuple) and data:
-        return all(isinstance(item, str) for item in data) or (
-            hasattr(data[0], "keys") and are_tokens(data[0])
-        )
+        kinds = {hasattr(item, "keys") and are_tokens(item) for item in data}
+        return kinds == {True} or all(isinstance(item, str) for item in data)
     if isinstance(data, str) or not hasattr(data, "keys") or "input_ids" not in data:
         return isinstance(data, str)
     labels = next((data[name] for name in LABELS if name in data), None)
