@@ -11,7 +11,8 @@ __getattr__, __dir__, __all__ = exports(
             " statement_findings"
         ),
         "theory_findings": (
-            "chain_against_curves force_findings friction_findings order_findings protocol_findings"
+            "chain_against_curves force_findings friction_findings language_findings"
+            " order_findings protocol_findings"
         ),
         "device_findings": "gpu_findings",
         "mechanical_findings": "chain_diagram_findings chain_findings ruler_findings time_findings",

@@ -1,6 +1,7 @@
 """What the reproduction status finds where the theory, or the law, is put to a test of its own."""
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 import pandas as pd
@@ -11,6 +12,8 @@ from sbt_book.chain.null_experiment import NETWORKS, null_verdict
 from sbt_book.common.noise_axes import NOISES
 from sbt_book.friction.response import mobility_ratio, push_table
 from sbt_book.gradients.comparison import drive_table, force_table
+from sbt_book.language.findings import law_table
+from sbt_book.language_training.findings import noise_table, straightest
 from sbt_book.law.protocol_findings import protocol_summary
 from sbt_book.status.verdicts import VOTES, Finding
 
@@ -147,6 +150,27 @@ def order_findings(diagrams: Mapping[str, xr.Dataset], weights: xr.Dataset) -> l
         f"weight noise: {DIRECTIONS[1]}": by_weights.loc[DIRECTIONS[1]],
     }
     return [_vote(what, row, limits) for what, row in rows.items()]
+
+
+def language_findings(trained: xr.Dataset, small: xr.Dataset) -> list[Finding]:
+    """Ask whether language models bend as the phase diagram has it.
+
+    Of ``results/language.nc`` and ``results/language_training.nc``; lower ends are those of 95 %
+    intervals.
+    """
+    laws, noise = law_table(trained), noise_table(small)
+    lower = {knob: noise.low[knob, "at the end"] for knob in ("learning rate", "dropout")}
+    rows = {
+        f"small language models: more convex with more {knob}, lower end": Finding("", low, least=0)
+        for knob, low in lower.items()
+    }
+    rows[f"kinds of text, of {len(laws)}, on which a trained language model is lazy"] = Finding(
+        "", float((laws.high < 0).sum()), least=len(laws), digits=".0f", why="on one D rises"
+    )
+    rows["permutations in which bend and loss of small language models agree as well"] = Finding(
+        "", straightest(small)[1], most=0.05, digits=".0%"
+    )
+    return [replace(row, what=what, about="prediction") for what, row in rows.items()]
 
 
 def _vote(what: str, row: pd.Series, limits: dict[str, Any]) -> Finding:

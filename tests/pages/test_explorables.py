@@ -19,6 +19,7 @@ PAGES = {
     "Phase diagram": "notebooks/04_phase_diagram.html",
     "Live training": "notebooks/05_training_in_time.html",
     "Laboratory": "notebooks/05_training_in_time.html",
+    "A sentence in a language model": "notebooks/11_language_models.html",
 }
 
 

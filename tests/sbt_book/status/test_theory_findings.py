@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from scipy import stats
 
 from sbt_book.common.committed import load_committed
 from sbt_book.common.noise_axes import NOISES
@@ -9,6 +10,7 @@ from sbt_book.status import (
     chain_against_curves,
     force_findings,
     friction_findings,
+    language_findings,
     order_findings,
     protocol_findings,
 )
@@ -64,3 +66,24 @@ def test_the_order_does_not_outlive_another_measure_and_half_of_it_weight_noise(
     findings = order_findings(diagrams, load_committed("weight_noise"))
     assert [finding.verdict for finding in findings] == ["failed", "failed", "held"]
     assert findings[0].ours < findings[0].null
+
+
+def test_language_models_are_not_lazy_on_all_texts_and_their_straightest_is_not_the_best():
+    trained, small = load_committed("language"), load_committed("language_training")
+    findings = language_findings(trained, small)
+    assert [finding.verdict for finding in findings] == ["held", "held", "failed", "failed"]
+    assert findings[2].ours == 2
+    curves = small.separation.sel(part="training", reading=600).transpose(
+        "setting", "seed", "layer"
+    )
+    fast, slow = (curves.sel(setting=f"rate {rate}").values[:, :7] for rate in (0.004, 0.001))
+    difference = bend(fast) - bend(slow)
+    low = stats.ttest_1samp(difference, 0.0).confidence_interval().low
+    np.testing.assert_allclose(findings[0].ours, low, rtol=1e-6)
+
+
+def bend(curves):
+    """Return the convexity of curves (seed, layer), written out."""
+    first, last = curves[:, :1], curves[:, -1:]
+    chord = first + (last - first) * np.linspace(0, 1, curves.shape[1])
+    return ((chord - curves) / (first - last))[:, 1:-1].mean(axis=1)
