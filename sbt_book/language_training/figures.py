@@ -1,6 +1,6 @@
 """Small language models in pictures.
 
-`found` is always what `sbt_book.language_training.experiment.everything` returns.
+`found` is always what ``sbt_book.language_training.experiment.everything`` returns.
 """
 
 from typing import Any

@@ -1,6 +1,6 @@
 """What the small language models show, in numbers: the predictions of chapter 11 and their nulls.
 
-`found` is always what `sbt_book.language_training.experiment.everything` returns.
+`found` is always what ``sbt_book.language_training.experiment.everything`` returns.
 """
 
 from collections.abc import Mapping, Sequence

@@ -36,7 +36,7 @@ class Size:
     Attributes
     ----------
     width, heads : int
-        As in `sbt_book.language_training.models.SmallLanguageModel`.
+        As in ``sbt_book.language_training.models.SmallLanguageModel``.
     context, batch : int
         Characters of a window, and windows of a step.
     steps, readings : int
@@ -44,7 +44,7 @@ class Size:
     warm_up : int
         Steps in which the learning rate rises to its value.
     training, held_out : int
-        Characters, as in `sbt_book.language_training.text.manual`.
+        Characters, as in ``sbt_book.language_training.text.manual``.
     probe : int
         Windows of each part of the text that are read.
     classes : int
