@@ -10,10 +10,10 @@ import xarray as xr
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from sbt_book.beyond.scaling import mean_interval
 from sbt_book.common.noise_axes import NOISES, in_order
 from sbt_book.common.panels import MARKERS, cell_image, series_look, shade_equiseparated
 from sbt_book.common.selections import convexity, scaled_curves
+from sbt_book.common.statistics import mean_interval
 from sbt_utils.drawing import COLOURS, STYLE
 
 EXTREME = 0.25

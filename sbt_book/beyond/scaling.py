@@ -8,8 +8,10 @@ import xarray as xr
 from scipy.optimize import brentq
 from scipy.stats import t
 
+from sbt_book.common.collapsing import collapse as common_collapse
 from sbt_book.common.selections import convexity
-from sbt_utils.measuring.curves import curve_statistics, scaled
+from sbt_book.common.statistics import mean_interval
+from sbt_utils.measuring.curves import curve_statistics
 from sbt_utils.mechanics.chain import SpringBlockChain
 
 SEEDS = {"three seeds": slice(3), "seven new": slice(3, None), "all ten": slice(None)}
@@ -50,20 +52,6 @@ def shape_table(shapes: xr.Dataset, by: str) -> pd.DataFrame:
             "loss": float(one.loss_train.mean()),
         }
     return pd.DataFrame(rows).T.rename_axis(by)
-
-
-def mean_interval(values: np.ndarray) -> tuple[float, float, float]:
-    """Return the mean of a few values, and its 95 % interval by Student's t; nan are left out.
-
-    Examples
-    --------
-    >>> [round(each, 2) for each in mean_interval(np.array([1.0, 2.0, 3.0, np.nan]))]
-    [2.0, -0.48, 4.48]
-    """
-    values = values[np.isfinite(values)]
-    mean = float(values.mean())
-    half = float(t.ppf(0.975, len(values) - 1) * values.std(ddof=1) / len(values) ** 0.5)
-    return mean, mean - half, mean + half
 
 
 def difference_interval(one: np.ndarray, other: np.ndarray) -> tuple[float, float, float]:
@@ -157,33 +145,12 @@ def number_words(numbers: pd.DataFrame) -> pd.Series:
 
 
 def collapse(shapes: xr.Dataset, draws: int = 1000) -> tuple[float, float]:
-    """Return how far curves of different depths lie apart at equal l / L, and the share of chance.
-
-    The curves of the seeds, scaled from 1 to 0, are read at 32 equal steps of l / L between layers
-    by straight lines. The first number is the mean over these of the variance of the depths' means
-    over the variance within depths; 1 is what a collapse gives on average. The second is the share
-    of shuffles of the curves among the depths with a ratio at least as large.
-    """
-    curves, depth = [], []
-    places = np.linspace(0, 1, 33)[1:-1]
+    """Return what `sbt_book.common.collapsing.collapse` says of shapes of different depths."""
+    curves = {}
     for index, layers in enumerate(shapes.hidden_layers.values.tolist()):
         found = shapes.separation_train.isel(shape=index, layer=slice(layers + 1)).values
-        for curve in found[np.isfinite(found).all(1)]:
-            curves.append(np.interp(places, np.arange(layers + 1) / layers, scaled(curve)))
-            depth.append(index)
-    values, generator = np.array(curves), np.random.default_rng(0)
-    measured = _apart(values, np.array(depth))
-    null = [_apart(values, generator.permutation(depth)) for _ in range(draws)]
-    return measured, float(np.mean(np.array(null) >= measured))
-
-
-def _apart(curves: np.ndarray, group: np.ndarray) -> float:
-    """Return the ratio of variances (Fisher's F) between and within groups, all points together."""
-    names, sizes = np.unique(group, return_counts=True)
-    means = np.stack([curves[group == name].mean(0) for name in names])
-    between = (sizes[:, None] * (means - curves.mean(0)) ** 2).sum() / (len(names) - 1)
-    within = ((curves - means[np.searchsorted(names, group)]) ** 2).sum()
-    return float(between / (within / (len(curves) - len(names))))
+        curves[index] = found[np.isfinite(found).all(1)]
+    return common_collapse(curves, draws)
 
 
 WIDTH_LAWS: dict[str, Callable[[np.ndarray], np.ndarray]] = {

@@ -1,10 +1,11 @@
-"""Rank correlations, and the variance over the seeds."""
+"""Rank correlations, intervals, and the variance over the seeds."""
 
 from collections.abc import Callable
 
 import numpy as np
 import xarray as xr
-from scipy.stats import rankdata
+from numpy.typing import ArrayLike
+from scipy.stats import rankdata, t
 
 
 def spearman(first: np.ndarray, second: np.ndarray) -> np.ndarray:
@@ -52,6 +53,21 @@ def bootstrap_interval(
     draws = np.random.default_rng(0).integers(len(values), size=(2000, len(values)))
     low, high = np.nanquantile(statistic(values[draws], axis=1), [0.025, 0.975])
     return float(low), float(high)
+
+
+def mean_interval(few: ArrayLike) -> tuple[float, float, float]:
+    """Return the mean of a few values, and its 95 % interval by Student's t; nan are left out.
+
+    Examples
+    --------
+    >>> [round(each, 2) for each in mean_interval([1.0, 2.0, 3.0, np.nan])]
+    [2.0, -0.48, 4.48]
+    """
+    values = np.asarray(few, float)
+    values = values[np.isfinite(values)]
+    mean = float(values.mean())
+    half = float(t.ppf(0.975, len(values) - 1) * values.std(ddof=1) / len(values) ** 0.5)
+    return mean, mean - half, mean + half
 
 
 def seed_variance(values: xr.DataArray) -> xr.DataArray:

@@ -12,12 +12,12 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from sbt_book.common.panels import panels, series_look
+from sbt_book.common.statistics import mean_interval
 from sbt_book.language_training.findings import (
     ALIKE,
     at_training_loss,
     curves_of,
     final_loss,
-    mean_interval,
     shape_of,
 )
 from sbt_book.language_training.settings import DEPTHS, DROPOUTS, RATES

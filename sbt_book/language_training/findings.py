@@ -3,18 +3,16 @@
 `found` is always what ``sbt_book.language_training.experiment.everything`` returns.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from itertools import permutations
-from typing import Any
 
 import numpy as np
 import pandas as pd
 import xarray as xr
-from scipy.stats import t
 
-from sbt_book.common.statistics import spearman
+from sbt_book.common.statistics import mean_interval, spearman
 from sbt_book.language_training.settings import BASE, DEPTHS, DROPOUTS, RATES, SETTINGS
-from sbt_utils.measuring.curves import curve_statistics, scaled
+from sbt_utils.measuring.curves import curve_statistics
 
 CURVES = {"whole": 0, "from block 1": 1}
 """The first layer of a curve: the embedding, or the first block."""
@@ -80,20 +78,6 @@ def _crossing(
     high, low = losses.values[after - 1 : after + 1]
     part = (high - float(level)) / (high - low)
     return float(row[after - 1] + part * (row[after] - row[after - 1]))
-
-
-def mean_interval(values: Any) -> Interval:
-    """Return the mean of a few values and its 95 % interval by Student's t.
-
-    Examples
-    --------
-    >>> [round(each, 2) for each in mean_interval([1.0, 2.0, 3.0])]
-    [2.0, -0.48, 4.48]
-    """
-    values = np.asarray(values, float)
-    mean = float(values.mean())
-    half = float(t.ppf(0.975, len(values) - 1) * values.std(ddof=1) / len(values) ** 0.5)
-    return mean, mean - half, mean + half
 
 
 def noise_table(found: xr.Dataset) -> pd.DataFrame:
@@ -192,34 +176,6 @@ def depth_table(found: xr.Dataset) -> pd.DataFrame:
         row = dict(zip(("convexity", "low", "high"), mean_interval(convexity), strict=True))
         rows[depth] = row | {"test loss": float(final_loss(found, setting).mean())}
     return pd.DataFrame(rows).T.rename_axis("blocks")
-
-
-def collapse(curves: Mapping[int, np.ndarray], draws: int = 2000) -> tuple[float, float]:
-    """Return how far curves (seed, layer) of different depths lie apart at equal l / L.
-
-    As in chapter 10: the variance of the depths' means over that within depths, of curves scaled
-    from 1 to 0 and read at equal steps of l / L, 1 on average where they collapse; and the share of
-    shuffles of the curves among the depths with a ratio as large.
-    """
-    places = np.linspace(0, 1, 33)[1:-1]
-    rows, depth = [], []
-    for blocks, of_depth in curves.items():
-        for curve in scaled(of_depth):
-            rows.append(np.interp(places, np.linspace(0, 1, len(curve)), curve))
-            depth.append(blocks)
-    values, generator = np.array(rows), np.random.default_rng(0)
-    measured = _apart(values, np.array(depth))
-    null = np.array([_apart(values, generator.permutation(depth)) for _ in range(draws)])
-    return measured, float((null >= measured - 1e-9).mean())
-
-
-def _apart(curves: np.ndarray, group: np.ndarray) -> float:
-    """Return Fisher's F of curves in groups, all points together."""
-    names = np.unique(group)
-    members = [curves[group == name] for name in names]
-    between = sum(len(m) * ((m.mean(0) - curves.mean(0)) ** 2).sum() for m in members)
-    within = sum(((m - m.mean(0)) ** 2).sum() for m in members)
-    return float(between / (len(names) - 1) / (within / (len(curves) - len(names))))
 
 
 def best_fixed(found: xr.Dataset) -> str:

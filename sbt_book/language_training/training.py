@@ -11,6 +11,8 @@ from torch import Tensor
 from sbt_book.language_training.models import SmallLanguageModel
 from sbt_book.language_training.settings import Setting, Size
 from sbt_book.language_training.text import Text, spread_starts, windows
+from sbt_utils.language.residual import prediction_residual as residual_of_fit
+from sbt_utils.language.states import rms_normalised
 from sbt_utils.measuring.curves import curve_statistics
 from sbt_utils.measuring.separation import data_separation
 from sbt_utils.training.controllers import Controller, DropoutController, Schedule, set_dropout
@@ -116,27 +118,13 @@ def read_model(
     )
 
 
-def rms_normalised(states: Tensor) -> Tensor:
-    """Return states (characters, width), each divided by the root of its mean square."""
-    return states / states.square().mean(-1, keepdim=True).sqrt()
-
-
 def prediction_residual(states: Tensor, following: Tensor) -> float:
-    """Return 1 - R^2 of a least-squares fit of what follows by states (characters, width).
+    """Return PR of the number of the next character from states (characters, width).
 
-    What follows is the number of the next character, as in the law of next-token prediction [1]_;
-    the states are brought to mean 0 and variance 1 each, as by a layer norm without weights.
-
-    References
-    ----------
-    .. [1] H. He & W. J. Su, "A law of next-token prediction in large language models", 2024,
-       arXiv:2408.13442.
+    As in `sbt_utils.language.residual.prediction_residual`, after a layer norm without weights.
     """
     read = functional.layer_norm(states.double(), states.shape[-1:])
-    # Centred by hand: a column of ones would be one more feature to solve for.
-    read, target = read - read.mean(0), following.double() - following.double().mean()
-    fit = torch.linalg.lstsq(read, target[:, None], driver="gelsd").solution[:, 0]
-    return float((target - read @ fit).square().sum() / target.square().sum())
+    return float(residual_of_fit(read, following))
 
 
 def _batches(ids: Tensor, size: Size, seed: int) -> Iterator[Probe]:

@@ -12,10 +12,10 @@ from sbt_book.beyond.scaling import (
     difference_interval,
     extrapolated,
     judged_numbers,
-    mean_interval,
     number_words,
     shape_convexities,
 )
+from sbt_book.common.statistics import mean_interval
 
 USUAL = {"hidden_layers": 7, "width": 100, "learning_rate": 1e-3}
 USUAL |= {"hidden_scale": 1.0, "readout_scale": 1.0}

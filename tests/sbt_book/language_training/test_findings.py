@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 import xarray as xr
 
+from sbt_book.common.collapsing import collapse
 from sbt_book.language_training import findings
 from sbt_book.language_training.settings import DROPOUTS, SETTINGS
 
@@ -75,8 +76,8 @@ def test_curves_of_one_shape_collapse_and_others_do_not():
     generator = np.random.default_rng(1)
     alike = {d: np.linspace(1, 0, d + 1) + 0.01 * generator.normal(size=(5, d + 1)) for d in (4, 8)}
     steps = {d: np.r_[1.0, np.zeros(d)] + 0.01 * generator.normal(size=(5, d + 1)) for d in (4, 8)}
-    assert findings.collapse(alike)[0] < 10 < 100 < findings.collapse(steps)[0]
-    assert findings.collapse(steps)[1] < 0.05
+    assert collapse(alike)[0] < 10 < 100 < collapse(steps)[0]
+    assert collapse(steps)[1] < 0.05
 
 
 def test_the_law_of_residuals_of_an_exponential(made_up):

@@ -7,7 +7,9 @@ import numpy as np
 import pytest
 
 from sbt_book import language_training as small_models
+from sbt_book.common.collapsing import collapse
 from sbt_book.common.committed import load_committed
+from sbt_book.common.statistics import mean_interval
 from sbt_book.language_training import figures, findings
 from sbt_book.language_training.settings import DEPTHS, DROPOUTS, SETTINGS, configuration
 
@@ -83,7 +85,7 @@ def test_scaled_norms_lower_the_loss_without_spreading_the_load(found, prose):
 
 def test_depths_do_not_collapse(found, prose):
     ends = {depth: findings.curves_of(found, name)[:, -1] for name, depth in DEPTHS.items()}
-    ratio, share = findings.collapse(ends)
+    ratio, share = collapse(ends)
     assert f"lie {ratio:.0f} times further apart than chance" in prose
     assert share == 0
     means = findings.depth_table(found).convexity
@@ -96,7 +98,7 @@ def test_one_block_does_the_work(found, prose):
         curves = findings.curves_of(found, setting)[:, -1]
         return (curves[:, 0] - curves[:, 1]) / (curves[:, 0] - curves[:, -1])
 
-    mean, low, high = 100 * np.array(findings.mean_interval(share_of_first("base")))
+    mean, low, high = 100 * np.array(mean_interval(share_of_first("base")))
     assert f"does {mean:.0f} % of the work in the base ({low:.0f} to {high:.0f} %)" in prose
     assert f"{100 * share_of_first('rate 0.001').mean():.0f} % at the low learning rate" in prose
     others = [share_of_first(name).mean() for name in SETTINGS if name != "rate 0.001"]

@@ -1,18 +1,8 @@
 /** The phase diagram as a grid of cells, each with its load curve on a ground of its accuracy. */
 
+import { chooseCell, walkCells } from "../shared/cell_walk.js";
 import { element, svg } from "../shared/controls.js";
 import { convexity, regime } from "../shared/shape.js";
-
-const MOVES = {
-  ArrowLeft: ([row, column]) => [row, column - 1],
-  ArrowRight: ([row, column]) => [row, column + 1],
-  ArrowUp: ([row, column]) => [row - 1, column],
-  ArrowDown: ([row, column]) => [row + 1, column],
-  Home: ([row]) => [row, 0],
-  End: ([row]) => [row, Infinity],
-  PageUp: ([, column]) => [0, column],
-  PageDown: ([, column]) => [Infinity, column],
-};
 
 /** Return a curve scaled to [0, 1], as published. */
 export function scaledCurve(curve) {
@@ -112,12 +102,7 @@ export function diagramPicture(parent, goodMatch) {
   }
 
   function frame(row, column) {
-    const [before, now] = [cells[place[0]]?.[place[1]], cells[row][column]];
-    before?.setAttribute("tabindex", -1);
-    before?.removeAttribute("aria-selected");
-    now.setAttribute("tabindex", 0);
-    now.setAttribute("aria-selected", "true");
-    if (grid.contains(document.activeElement)) now.focus({ preventScroll: true });
+    chooseCell(grid, cells[place[0]]?.[place[1]], cells[row][column]);
     place = [row, column];
     for (const rect of [halo, chosen]) move(rect, place);
   }
@@ -127,26 +112,10 @@ export function diagramPicture(parent, goodMatch) {
     if (at) move(pointed, at);
   }
 
-  const under = (event) => event.target.closest("[role=gridcell]")?.place;
-  holder.addEventListener("click", (event) => under(event) && picture.onChoose(...under(event)));
-  // A finger that slides over the cells chooses them; without this its events go to the first.
-  holder.addEventListener("pointerdown", ({ target, pointerId }) => {
-    if (target.hasPointerCapture(pointerId)) target.releasePointerCapture(pointerId);
-  });
-  holder.addEventListener("pointerover", (event) => {
-    const at = under(event);
-    if (!at) return picture.onPoint(null);
-    if (event.pointerType === "mouse") picture.onPoint(at);
-    else if (event.buttons) picture.onChoose(...at);
-  });
-  holder.addEventListener("pointerleave", () => picture.onPoint(null));
-  grid.addEventListener("keydown", (event) => {
-    const move = MOVES[event.key];
-    if (!move || event.altKey || event.ctrlKey || event.metaKey || !under(event)) return;
-    event.preventDefault();
-    const [row, column] = move(place);
-    const within = (value, count) => Math.min(Math.max(value, 0), count - 1);
-    picture.onChoose(within(row, cells.length), within(column, cells[0].length));
+  walkCells(holder, {
+    size: () => [cells.length, cells[0].length],
+    onChoose: (row, column) => picture.onChoose(row, column),
+    onPoint: (at) => picture.onPoint(at),
   });
   return picture;
 }
