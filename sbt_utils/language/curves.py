@@ -124,6 +124,8 @@ def token_curves(
     data : sequence of str, mapping, or iterable of mappings or of ids
         Texts, or batches with ``"input_ids"`` (rows, tokens) and, where they are padded,
         ``"attention_mask"``; other entries that the model's forward pass names are handed on.
+        Uneven rows in lists are padded here. Rows of their own, as a tokenized dataset has them,
+        are put into batches.
         ``"texts"`` (rows,) numbers the texts; each row is one without. ``"labels"`` are used for
         masked models alone: negative but at masked tokens.
     tokenizer : callable, optional
@@ -144,7 +146,7 @@ def token_curves(
         Parts of the texts, in turn, of which each is held out; at least 2. A part keeps
         (d + 1 + targets)^2 numbers for each l.
     length, batch_size : int
-        Tokens in a row and rows in a batch, for texts.
+        Tokens in a row, for texts, and rows in a batch, for texts and rows.
     resamples : int
         Draws of the bootstrap over texts, or groups of them: 64 at most, fewer if there are more
         than 32 classes.
@@ -162,7 +164,8 @@ def token_curves(
     TypeError, ValueError
         Texts of fewer than two tokens, or fewer than two texts; ids that the model does not know;
         no classes, or fewer than two that occur twice; fewer tokens than a fit has coefficients,
-        also without a fold; layers without a state for each token; states that are not finite.
+        also without a fold; layers without a state for each token; states that are not finite;
+        padding that a model that sees both sides takes for tokens.
 
     Warns
     -----

@@ -49,12 +49,15 @@ class Plan:
         seed: int = 0,
     ) -> None:
         self.reader = reader
-        check_vocabulary(batches, reader.vocabulary)
         rng = np.random.default_rng(seed)
         self.tasks = [
             causal_task(batch) if reader.causal else masked_task(batch, tokenizer, rng)
             for batch in batches
         ]
+        tasks = [task.batch for task in self.tasks]
+        check_vocabulary(tasks, reader.vocabulary)
+        if not reader.causal:
+            reader.check_padding(tasks)
         self.ids, find = class_finder(classes, self.tasks)
         self._classes = [find(task) for task in self.tasks]
         ids, numbers = torch.cat([c[c >= 0] for c in self._classes]).unique(return_counts=True)

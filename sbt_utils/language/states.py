@@ -12,7 +12,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from sbt_utils.language.residual_stream import Point, stream_points
+from sbt_utils.language.residual_stream import Point, check_sum, stream_points
 from sbt_utils.language.tokens import check_vocabulary, counting
 from sbt_utils.measuring.probing import noting
 from sbt_utils.models.batches import LABELS, moved
@@ -30,6 +30,7 @@ ATTENTION_AND_MLP = "attention and mlp"
 
 _LEAN = {"use_cache": False, "logits_to_keep": 1}  # of transformers: logits take most of the memory
 _FEW_TOKENS = 12  # for a look at what happens in a forward pass
+_ANY = (inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD)
 
 
 @dataclass(frozen=True)
@@ -80,10 +81,12 @@ class Reader:
     def __init__(self, model: nn.Module, layers: Layers | None, batch: Mapping[str, Any]) -> None:
         check_model(model)
         self.model = unwrapped(model)
-        few = _cut({name: batch[name] for name in batch if name not in LABELS})
+        start = int(counting(batch)[0].byte().argmax())
+        inputs = {name: batch[name] for name in batch if name not in LABELS}
+        few = _cut(inputs, 0, start, start + _FEW_TOKENS)
         # The first id, for others may not be known to the model.
         safe = {**few, "input_ids": torch.zeros_like(few["input_ids"])}
-        seen = look(self.model, partial(self._run, safe))
+        seen = self._look(safe)
         self.vocabulary = _vocabulary(self.model, seen)
         check_vocabulary([batch], self.vocabulary)
         self.causal = self._is_causal(few)
@@ -98,54 +101,113 @@ class Reader:
             names = (seen.calls[number].name for number in numbers)
             self.points = tuple(Point(name, name) for name in names)
             self.rule = chosen.rule
-        start = None if blocks else opening(seen.calls, seen.chains)
-        if start is None:
+        begun = None if blocks else opening(seen.calls, seen.chains)
+        if begun is None:
             first = Point(EMBEDDING, seen.calls[numbers[0]].name, side="input")
         else:
-            first = Point(start, start)
+            first = Point(begun, begun)
         self.points = (first, *self.points)
         self.norm = _final_norm(seen, numbers[-1])
+        for point in [one for one in self.points if one.side == "sum"][-1:]:
+            with evaluation_mode(self.model):
+                check_sum(self.model, partial(self._run, few), point)
+        self._tokens_first: set[str] = set()
+        self.read([(few, None)], lambda *states: None)
 
-    def _run(self, batch: Mapping[str, Any]) -> Any:
-        args, kwargs = self._arguments(batch)
-        return run_model(self.model, *args, **kwargs)
-
-    def _arguments(self, batch: Mapping[str, Any]) -> tuple[tuple[Any, ...], dict[str, Any]]:
-        """Return the arguments of the model: those that its forward pass names, ids first."""
+    def _look(self, batch: Mapping[str, Any]) -> Look:
+        """Return what happens to a batch; settle how ids are given."""
         try:
             named = inspect.signature(self.model.forward).parameters
         except (TypeError, ValueError):
             named = {}  # type: ignore[assignment]
-        kwargs = {name: batch[name] for name in batch if name in named}
-        kwargs = moved(kwargs, self.model) | {n: v for n, v in _LEAN.items() if n in named}
+        self._named = {name for name, one in named.items() if one.kind not in _ANY}
+        # A wrapper that hands on whatever it gets: most models know ids by this name.
+        wrapper = not self._named and any(one.kind is _ANY[1] for one in named.values())
+        self._named |= {"input_ids", "attention_mask"} if wrapper else set()
+        try:
+            return look(self.model, partial(self._run, batch))
+        except TypeError:
+            if not wrapper:
+                raise
+            self._named = set()
+            return look(self.model, partial(self._run, batch))
+        except Exception as error:
+            if getattr(getattr(self.model, "config", None), "is_encoder_decoder", False):
+                raise ValueError(
+                    f"model: {type(self.model).__name__} has an encoder and a decoder; give one of "
+                    "them, such as model.get_encoder()"
+                ) from error
+            raise
+
+    def _run(self, batch: Mapping[str, Any], lean: bool = True) -> Any:
+        args, kwargs = self._arguments(batch)
+        if lean:
+            kwargs |= {name: value for name, value in _LEAN.items() if name in self._named}
+        try:
+            return run_model(self.model, *args, **kwargs)
+        except IndexError as error:
+            ids = batch["input_ids"]
+            error.add_note(
+                f"in the model, with rows of {ids.shape[1]} tokens and ids up to {int(ids.max())}; "
+                "give no longer rows, and no other ids, than it knows"
+            )
+            raise
+
+    def _arguments(self, batch: Mapping[str, Any]) -> tuple[tuple[Any, ...], dict[str, Any]]:
+        """Return the arguments of the model: those that its forward pass names, ids first."""
+        kwargs = {name: batch[name] for name in batch if name in self._named}
+        kwargs = moved(kwargs, self.model)
         if "input_ids" in kwargs:
             return (), kwargs
         return (moved(batch["input_ids"], self.model),), kwargs
 
     @torch.no_grad()
     def _is_causal(self, few: Mapping[str, Any]) -> bool:
-        """Tell whether what comes out for tokens stays the same if the last of them is another."""
+        """Tell whether what comes out for tokens stays the same if those behind are others."""
         tokens = few["input_ids"]
-        last = int(counting(few)[0].nonzero()[-1])
-        other = tokens.clone()
-        other[0, last] = (tokens[0, last] + 1) % (self.vocabulary or int(tokens.max()) + 1)
+        kept = counting(few)[0].nonzero()[:, 0]
+        other, half = tokens.clone(), int(kept[len(kept) // 2])
+        other[0, half:] = (tokens[0, half:] + 1) % (self.vocabulary or int(tokens.max()) + 2)
+        return self._same(few, {**few, "input_ids": other}, half, 1e-4)
+
+    @torch.no_grad()
+    def check_padding(self, batches: Iterable[Mapping[str, Any]]) -> None:
+        """Raise if what pads a row changes what comes out for its tokens; tried on one row."""
+        for number, batch in enumerate(batches):
+            padding = counting(batch).flip(1).byte().argmax(1)  # tokens at the ends of rows
+            if padding.any():
+                row = int(padding.argmax())
+                first = int(counting(batch)[row].byte().argmax())
+                end = batch["input_ids"].shape[1] - int(padding[row])
+                short, whole = (_cut(batch, row, first, stop) for stop in (end, None))
+                # Rows of other lengths are rounded otherwise, less than this in bfloat16.
+                if not self._same(short, whole, end - first, 0.01):
+                    raise ValueError(
+                        f"data: what pads row {row} of batch {number} changes what the model puts "
+                        "out for its tokens; give a model that takes an 'attention_mask', or rows "
+                        "without padding"
+                    )
+                return
+
+    def _same(
+        self, one: Mapping[str, Any], other: Mapping[str, Any], tokens: int, digits: float
+    ) -> bool:
+        """Tell whether the same comes out for the first tokens of two batches of one row."""
         outputs = []
         with evaluation_mode(self.model):
-            for ids in (tokens, other):
-                args, kwargs = self._arguments({**few, "input_ids": ids})
-                kwargs.pop("logits_to_keep", None)
-                outputs.append(first_tensor(run_model(self.model, *args, **kwargs)))
-        one, two = outputs
-        if one is None or two is None or one.dim() < 3 or one.shape[:2] != tokens.shape:
-            shape = "no tensor" if one is None else tuple(one.shape)
-            raise ValueError(
-                f"model: puts out {shape} for tokens of {tuple(tokens.shape)}; give a model with "
-                "logits, or states, of each token: (rows, tokens, ...), or else labels, one for "
-                "each row"
-            )
-        before = (output[0, :last].double().nan_to_num() for output in (one, two))
-        same, changed = before
-        return bool((same - changed).abs().max() <= 1e-4 * same.abs().max())
+            for batch in (one, other):
+                output = first_tensor(self._run(batch, lean=False))
+                given = tuple(batch["input_ids"].shape)
+                if output is None or output.dim() < 3 or tuple(output.shape[:2]) != given:
+                    shape = "no tensor" if output is None else tuple(output.shape)
+                    raise ValueError(
+                        f"model: puts out {shape} for tokens of {given}; give a model with logits, "
+                        "or states, of each token: (rows, tokens, ...), or else labels, one for "
+                        "each row"
+                    )
+                outputs.append(output)
+        same, changed = (output[0, :tokens].double().nan_to_num() for output in outputs)
+        return bool((same - changed).abs().max() <= digits * same.abs().max())
 
     @torch.no_grad()
     def read(self, batches: Iterable[Any], take: Callable[[str, Tensor, Any], None]) -> None:
@@ -163,6 +225,10 @@ class Reader:
         def hand_on(point: Point, tensor: Tensor | None, shape: torch.Size) -> None:
             if tensor is not None and tensor.dim() == 2 and len(tensor) == shape.numel():
                 tensor = tensor.unflatten(0, shape)  # OPT's blocks go on with all tokens in a row
+            if tensor is not None and shape[0] == 1 and tensor.shape[:2] == shape[::-1]:
+                self._tokens_first.add(point.name)  # as in XLNet; the first look has one row
+            if tensor is not None and tensor.dim() == 3 and point.name in self._tokens_first:
+                tensor = tensor.transpose(0, 1)
             if tensor is None or tensor.dim() != 3 or tensor.shape[:2] != shape:
                 what = "no tensor" if tensor is None else tuple(tensor.shape)
                 raise ValueError(
@@ -202,18 +268,17 @@ class Reader:
                     )
 
 
-def _cut(batch: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the first tokens of the first row of a batch."""
+def _cut(batch: Mapping[str, Any], row: int, first: int, stop: int | None) -> dict[str, Any]:
+    """Return some tokens of a row of a batch."""
     shape = tuple(batch["input_ids"].shape)
-    first = int(counting(batch)[0].byte().argmax())
     few = {}
     for name in batch:
         value = batch[name]
         sizes = tuple(getattr(value, "shape", ()))
         if sizes[:1] == shape[:1]:
-            value = value[:1]
-            if sizes[:2] == shape:
-                value = value[:, first : first + _FEW_TOKENS]
+            value = value[row : row + 1]
+        if sizes[:2] in (shape, (1, shape[1])):  # the latter: positions, the same for all rows
+            value = value[:, first:stop]
         few[name] = value
     return few
 
@@ -231,7 +296,11 @@ def _numbers(seen: Look, chosen: Chosen) -> list[int]:
 
 def _vocabulary(model: nn.Module, seen: Look) -> int | None:
     """Return how many tokens the embedding of a model knows."""
-    embeddings = [call.module for call in seen.calls if isinstance(call.module, nn.Embedding)]
+    # First those of the ids themselves, and none of what is made of no input: positions.
+    ids = {chain.start for chain in seen.chains if not chain.floating}
+    calls = [call for call in seen.calls if isinstance(call.module, nn.Embedding)]
+    calls = [call for call in calls if call.read is not None]
+    embeddings = [call.module for call in sorted(calls, key=lambda call: call.read not in ids)]
     with suppress(Exception):  # a method of transformers, which not every model supports
         embeddings.insert(0, model.get_input_embeddings())  # type: ignore[operator]
     sizes = [e.num_embeddings for e in embeddings if isinstance(e, nn.Embedding)]

@@ -90,9 +90,15 @@ def check_integer(name: str, value: Any, least: int) -> None:
 def _ids_of(tokens: Any) -> Tensor:
     """Return what a tokenizer made of a text as ids (tokens,)."""
     ids = tokens["input_ids"] if hasattr(tokens, "keys") else tokens
-    ids = torch.as_tensor(ids)
-    if ids.numel() and ids.is_floating_point():
-        raise TypeError("tokenizer: returns no integers; give one that returns the ids of a text")
+    try:
+        ids = torch.as_tensor(getattr(ids, "ids", ids))  # as the package tokenizers has them
+    except (TypeError, ValueError, RuntimeError):
+        ids = torch.ones(1)
+    if ids.numel() and (ids.is_floating_point() or ids.dtype is torch.bool):
+        kind = type(tokens).__name__
+        raise TypeError(
+            f"tokenizer: returns no integers but {kind}; give one that returns the ids of a text"
+        )
     return ids.reshape(-1).long()
 
 
@@ -114,7 +120,14 @@ def are_tokens(data: Any) -> bool:
     if isinstance(data, str) or not hasattr(data, "keys") or "input_ids" not in data:
         return isinstance(data, str)
     labels = next((data[name] for name in LABELS if name in data), None)
-    return labels is None or np.ndim(labels) > 1
+    return labels is None or _depth(labels) >= _depth(data["input_ids"]) > 0
+
+
+def _depth(value: Any) -> int:
+    """Return the number of dimensions of an array or of nested lists, which may be uneven."""
+    if isinstance(value, list | tuple):
+        return 1 + (_depth(value[0]) if value else 0)
+    return int(getattr(value, "ndim", 0))
 
 
 def as_token_batches(
@@ -126,32 +139,71 @@ def as_token_batches(
     """
     if isinstance(data, str):
         data = [data]
+    of_texts = isinstance(data, np.ndarray) and data.dtype.kind in "UO"
     if isinstance(data, Mapping | Tensor | np.ndarray) or hasattr(data, "input_ids"):
-        data = [data]
+        data = list(data) if of_texts else [data]
     if not isinstance(data, Iterable):
         kind = type(data).__name__
         raise TypeError(f"data: {kind} given; give a list of texts, or batches with 'input_ids'")
     items = list(data)
     if not items:
         raise ValueError("data: empty; give one text or more, or batches of ids")
-    if any(isinstance(item, str) for item in items):
+    if any(isinstance(item, str | bytes) for item in items):
         if tokenizer is None:
             raise TypeError("tokenizer: None given; texts need the model's own tokenizer")
         return list(token_batches(items, tokenizer, length=length, batch_size=batch_size))
     batches, rows = [], 0
-    for number, item in enumerate(items):
+    for number, item in enumerate(_rows_joined(items, batch_size)):
         batches.append(_checked(item, number, rows))
         rows += len(batches[-1]["input_ids"])
     return batches
 
 
+def _named(item: Any) -> Any:
+    """Return ids of tokens, of a row or a batch, under their name; other things as they are."""
+    return item if hasattr(item, "keys") or _depth(item) not in (1, 2) else {"input_ids": item}
+
+
+def _rows_joined(items: list[Any], batch_size: int) -> list[Any]:
+    """Return rows, as a tokenized dataset has them, as batches; batches as they are."""
+    rows = [_named(item) for item in items]
+    if not all(
+        hasattr(row, "keys") and "input_ids" in row and _depth(row["input_ids"]) == 1
+        for row in rows
+    ):
+        return items
+    check_integer("batch_size", batch_size, 1)
+    names = [name for name in rows[0].keys() if all(name in row for row in rows)]  # noqa: SIM118
+    parts = [rows[start : start + batch_size] for start in range(0, len(rows), batch_size)]
+    return [{name: [row[name] for row in part] for name in names} for part in parts]
+
+
+def _evened(batch: dict[str, Any]) -> dict[str, Any]:
+    """Return lists of rows as tensors; uneven rows are padded at their ends, and get a mask."""
+    sizes = [len(row) for row in batch["input_ids"]]
+    found = dict(batch)
+    for name, value in batch.items():
+        if _depth(value) == 2 and [len(row) for row in value] == sizes:
+            rows = [as_tensor(row) for row in value]
+            found[name] = torch.nn.utils.rnn.pad_sequence(rows, batch_first=True)
+    if len(set(sizes)) > 1:
+        counts = torch.arange(max(sizes)) < torch.tensor(sizes)[:, None]
+        found.setdefault("attention_mask", counts.long())
+    return found
+
+
 def _checked(item: Any, number: int, rows: int) -> dict[str, Any]:
     """Return a batch as a dict, with its ids as a tensor and the numbers of its texts."""
-    batch = {"input_ids": item} if isinstance(item, Tensor | np.ndarray) else item
+    batch = _named(item)
     if not hasattr(batch, "keys") or "input_ids" not in batch:
         kind = type(item).__name__
-        raise TypeError(f"data: batch {number} is {kind} without 'input_ids'; give ids of tokens")
+        raise TypeError(
+            f"data: batch {number} is {kind} without 'input_ids'; give ids of tokens, or a mapping "
+            "that has them"
+        )
     batch = {name: batch[name] for name in batch.keys()}  # noqa: SIM118  # not all iterate by name
+    if _depth(batch["input_ids"]) == 2 and not isinstance(batch["input_ids"], Tensor | np.ndarray):
+        batch = _evened(batch)
     ids = as_tensor(batch["input_ids"])
     if ids.dim() != 2 or ids.is_floating_point() or not ids.numel():
         raise ValueError(
@@ -171,8 +223,13 @@ def _checked(item: Any, number: int, rows: int) -> dict[str, Any]:
             f"data: row {row} of batch {number} has fewer than two tokens; leave it out: a token "
             "needs a next one"
         )
-    batch.setdefault("texts", torch.arange(rows, rows + len(ids)))
-    return batch
+    texts = as_tensor(batch.get("texts", torch.arange(rows, rows + len(ids))), "texts")
+    if tuple(texts.shape) != (len(ids),):
+        raise ValueError(
+            f"data: 'texts' of batch {number} are {tuple(texts.shape)}; give a number for each of "
+            f"its {len(ids)} rows"
+        )
+    return batch | {"texts": texts}
 
 
 def counting(batch: Batch) -> Tensor:

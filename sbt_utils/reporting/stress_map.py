@@ -327,7 +327,7 @@ def report(
     if not isinstance(seed, int | np.integer) or isinstance(seed, bool) or seed < 0:
         raise ValueError(f"seed={quoted(seed)}: give an integer of at least 0")
     parts: dict[str, Any] = {"train": train} | ({} if test is None else {"test": test})
-    if are_inputs_and_labels(train, test):
+    if tokenizer is None and are_inputs_and_labels(train, test):
         parts = {"train": (train, test)}
     probe: Any
     batches: Any

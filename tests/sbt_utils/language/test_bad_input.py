@@ -17,6 +17,7 @@ pytestmark = pytest.mark.usefixtures("one_thread")
 
 TEXTS = texts(6)
 MODEL = language_model()
+IDS = torch.randint(VOCABULARY, (6, 20), generator=torch.Generator().manual_seed(0))
 
 
 def beyond(text):
@@ -33,6 +34,11 @@ def beyond(text):
         ([], {}, r"data: empty; give one text or more|texts: none given"),
         (TEXTS[:1], {}, r"data: one text given; .* give its paragraphs"),
         ([*TEXTS, 3], {}, r"texts: text 6 is int; give a str"),
+        ([*TEXTS, None], {}, r"texts: text 6 is NoneType; give a str"),
+        ([text.encode() for text in TEXTS], {}, r"texts: text 0 is bytes; give a str"),
+        (TEXTS, {"tokenizer": list}, r"tokenizer: returns no integers but list; give one that"),
+        (TEXTS, {"tokenizer": lambda text: None}, r"tokenizer: returns no integers but NoneType"),
+        (TEXTS, {"tokenizer": lambda text: [[1, 2], [3]]}, r"tokenizer: returns no integers but"),
         (TEXTS, {"classes": 1}, r"classes: 1 given; give an integer of 2 or more"),
         (TEXTS, {"classes": [5, 6]}, r"classes: tokens of each class: none; D needs two"),
         (TEXTS, {"classes": [5]}, r"classes: \[5\] given; give a number of classes"),
@@ -57,6 +63,14 @@ def beyond(text):
             {},
             r"data: row 0 of batch 0 has fewer than two tokens; leave it out",
         ),
+        (
+            {"input_ids": torch.ones(3, 4).long(), "attention_mask": torch.eye(3, 4) * 0},
+            {},
+            r"data: row 0 of batch 0 has fewer than two tokens; leave it out",
+        ),
+        ({"input_ids": [[1, 2, 3], []]}, {}, r"data: row 1 of batch 0 has fewer than two tokens"),
+        ([(IDS, IDS)], {}, r"data: batch 0 is tuple without 'input_ids'; give ids of tokens, or a"),
+        ({"input_ids": IDS, "texts": [1, 2]}, {}, r"'texts' of batch 0 are \(2,\); give a number"),
     ],
 )
 def test_the_message_says_what_to_do(measure, data, options, message):
@@ -125,7 +139,7 @@ def test_layers_have_a_state_for_each_token():
             return x + self.pool(x.mean(1))[:, None]
 
     ids = torch.arange(40).reshape(4, 10) % 5
-    with pytest.raises(ValueError, match=r"layer 'pool': \(4, 4\) for tokens of \(4, 10\); choose"):
+    with pytest.raises(ValueError, match=r"layer 'pool': \(1, 4\) for tokens of \(1, 10\); choose"):
         token_curves(Pooled(), {"input_ids": ids, "labels": ids}, layers="pool", classes=3)
 
 
@@ -160,3 +174,69 @@ def test_diverged_states_are_named():
 def test_nothing_but_the_library_is_needed():
     code = "import sys; sys.modules['transformers'] = None; from sbt_utils.language import *"
     subprocess.run([sys.executable, "-c", code + "; token_curves"], check=True)
+
+
+class Masking:
+    all_special_ids = (0,)
+
+    def __init__(self, mask_token_id=VOCABULARY - 1):
+        self.mask_token_id = mask_token_id
+
+    def __call__(self, text):
+        return tokenizer(text)
+
+
+def test_the_id_of_the_mask_is_known_to_the_model():
+    model = language_model(causal=False)
+    with pytest.raises(ValueError, match=r"data: batch 0 holds id 77, but the model knows 40"):
+        token_curves(model, TEXTS, tokenizer=Masking(77), classes=4)
+    with pytest.raises(ValueError, match=r"tokenizer: has no mask_token_id"):
+        token_curves(model, TEXTS, tokenizer=Masking(None), classes=4)
+
+
+class NoMask(nn.Module):
+    """Sees both sides, and padding, too."""
+
+    def __init__(self):
+        super().__init__()
+        self.trunk = language_model(causal=False)
+
+    def forward(self, input_ids):
+        return self.trunk(input_ids)
+
+
+def test_padding_that_a_model_takes_for_tokens():
+    message = r"data: what pads row \d of batch 0 changes what the model puts out for its tokens"
+    with pytest.raises(ValueError, match=message):
+        token_curves(NoMask(), TEXTS * 3, tokenizer=Masking(), classes=3, targets=())
+    even = [text[:20] for text in TEXTS * 4]
+    found = token_curves(NoMask(), even, tokenizer=Masking(), classes=3, targets=())
+    whole = token_curves(NoMask().trunk, even, tokenizer=Masking(), classes=3, targets=())
+    np.testing.assert_allclose(found.separation.mean, whole.separation.mean, atol=1e-9)
+
+
+class Positions(nn.Module):
+    """Embeds positions first, and knows few of them."""
+
+    def __init__(self, functional=False):
+        super().__init__()
+        self.places, self.words = nn.Embedding(20, 4), nn.Embedding(VOCABULARY, 4)
+        self.mix, self.functional = nn.Linear(4, 4), functional
+
+    def forward(self, input_ids):
+        x = self.places(torch.arange(input_ids.shape[1]))
+        if self.functional:
+            return self.mix(x + nn.functional.embedding(input_ids, self.words.weight))
+        return self.mix(x + self.words(input_ids))
+
+
+def test_the_vocabulary_is_that_of_the_tokens():
+    assert IDS.max() > 20
+    curves = token_curves(Positions(), IDS, layers="mix", classes=3, targets=())
+    assert curves.texts == 6
+    with pytest.raises(ValueError, match=r"holds id 99, but the model knows 40 tokens"):
+        token_curves(Positions(), torch.where(IDS > 30, 99, IDS), layers="mix")
+    for model, ids in ((Positions(), IDS.repeat(1, 2)), (Positions(functional=True), IDS + 60)):
+        with pytest.raises(IndexError) as caught:
+            token_curves(model, ids, layers="mix", classes=3)
+        assert "give no longer rows, and no other ids" in caught.value.__notes__[0]

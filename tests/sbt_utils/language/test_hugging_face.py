@@ -1,11 +1,14 @@
 """Language models of transformers, small and random: skipped where it is not installed."""
 
+import re
+
 import numpy as np
 import pytest
 import torch
 from torch.nn import functional
 
 from sbt_utils.language import token_curves
+from sbt_utils.language.states import Reader
 from sbt_utils.measuring.separation import data_separation
 from sbt_utils.reporting.stress_map import report
 
@@ -140,3 +143,116 @@ def test_batches_of_transformers():
     np.testing.assert_array_equal(
         report(model, collated, classes=6).train.mean, expected.train.mean
     )
+
+
+KV = {"num_key_value_heads": 1}
+
+
+def family(kind, task="ForCausalLM", **options):
+    torch.manual_seed(0)
+    config = getattr(transformers, f"{kind}Config")(**options)
+    model = getattr(transformers, kind + task)(config)
+    with torch.no_grad():
+        for parameter in model.parameters():
+            parameter.add_(0.1 * torch.randn_like(parameter))
+    return model.eval()
+
+
+def added(block, x, attention):
+    return x + attention
+
+
+def normalised_first(block, x, attention):
+    return x + block.post_attention_layernorm(attention)
+
+
+def whole(block, x, attention):
+    """Attention has the way around and the normalisation in itself."""
+    return attention
+
+
+FAMILIES = {
+    "albert": ("Albert", "ForMaskedLM", SIZES | {"embedding_size": 8}, "attention", whole),
+    "qwen2": ("Qwen2", "ForCausalLM", SIZES | KV, "self_attn", added),
+    "phi": ("Phi", "ForCausalLM", SIZES, "self_attn", added),
+    "gemma": ("Gemma", "ForCausalLM", SIZES | KV | {"head_dim": 8}, "self_attn", added),
+    "gemma2": (
+        "Gemma2",
+        "ForCausalLM",
+        SIZES | KV | {"head_dim": 8},
+        "self_attn",
+        normalised_first,
+    ),
+    "gpt-neox": ("GPTNeoX", "ForCausalLM", SIZES, "attention", added),
+    "olmo2": ("Olmo2", "ForCausalLM", SIZES, "self_attn", normalised_first),
+    "cohere": ("Cohere", "ForCausalLM", SIZES, "self_attn", added),
+    "xlnet": (
+        "XLNet",
+        "LMHeadModel",
+        {"vocab_size": 50, "d_model": 16, "n_layer": 3, "n_head": 2, "d_inner": 32},
+        "rel_attn",
+        whole,
+    ),
+}
+
+
+@pytest.mark.parametrize("name", FAMILIES)
+def test_attention_and_mlp_of_families_by_hand(name):
+    kind, task, options, attention, after = FAMILIES[name]
+    model = family(kind, task, **options)
+    expected, taken, hooks = [], [], []
+    blocks = [m for n, m in model.named_modules() if re.search(r"(layers|layer|groups)\.\d+$", n)]
+
+    def first(value):
+        return (value[0] if isinstance(value, tuple) else value).clone()
+
+    def after_attention(block):
+        return lambda m, args, kwargs, output: expected.append(
+            after(block, taken[-1], first(output))
+        )
+
+    for block in blocks if name != "albert" else blocks[:1]:
+        inner = block.albert_layers[0] if name == "albert" else block
+        hooks += [
+            block.register_forward_pre_hook(
+                lambda m, args, kwargs: taken.append(
+                    (args or (kwargs.get("hidden_states"),))[0].clone()
+                ),
+                with_kwargs=True,
+            ),
+            getattr(inner, attention).register_forward_hook(
+                after_attention(inner), with_kwargs=True
+            ),
+            block.register_forward_hook(lambda m, args, output: expected.append(first(output))),
+        ]
+    with torch.no_grad():
+        model(**DATA)
+    for hook in hooks:
+        hook.remove()
+    found = []
+    reader = Reader(model, "attention and mlp", DATA)
+    reader.read([(DATA, None)], lambda name, states, item: found.append(states.clone()))
+    assert len(expected) == 6
+    for states, by_hand in zip(found[1:], expected, strict=True):
+        by_hand = by_hand.transpose(0, 1) if name == "xlnet" else by_hand
+        torch.testing.assert_close(states[MASK == 1], by_hand[MASK == 1], rtol=0, atol=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("kind", "task", "options", "message"),
+    [
+        ("T5", "ForConditionalGeneration", {"d_model": 16}, r"has an encoder and a decoder; give"),
+        ("Mamba", "ForCausalLM", {"hidden_size": 16}, r"no attention in block 'backbone.layers.0'"),
+        ("FNet", "ForMaskedLM", {"hidden_size": 16}, r"no attention in block 'fnet.encoder"),
+        (
+            "MobileBert",
+            "ForMaskedLM",
+            SIZES | {"embedding_size": 8, "intra_bottleneck_size": 8},
+            r"makes is not just added to what block 'mobilebert.encoder.layer.2' takes",
+        ),
+    ],
+)
+def test_families_without_the_two_say_so(kind, task, options, message):
+    model = family(kind, task, **{"vocab_size": 50, **options})
+    with pytest.raises(ValueError, match=message):
+        Reader(model, "attention and mlp", DATA)
