@@ -76,6 +76,20 @@ def test_shape_is_that_of_the_load_curve():
             assert verdict.startswith(words)
 
 
+@pytest.mark.parametrize("seed", [0, 7, 2**31 + 5, 2**40 + 77])
+def test_uniform_numbers_are_those_of_sfc32(seed):
+    a, b, c, counter = seed % 2**32, seed >> 32, 0x9E3779B9, 1  # Doty-Humphrey's, in PractRand
+    expected = []
+    for _ in range(12 + 200):
+        total = (a + b + counter) % 2**32
+        counter += 1
+        a, b = b ^ (b >> 9), (c + (c << 3)) % 2**32
+        c = ((c << 21 | c >> 11) + total) % 2**32
+        expected.append(total / 2**32)
+    found = run("(draw => Array.from({ length: 200 }, draw))(uniform(seed))", seed=seed)
+    assert found == expected[12:]
+
+
 def test_normal_numbers_are_normal():
     normals = np.array(run("Array.from(standardNormal(seed, 40001))", seed=5))
     assert len(normals) == 40_001

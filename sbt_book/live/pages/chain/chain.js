@@ -50,6 +50,7 @@ function render({ model, el }) {
   fields.push("drive", "skewness");
   let chain;
   let states;
+  let noise, noiseOf; // the last random numbers, and what they depend on: most sliders keep them
   let shakes = 0;
   let shown = 0;
 
@@ -91,9 +92,13 @@ function render({ model, el }) {
   function pull() {
     rest();
     chain = Object.fromEntries(fields.map((name) => [name, model.get(name)]));
-    const columns = chain.common_noise ? 1 : chain.blocks;
-    const steps = Math.round(DURATION / DT);
-    states = pullChain(chain, chainNoise(chain, model.get("seed"), columns * steps, DT));
+    const of = ["seed", "skewness", "damping", "mass"].map((name) => model.get(name)).join();
+    const count = (chain.common_noise ? 1 : chain.blocks) * Math.round(DURATION / DT);
+    if (noiseOf !== of || noise.length < count) {
+      noise = chainNoise(chain, model.get("seed"), count, DT);
+      noiseOf = of;
+    }
+    states = pullChain(chain, noise);
     time.input.max = DURATION;
     time.value = Math.min(time.value, DURATION);
     shakes = 0;

@@ -16,16 +16,18 @@ export function chainPicture(parent) {
   const drive = svg("path", { class: "sbt-chain-drive" }, picture);
   const blocks = svg("g", {}, picture);
   const hand = svg("circle", { class: "sbt-chain-hand", cy: TABLE - 14, r: 9 }, picture);
-  let latest;
-  let reach;
-  const resized = new ResizeObserver(() => latest && draw(...latest));
+  let latest, reach, width;
+  const resized = new ResizeObserver(() => {
+    width = undefined;
+    if (latest) draw(...latest);
+  });
   resized.observe(holder);
 
   function draw(chain, positions) {
     // Shaken hard, blocks overshoot the end: the scale leaves room for the furthest so far.
     reach = Math.max(chain === latest?.[0] ? reach : chain.end, ...positions);
     latest = [chain, positions];
-    const width = holder.clientWidth || 600;
+    width ??= holder.clientWidth || 600; // asked for only anew: the browser lays the page out for it
     const count = positions.length;
     const size = Math.max(8, Math.min(26, width / (2.6 * (count + 1))));
     const [left, right] = [14, width - 16];

@@ -31,53 +31,44 @@ export function atRest(positions) {
  */
 export function langevinSteps(state, chain, kicks, dt, every) {
   const { positions, velocities } = state;
-  const blocks = positions.length;
-  const columns = chain.common_noise ? 1 : blocks;
+  const { spring_constant: spring, drive = 0, end, mass } = chain;
+  const last = positions.length - 1;
+  const columns = chain.common_noise ? 1 : last + 1;
   const steps = kicks.length / columns;
-  const inertia = 1 + (chain.damping * dt) / chain.mass;
-  const h = dt / chain.mass / inertia;
-  const pulled = new Float64Array(blocks);
-  const kept = [];
+  const inertia = 1 + (chain.damping * dt) / mass;
+  const h = dt / mass / inertia;
+  const [right, left] = [h * chain.friction_right, h * chain.friction_left];
+  const pull = spring * end;
+  const drawn = drive * end;
+  // All kept states share one memory: thousands of small arrays would keep the collector busy.
+  const kept = new Float64Array(Math.floor(steps / every) * (last + 1));
+  let place = 0;
   for (let step = 0; step < steps; step++) {
-    springForces(positions, chain, pulled);
-    for (let block = 0; block < blocks; block++) {
-      const kick = kicks[step * columns + (columns === 1 ? 0 : block)];
-      const momentum = dt * pulled[block] + kick;
-      const free = (velocities[block] + momentum / chain.mass) / inertia;
-      const toRight = Math.max(free - h * chain.friction_right, 0);
-      const toLeft = Math.min(free + h * chain.friction_left, 0);
-      velocities[block] = toRight + toLeft;
-    }
-    for (let block = 0; block < blocks; block++) {
-      const moved = positions[block] + dt * velocities[block];
-      if (moved === positions[block]) velocities[block] = 0; // what is left is rounding
+    let before = 0; // where the block to the left was; the wall is at 0
+    for (let block = 0; block <= last; block++) {
+      const x = positions[block];
+      // k (x_{l+1} - 2 x_l + x_{l-1}) + κ (y - x_l)
+      let pulled =
+        block < last
+          ? spring * (before - 2 * x + positions[block + 1])
+          : spring * (before - x) + (pull - spring * x);
+      pulled += drawn - drive * x;
+      const momentum = dt * pulled + kicks[columns === 1 ? step : step * columns + block];
+      const free = (velocities[block] + momentum / mass) / inertia;
+      const velocity = Math.max(free - right, 0) + Math.min(free + left, 0);
+      const moved = x + dt * velocity;
+      velocities[block] = moved === x ? 0 : velocity; // what is left is rounding
       positions[block] = moved;
+      before = x;
     }
-    if ((step + 1) % every === 0) kept.push(positions.slice());
+    if ((step + 1) % every === 0) {
+      kept.set(positions, place);
+      place += last + 1;
+    }
   }
-  return kept;
-}
-
-/** Write the springs' force on each block, k (x_{l+1} - 2 x_l + x_{l-1}) + κ (y - x_l). */
-function springForces(positions, chain, pulled) {
-  const end = positions.length - 1;
-  const spring = chain.spring_constant;
-  for (let block = 1; block < end; block++) {
-    const [left, right] = [positions[block - 1], positions[block + 1]];
-    pulled[block] = spring * (left - 2 * positions[block] + right);
-  }
-  if (end > 0) {
-    pulled[0] = spring * (positions[1] - 2 * positions[0]);
-    pulled[end] = spring * (positions[end - 1] - positions[end]);
-  } else {
-    pulled[0] = -spring * positions[0];
-  }
-  pulled[end] += spring * chain.end - spring * positions[end];
-  if (!chain.drive) return;
-  const drawn = chain.drive * chain.end;
-  for (let block = 0; block <= end; block++) {
-    pulled[block] += drawn - chain.drive * positions[block];
-  }
+  return Array.from({ length: place / (last + 1) }, (_, state) =>
+    kept.subarray(state * (last + 1), (state + 1) * (last + 1)),
+  );
 }
 
 /**

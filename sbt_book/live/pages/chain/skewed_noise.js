@@ -17,16 +17,24 @@ export function chainNoise(chain, seed, count, dt) {
 /** Return `count` gamma numbers: G. Marsaglia and W. W. Tsang, ACM TOMS 26 (2000) 363. */
 export function standardGamma(seed, count, shape) {
   const draw = uniform(seed);
-  const normal = () => Math.sqrt(-2 * Math.log(1 - draw())) * Math.cos(2 * Math.PI * draw());
+  const numbers = new Float64Array(count);
   const d = (shape < 1 ? shape + 1 : shape) - 1 / 3;
-  const one = () => {
+  const root = Math.sqrt(9 * d);
+  for (let k = 0; k < count; k++) {
     for (;;) {
-      const z = normal();
-      const v = (1 + z / Math.sqrt(9 * d)) ** 3;
-      if (v > 0 && Math.log(1 - draw()) < (z * z) / 2 + d * (1 - v + Math.log(v))) return d * v;
+      const z = Math.sqrt(-2 * Math.log(1 - draw())) * Math.cos(2 * Math.PI * draw());
+      const cubed = 1 + z / root;
+      const v = cubed * cubed * cubed;
+      if (v <= 0) continue;
+      const u = 1 - draw();
+      numbers[k] = d * v;
+      const square = z * z;
+      // The first bound is below the second one and spares two logarithms.
+      if (u < 1 - 0.0331 * square * square) break;
+      if (Math.log(u) < square / 2 + d * (1 - v + Math.log(v))) break;
     }
-  };
-  // Of a shape below 1: a gamma number of one more, times a power of a uniform one.
-  const less = () => (shape < 1 ? (1 - draw()) ** (1 / shape) : 1);
-  return Float64Array.from({ length: count }, () => one() * less());
+    // Of a shape below 1: a gamma number of one more, times a power of a uniform one.
+    if (shape < 1) numbers[k] *= Math.exp(Math.log(1 - draw()) / shape);
+  }
+  return numbers;
 }

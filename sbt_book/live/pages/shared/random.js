@@ -2,17 +2,14 @@
 
 /** Return a generator of uniform numbers in [0, 1): sfc32 by Chris Doty-Humphrey. */
 export function uniform(seed) {
-  let a = seed | 0;
-  let b = (seed / 2 ** 32) | 0;
-  let c = 0x9e3779b9;
-  let counter = 1;
+  // In an array, because a browser makes an object of each number that a closure changes.
+  const state = Int32Array.of(seed | 0, (seed / 2 ** 32) | 0, 0x9e3779b9, 1);
   const next = () => {
-    const sum = (((a + b) | 0) + counter) | 0;
-    counter = (counter + 1) | 0;
-    a = b ^ (b >>> 9);
-    b = (c + (c << 3)) | 0;
-    c = (c << 21) | (c >>> 11);
-    c = (c + sum) | 0;
+    const sum = state[0] + state[1] + state[3];
+    state[0] = state[1] ^ (state[1] >>> 9);
+    state[1] = state[2] + (state[2] << 3);
+    state[2] = ((state[2] << 21) | (state[2] >>> 11)) + sum;
+    state[3] += 1;
     return (sum >>> 0) / 2 ** 32;
   };
   for (let k = 0; k < 12; k++) next(); // until every bit of the seed has spread
