@@ -32,7 +32,7 @@ class Forces(NamedTuple):
     friction_left: np.ndarray
 
 
-@njit(cache=True, nogil=True)
+@njit(cache=True, nogil=True, error_model="numpy")
 def langevin_steps(state, forces, pulls, kicks, dt, done, every, kept):
     """Advance positions and velocities, shape (2, L), in place; keep every n-th state.
 
@@ -41,29 +41,29 @@ def langevin_steps(state, forces, pulls, kicks, dt, done, every, kept):
     all blocks, the momentum that noise transfers in each step. ``kept[:, n]`` takes the state after
     ``n * every`` steps, counted from `done` steps before these.
     """
-    positions, velocities = state
-    blocks = len(positions)
-    spring, last_spring, drive = forces.spring, forces.last_spring, forces.drive
+    end = state.shape[1] - 1
     # v' = v + dt / m (F - γ v' - friction) + kick / m, solved for v': damping is implicit too.
     inertia = 1.0 + forces.damping * dt / forces.mass
     h = dt / forces.mass / inertia
-    spring_force = np.empty(blocks)
     for step in range(len(kicks)):
-        pull, drive_pull = pulls[step, 0], pulls[step, 1]
-        _spring_forces(positions, spring, last_spring, pull, drive, drive_pull, spring_force)
-        kick = kicks[step]
-        for block in range(blocks):
-            momentum = dt * spring_force[block] + (kick[0] if len(kick) == 1 else kick[block])
-            free = (velocities[block] + momentum / forces.mass) / inertia
+        left = 0.0
+        for block in range(end + 1):
+            here = state[0, block]
+            if block < end:
+                force = forces.spring * (left - 2.0 * here + state[0, block + 1])
+            else:
+                force = forces.spring * (left - here) + (pulls[step, 0] - forces.last_spring * here)
+            force += pulls[step, 1] - forces.drive * here
+            kick = kicks[step, 0] if kicks.shape[1] == 1 else kicks[step, block]
+            free = (state[1, block] + (dt * force + kick) / forces.mass) / inertia
             # Friction slows the block down at most to rest: a soft threshold.
             to_right = max(free - h * forces.friction_right[block], 0.0)
             to_left = min(free + h * forces.friction_left[block], 0.0)
-            velocities[block] = to_right + to_left
-        for block in range(blocks):
-            moved = positions[block] + dt * velocities[block]
-            if moved == positions[block]:  # a velocity too small to move the block is rounding
-                velocities[block] = 0.0
-            positions[block] = moved
+            moved = here + dt * (to_right + to_left)
+            # A velocity too small to move the block is rounding.
+            state[1, block] = to_right + to_left if moved != here else 0.0
+            state[0, block] = moved
+            left = here
         if (done + step + 1) % every == 0:
             _keep(state, kept, (done + step + 1) // every)
 
@@ -86,6 +86,53 @@ def overdamped_steps(state, forces, pulls, kicks, dt, done, every, kept):
             positions[block] += dt * (to_right + to_left)
         if (done + step + 1) % every == 0:
             _keep(state, kept, (done + step + 1) // every)
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def lane_steps(state, forces, pulls, kicks, dt, done, every, kept):
+    """Advance trajectories side by side, each to the last bit as the two functions above do.
+
+    `state` (3, L + 1, lanes) holds positions, velocities and room for forces, from the wall on.
+    `kicks` are (steps, L or 1, lanes); `kept` is (lanes, 2, n, L), or (lanes, 1, n, L) in first
+    order. Inner loops run over the lanes, which become vector instructions: NumPy's error model
+    spares them the question whether a divisor is zero.
+    """
+    blocks, lanes, overdamped = state.shape[1] - 1, state.shape[2], kept.shape[1] == 1
+    inertia = 1.0 + forces.damping * dt / forces.mass
+    h = 1.0 if overdamped else dt / forces.mass / inertia
+    for step in range(len(kicks)):
+        pull, drive_pull = pulls[step, 0], pulls[step, 1]
+        for block in range(1, blocks + 1):
+            left, here, force = state[0, block - 1], state[0, block], state[2, block]
+            if block < blocks:
+                right = state[0, block + 1]
+                for lane in range(lanes):
+                    force[lane] = forces.spring * (left[lane] - 2.0 * here[lane] + right[lane])
+            else:
+                for lane in range(lanes):
+                    at_end = pull - forces.last_spring * here[lane]
+                    force[lane] = forces.spring * (left[lane] - here[lane]) + at_end
+        for block in range(1, blocks + 1):
+            here, velocity, force = state[0, block], state[1, block], state[2, block]
+            kick = kicks[step, 0 if kicks.shape[1] == 1 else block - 1]
+            drag_right = h * forces.friction_right[block - 1]
+            drag_left = h * forces.friction_left[block - 1]
+            for lane in range(lanes):
+                x = here[lane]
+                free = force[lane] + (drive_pull - forces.drive * x)
+                if overdamped:
+                    free += kick[lane]
+                else:
+                    free = (velocity[lane] + (dt * free + kick[lane]) / forces.mass) / inertia
+                slowed = max(free - drag_right, 0.0) + min(free + drag_left, 0.0)
+                here[lane] = x + dt * slowed
+                velocity[lane] = slowed if here[lane] != x else 0.0
+        if (done + step + 1) % every == 0:
+            number = (done + step + 1) // every
+            for lane in range(lanes):
+                for row in range(kept.shape[1]):
+                    for block in range(blocks):
+                        kept[lane, row, number, block] = state[row, block + 1, lane]
 
 
 @njit(cache=True, nogil=True)

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import math
+import os
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from itertools import islice
+from itertools import islice, pairwise
 from threading import Event
 from typing import Any
 
@@ -18,7 +19,7 @@ from sbt_utils.mechanics.chain_parameters import (
     ChainParameters,
     gamma_shape,
 )
-from sbt_utils.mechanics.chain_steps import langevin_steps, overdamped_steps
+from sbt_utils.mechanics.chain_steps import lane_steps, langevin_steps, overdamped_steps
 from sbt_utils.numbers import as_array, as_number
 from sbt_utils.text import quoted
 from sbt_utils.threads import in_threads
@@ -30,6 +31,10 @@ Seed = int | Sequence[int]
 _DRAWN_AT_ONCE = 2**16
 # Steps times blocks that are taken between two questions whether to stop: some milliseconds.
 _MOVED_AT_ONCE = 2**20
+# Trajectories side by side: fewer are no faster than one by one, more gain nothing.
+_LEAST_LANES, _MOST_LANES = 8, 32
+# Blocks of all of them together: the states of more leave the fastest cache.
+_MOST_SIDE_BY_SIDE = 1024
 # Of the time m / γ that a step may take, if the noise is skewed.
 _LEAST_SHARE = 1e-12
 
@@ -183,12 +188,17 @@ def simulate(
         first = round(min(before / dt, LARGEST))
         members = [[*np.atleast_1d(member).tolist(), first] for member in members]
 
-    def integrate(member: int, stopped: Event) -> bool:
-        rng = np.random.default_rng(members[member])
-        _integrate(chain, states[member], rng, steps, dt, every, before, kept[member], stopped)
-        return bool(np.isfinite(kept[member]).all())
+    def integrate(group: slice, stopped: Event) -> bool:
+        rngs = [np.random.default_rng(member) for member in members[group]]
+        _integrate(chain, states[group], rngs, steps, dt, every, before, kept[group], stopped)
+        return all(np.isfinite(one).all() for one in kept[group])
 
-    if not all(in_threads(integrate, range(len(members)))):
+    groups = _groups(len(members), chain.blocks)
+    if len(members) == 1 and steps * chain.blocks <= _MOVED_AT_ONCE:  # sooner than a thread starts
+        finite = [integrate(groups[0], Event())]
+    else:
+        finite = in_threads(integrate, groups)
+    if not all(finite):
         raise ValueError(
             f"noise={chain.noise}: the blocks were driven out of all bounds; give less noise"
         )
@@ -254,10 +264,19 @@ def _initial(
     return states, float(start.times[-1])
 
 
+def _groups(count: int, blocks: int) -> list[slice]:
+    """Say which trajectories to take side by side; if there are many, every processor has some."""
+    most = min(_MOST_LANES, _MOST_SIDE_BY_SIDE // blocks)
+    if min(most, count) < _LEAST_LANES:
+        return [slice(n, n + 1) for n in range(count)]
+    groups = max(-(-count // most), min(os.cpu_count() or 1, count // _LEAST_LANES))
+    return [slice(*ends) for ends in pairwise(count * n // groups for n in range(groups + 1))]
+
+
 def _integrate(
     chain: ChainParameters,
-    state: np.ndarray,
-    rng: np.random.Generator,
+    states: np.ndarray,
+    rngs: list[np.random.Generator],
     steps: int,
     dt: float,
     every: int,
@@ -265,29 +284,39 @@ def _integrate(
     kept: np.ndarray,
     stopped: Event,
 ) -> None:
-    """Write the kept states of one trajectory, shape (1 or 2, kept, L)."""
-    kept[:, 0] = state
+    """Write the kept states of some trajectories, shape (seeds, 1 or 2, kept, L)."""
+    lanes, orders, blocks = states.shape
+    kept[:, :, 0] = states
+    if lanes == 1:
+        advance = langevin_steps if orders == 2 else overdamped_steps
+        state, into = states[0], kept[0]
+    else:
+        advance, state, into = lane_steps, np.zeros((3, blocks + 1, lanes)), kept
+        state[:orders, 1:] = np.moveaxis(states, 0, -1)
     forces = chain.acting
-    advance = langevin_steps if len(state) == 2 else overdamped_steps
     # In second order the noise is white: what it transfers in a step grows as the root of dt.
-    scale = chain.amplitude * (np.sqrt(dt) if len(state) == 2 else 1.0)
-    draw = _standard_noise(chain.skewness, 1.0 if len(state) == 1 else _share(chain, dt))
-    columns = 1 if chain.common_noise else chain.blocks
-    at_once = max(1, _DRAWN_AT_ONCE // columns)
-    in_sight = max(1, _MOVED_AT_ONCE // chain.blocks)
+    scale = chain.amplitude * (np.sqrt(dt) if orders == 2 else 1.0)
+    draw = _standard_noise(chain.skewness, 1.0 if orders == 1 else _share(chain, dt))
+    columns = 1 if chain.common_noise else blocks
+    at_once = max(1, _DRAWN_AT_ONCE // (columns * lanes))
+    in_sight = max(1, _MOVED_AT_ONCE // (blocks * lanes))
     for done in range(0, steps, at_once):
         count = min(at_once, steps - done)
         times = before + dt * np.arange(done, done + count)
-        kicks = draw(rng, (count, columns))
+        kicks = np.empty((count, columns, lanes))
+        for lane, rng in enumerate(rngs):
+            kicks[:, :, lane] = draw(rng, (count, columns))
         with np.errstate(over="ignore"):  # reported when the trajectory is whole
-            kicks *= scale * np.exp(-chain.noise_decay * times)[:, None]
+            kicks *= (scale * np.exp(-chain.noise_decay * times))[:, None, None]
+        if lanes == 1:
+            kicks = kicks[:, :, 0]
         pulls = chain.pulls_at(times)
         for n in range(0, count, in_sight):
             if stopped.is_set():
                 return
             part = slice(n, n + in_sight)
-            advance(state, forces, pulls[part], kicks[part], dt, done + n, every, kept)
-    kept[:, -1] = state
+            advance(state, forces, pulls[part], kicks[part], dt, done + n, every, into)
+    kept[:, :, -1] = states if lanes == 1 else np.moveaxis(state[:orders, 1:], -1, 0)
 
 
 def _share(chain: ChainParameters, dt: float) -> float:

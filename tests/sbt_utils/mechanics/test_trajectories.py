@@ -210,6 +210,33 @@ def test_a_trajectory_depends_on_its_own_seed_alone(overdamped, common):
     assert len(np.unique(ends, axis=0)) == len(seeds)
 
 
+@pytest.mark.parametrize("name", [*CHAINS, "skewed noise"])
+def test_trajectories_side_by_side_are_those_of_one_seed_each_to_the_last_bit(name, overdamped):
+    chain = (CHAINS | {"skewed noise": replace(STIFF, skewness=-1.5, common_noise=False)})[name]
+    first = run(chain, overdamped, 10.0, 0.05, seeds=range(19))
+    on = run(chain, overdamped, 10.0, 0.05, seeds=range(19), every=7, start=first)
+    for seed in range(19):
+        alone = run(chain, overdamped, 10.0, 0.05, seed=seed)
+        rest = run(chain, overdamped, 10.0, 0.05, seed=seed, every=7, start=alone)
+        for one, together in ((alone, first), (rest, on)):
+            np.testing.assert_array_equal(one.positions, together.positions[seed])
+            if not overdamped:
+                np.testing.assert_array_equal(one.velocities, together.velocities[seed])
+    if not overdamped and chain.noise < 0.05:
+        assert (first.velocities[:, -1] == 0.0).any()  # blocks stick in lanes too
+
+
+@pytest.mark.parametrize("processors", [1, 2, 16])
+@pytest.mark.parametrize("blocks", [1, 7, 128, 129, 10**6])
+def test_each_trajectory_is_in_one_group_and_no_group_is_too_large(blocks, processors, monkeypatch):
+    monkeypatch.setattr("os.cpu_count", lambda: processors)
+    for count in (1, 7, 8, 9, 31, 33, 50, 1000):
+        groups = [range(count)[group] for group in trajectories._groups(count, blocks)]
+        assert [n for group in groups for n in group] == list(range(count))
+        assert max(map(len, groups)) <= max(1, min(32, 1024 // blocks))
+        assert len(groups) >= min(processors, count // 8)
+
+
 @pytest.mark.parametrize("every", [2, 7, 400, 401, LAST])
 def test_every_only_thins_out(overdamped, every):
     full = run(STIFF, overdamped, 20.0, 0.05, seeds=[0, 1])
