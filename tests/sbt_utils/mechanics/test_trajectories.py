@@ -226,6 +226,12 @@ def test_trajectories_side_by_side_are_those_of_one_seed_each_to_the_last_bit(na
         assert (first.velocities[:, -1] == 0.0).any()  # blocks stick in lanes too
 
 
+@pytest.mark.parametrize("seeds", [range(1), range(8)])
+def test_a_velocity_that_moves_no_block_is_rounding(seeds):
+    free = replace(STIFF, friction_right=0.0, friction_left=0.0, noise=0.0)
+    assert (free.simulate(300.0, 0.05, seeds=seeds, every=LAST).velocities[:, -1] == 0.0).all()
+
+
 @pytest.mark.parametrize("processors", [1, 2, 16])
 @pytest.mark.parametrize("blocks", [1, 7, 128, 129, 10**6])
 def test_each_trajectory_is_in_one_group_and_no_group_is_too_large(blocks, processors, monkeypatch):
