@@ -8,7 +8,7 @@ from __future__ import annotations
 import warnings
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager, nullcontext
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from functools import partial
 from itertools import chain
@@ -39,6 +39,7 @@ from sbt_utils.models.pools import (
     pooled,
 )
 from sbt_utils.models.running import check_model, evaluation_mode
+from sbt_utils.models.samples import SampleClasses, sample_classes
 from sbt_utils.models.trunk import look
 from sbt_utils.text import shown
 
@@ -71,6 +72,7 @@ class Probe:
             choose_layers(self.model, layers, None)  # now, before anything runs
         self.chosen: Chosen | None = None
         self.start: str | None = None  # the call that is l = 0, if any is
+        self.watched: set[str] | None = None  # modules that have to be, by name; None: all
         self.axes: dict[str, int] = {}  # of the samples, by layer, where known
         self.runs: dict[str, int] = {}  # of the chosen layers in a forward pass, where known
         self.start_is_pooled: bool | None = None  # known when all data were seen once
@@ -108,6 +110,9 @@ class Probe:
         if row and (chosen := choose_in_row(self.model, self.layers, row)).names:
             self.start = chosen.start
             self.runs = Counter(name for name, _ in row if name in chosen)
+            # Ahead of the first that computes, l = 0 is measured.
+            first = next((name for name, layer in row if not isinstance(layer, PASSIVE)), "")
+            self.watched = {first, *chosen.names}
             return chosen
         samples = len(self.feed.of(batch).labels)
         seen = failed = None
@@ -171,6 +176,7 @@ class _Reading:
     tokens: bool = False  # some features have an axis of tokens
     whole: dict[str, None] = field(default_factory=dict)  # layers that a mask does not suit
     first: Tensor | None = None  # sample at l = 0, pooled
+    classes: SampleClasses | None = None  # of the batch, once they are asked for
 
     def run(self, batches: Iterable[Any]) -> None:
         """Pass all batches through the model and leave it as it was."""
@@ -179,7 +185,9 @@ class _Reading:
         with (
             torch.no_grad(),
             evaluation_mode(model),
-            watching(model, self.end, self.begin, functions) as self.calls,
+            watching(
+                model, self.end, self.begin, functions, among=self.probe.watched
+            ) as self.calls,
         ):
             for batch in batches:
                 self.calls.clear()
@@ -191,7 +199,7 @@ class _Reading:
 
     def run_pass(self, one: Pass) -> None:
         """Pass a batch through the model, while the hooks measure it."""
-        self.now, self.mask = one, one.mask
+        self.now, self.mask, self.classes = one, one.mask, None
         self.measured: list[str] = []
         self.waiting = self.probe.start is None  # for the first layer that computes
         one.run()
@@ -254,17 +262,22 @@ class _Reading:
             raise TypeError(
                 f"layer '{shown(name)}': no floating tensor in its {kind}; leave it out"
             )
-        features = features.movedim(self.probe.axes.get(name, 0), 0)
+        if axis := self.probe.axes.get(name, 0):
+            features = features.movedim(axis, 0)
         starts = name == self.probe.start and self.probe.pool is not None
         pool = None if starts and self.probe.start_is_pooled is False else self.probe.pool
         if not callable(pool):
             self.tokens |= has_tokens(features, mask)
             if mask is not None and features.dim() > 2 and not has_tokens(features, mask):
                 self.whole |= {} if mask.all() else {name: None}
-        shape = tuple(features.shape)
-        note = f"in pool, on layer '{shown(name)}' with features {shape}; make it suit them"
-        with noting(note) if pool is not None else nullcontext():
+        try:
             reduced = pooled(features, pool, mask)
+        except Exception as error:
+            shape = tuple(features.shape)
+            error.add_note(
+                f"in pool, on layer '{shown(name)}' with features {shape}; make it suit them"
+            )
+            raise
         self.measured.append(name)
         self.measure(name, reduced)
         if starts and self.probe.start_is_pooled is None:
@@ -290,10 +303,15 @@ class _Reading:
                 f"layer '{shown(name)}': features of {tuple(features.shape[1:])} after those of "
                 f"{tuple(shape)}; give all samples one shape, or pool=, such as pool='mean'"
             )
-        with noting(f"in layer '{shown(name)}'"):
+        try:
             if name not in self.statistics:
                 self.statistics[name] = self.new_statistics(name)
-            self.statistics[name].update(features, self.now.labels)
+            if self.classes is None:
+                self.classes = sample_classes(self.now.labels)
+            self.statistics[name].update(features, self.classes)
+        except Exception as error:
+            error.add_note(f"in layer '{shown(name)}'")
+            raise
 
 
 @contextmanager

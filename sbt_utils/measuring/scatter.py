@@ -19,7 +19,8 @@ from torch import Tensor
 
 from sbt_utils.measuring import device_passes
 from sbt_utils.measuring import scatter_passes as passes
-from sbt_utils.models.batches import Array, as_tensor, dense
+from sbt_utils.models.batches import Array
+from sbt_utils.models.samples import SampleClasses, checked
 
 _BLOCK = 2**21  # elements of a float64 working block: 16 MB, which allocators keep for reuse
 
@@ -60,15 +61,15 @@ class ScatterStatistics:
         self.totals: list[float] = []  # counts, |mean|^2, `within` and tr Σb, once read back
         self._squares: list[list[Tensor]] = []  # of each batch's samples, on a GPU
 
-    def update(self, features: Array, labels: ArrayLike | Tensor) -> None:
-        """Add a batch of features (n, ...) with its labels (n,).
+    def update(self, features: Array, labels: ArrayLike | Tensor | SampleClasses) -> None:
+        """Add a batch of features (n, ...) with its labels (n,), or what has been found of them.
 
         Raises
         ------
         TypeError, ValueError
             As `sbt_utils.measuring.separation.data_separation`.
         """
-        features, names, index = checked(features, labels)
+        features, classes = checked(features, labels)
         if not self.classes:
             # One inside the data saves the digits that a large common offset would cost.
             device = "cpu" if features.device.type == "mps" else features.device
@@ -80,20 +81,19 @@ class ScatterStatistics:
                 self.rounding = device_passes.rounding(features.dtype)
         self.check_length(features)
         self.keep_in_range(features)
-        for label in names:
-            self.classes.setdefault(label, len(self.classes))
-        if new := len(self.classes) - len(self.counts):
-            self.counts = torch.cat([self.counts, self.counts.new_zeros(new)])
+        if new := [name for name in classes.names if name not in self.classes]:
+            self.classes |= {name: len(self.classes) + i for i, name in enumerate(new)}
+            self.counts = torch.cat([self.counts, self.counts.new_zeros(len(new))])
             self.make_room()
         self.totals, done, kept = [], 0, []
-        for x, rows in self.blocks(features, names, index, whole=passes.in_loops(features)):
+        for x, rows in self.blocks(features, classes, whole=passes.in_loops(features)):
             within, squares = self.add(x, rows)
             if isinstance(within, Tensor):
                 kept.append(squares)
             # Look at the samples only where the sum is spoilt; finite ones may also overflow it.
             elif not np.isfinite(within) and len(bad := (~x.isfinite()).any(1).nonzero()):
                 raise _not_finite(f"sample {done + int(bad[0])} of batch {len(self._squares)}")
-            done += len(x)
+            done += x.shape[0]
             self.within += within
         self._squares.append(kept)
 
@@ -102,14 +102,13 @@ class ScatterStatistics:
         number = len(self.classes)
         if number > len(self._rows):
             # Twice as many rows as before, so that they are seldom copied.
-            self._rows = self.means.new_empty(max(number, 2 * len(self.means)), self.means.shape[1])
+            self._rows = self.means.new_zeros(max(number, 2 * len(self.means)), self.means.shape[1])
             self._rows[: len(self.means)] = self.means
-        self._rows[len(self.means) : number] = 0
         self.means = self._rows[:number]
 
     def check_length(self, features: Tensor) -> None:
         """Raise unless features (n, d) are as long as those of the first batch."""
-        if features.shape[1] != len(self.origin):
+        if features.shape[1] != self.origin.shape[0]:
             raise ValueError(
                 f"features: {features.shape[1]} values per sample, but {len(self.origin)} in an "
                 "earlier batch; give all samples one shape"
@@ -144,20 +143,24 @@ class ScatterStatistics:
         return passes.add_samples(x, self.origin, rows, self.counts, self.means)
 
     def blocks(
-        self, features: Tensor, names: list[int], index: np.ndarray, whole: bool = False
+        self, features: Tensor, classes: SampleClasses, whole: bool = False
     ) -> Iterator[tuple[Tensor, Tensor]]:
-        """Yield samples of ``names[index]`` in blocks (n, d) or `whole`, with rows in the means."""
-        if unknown := set(names) - set(self.classes):
-            raise ValueError(f"labels: class {min(unknown)} is new; read the same samples twice")
-        rows = np.array([self.classes[name] for name in names])[index]
-        classes = torch.from_numpy(rows).to(self.origin.device, non_blocking=True)
-        step = len(rows) if whole else max(1, _BLOCK // len(self.origin))
+        """Yield samples in blocks (n, d) or `whole`, with the rows of their class means."""
+        try:
+            rows = classes.rows(tuple(map(self.classes.__getitem__, classes.names)))
+        except KeyError as unknown:
+            message = f"labels: class {unknown} is new; read the same samples twice"
+            raise ValueError(message) from None
+        rows = rows.to(self.origin.device, non_blocking=True)
+        step = max(1, _BLOCK // len(self.origin))
         if not passes.in_loops(self.origin):
             step = device_passes.block_length(len(self.origin))
-        for start in range(0, len(rows), step):
-            part = slice(start, start + step)
-            x = features[part].to(self.origin.device)
-            yield x.double() * 2.0**-self.exponent if self.exponent else x, classes[part]
+        parts = [slice(start, start + step) for start in range(0, len(rows), step)]
+        # Whole rows stay the tensor that they are, in which classes are found once.
+        pairs = [(features, rows)] if whole else ((features[part], rows[part]) for part in parts)
+        for x, own in pairs:
+            x = x.to(self.origin.device)
+            yield x.double() * 2.0**-self.exponent if self.exponent else x, own
 
     def class_factor(self) -> Tensor:
         """Return B (C, d) with B^T B = Σb: the centred class means, weighted by sqrt(n_c / N)."""
@@ -169,14 +172,16 @@ class ScatterStatistics:
         share = self.weights / self.weights.sum()
         mean = share @ self.means
         pairs = device_passes.few_at_once(share, self.means)
-        between = torch.stack([(s @ (m - mean).square()).sum() for s, m in pairs]).sum()
+        parts = [(s @ (m - mean).square()).sum() for s, m in pairs]
+        between = torch.stack(parts).sum() if len(parts) > 1 else parts[0]
         common = (self.origin + mean).square().sum()
-        return torch.stack([common, self.within + torch.zeros_like(between), between])
+        within = torch.as_tensor(self.within, dtype=between.dtype, device=between.device)
+        return torch.stack([common, within, between])
 
     @property
     def weights(self) -> Tensor:
         """Number of samples of each class, (C,); 0 for one alone, which has no scatter."""
-        return torch.where(self.counts > 1, self.counts, 0)
+        return torch.threshold(self.counts, 1, 0)
 
     def scatter(self) -> tuple[float, float]:
         """Return tr Σw and tr Σb; raise where they leave D undefined."""
@@ -239,11 +244,11 @@ class ProjectedScatter:
         self.noise = noise * float(scale.pow(-2).sum())
         self.within = first.origin.new_zeros(())
 
-    def update(self, features: Array, labels: ArrayLike | Tensor) -> None:
+    def update(self, features: Array, labels: ArrayLike | Tensor | SampleClasses) -> None:
         """Add features (n, ...) with labels (n,): each sample of the first pass, once."""
-        features, names, index = checked(features, labels)
+        features, classes = checked(features, labels)
         self.first.check_length(features)
-        for x, rows in self.first.blocks(features, names, index):
+        for x, rows in self.first.blocks(features, classes):
             self.within += passes.projected_squares(
                 x, self.first.origin, self.first.means, rows, self.projection
             )
@@ -270,7 +275,8 @@ class ProjectedScatter:
 def read_together(statistics: Sequence[ScatterStatistics]) -> None:
     """Read back what statistics of the same samples need, once; warn of samples left out."""
     totals = [torch.cat([one.counts, one.traces()]) for one in statistics]
-    for one, values in zip(statistics, device_passes.on_cpu(totals), strict=True):
+    totals = totals if totals[0].is_cpu else device_passes.on_cpu(totals)
+    for one, values in zip(statistics, totals, strict=True):
         one.totals = values.tolist()
     one = statistics[0]
     alone = [label for label, n in zip(one.classes, one.totals[:-3], strict=True) if n == 1]
@@ -308,41 +314,3 @@ def check_counts(classes: Iterable[int], counts: Sequence[float]) -> None:
         raise ValueError(f"labels: one class only, {list(classes)}; give 2 or more")
     if single := [label for label, count in zip(classes, counts, strict=True) if count < 2]:
         raise ValueError(f"labels: class {min(single)} has 1 sample; give at least 2 of each")
-
-
-def checked(features: Array, labels: ArrayLike | Tensor) -> tuple[Tensor, list[int], np.ndarray]:
-    """Return samples (n, d), the names of their classes, and the index (n,) of each in them."""
-    features = dense(features, "features")
-    if not any(kind in _type(features) for kind in ("float", "int", "bool")):
-        raise TypeError(f"features: {_type(features)} given; convert them to real numbers")
-    shape = tuple(features.shape)
-    if not shape or 0 in shape:
-        raise ValueError(f"features: shape {shape} is empty; give (N, ...), one row per sample")
-    integers_of_64_bits = "int64" in _type(features)
-    if isinstance(features, np.ndarray) and features.dtype not in (np.float32, np.float64):
-        with np.errstate(over="ignore"):  # of longer types; refused as infinite
-            features = features.astype(np.float64)
-    samples = as_tensor(features).detach().reshape(len(features), -1)
-    if integers_of_64_bits and samples.double().abs().max() >= 2**53:
-        raise ValueError(
-            "features: integers of 2^53 and beyond lose digits in float64; subtract what all have "
-            "in common first"
-        )
-    values = dense(labels, "labels")
-    values = values.detach().cpu() if isinstance(values, Tensor) else values
-    if "int" not in _type(values):
-        raise TypeError(f"labels: {_type(values)} given; convert them to integers, one per sample")
-    classes = np.asarray(values)
-    if classes.shape != shape[:1]:
-        raise ValueError(
-            f"labels: shape {classes.shape} does not match features of shape {shape}; give "
-            f"{shape[0]} labels, one per sample"
-        )
-    if classes.min() < 0:
-        raise ValueError(f"labels: {classes.min()} is negative; number the classes from 0")
-    names, index = np.unique(classes, return_inverse=True)
-    return samples.byte() if samples.dtype == torch.bool else samples, names.tolist(), index
-
-
-def _type(array: Array) -> str:
-    return getattr(array.dtype, "name", str(array.dtype))  # NumPy's name; PyTorch has none

@@ -2,7 +2,8 @@
 
 They go through the features part by part, and through a part class by class, so that the sums of a
 class are in the cache, and the means of classes that have no sample here are left alone. Samples
-are in the order ``order``, those of class ``present[c]`` from ``starts[c]`` on.
+are in the order ``order``, those of class ``present[c]`` from ``starts[c]`` on. Of a class so many
+samples are taken at once that they are still in the cache when they are read again.
 """
 
 from collections.abc import Callable
@@ -15,7 +16,10 @@ from numpy import ndarray
 # Sums may be taken in any order, which vector instructions need; differences may not.
 _loop: Callable[..., Any] = njit(cache=True, nogil=True, fastmath={"reassoc"})
 _exact: Callable[..., Any] = njit(cache=True, fastmath=False)
-_PART = 1004  # features at once, whose sums stay in the cache
+PART = 1004
+"""Features at once, whose sums stay in the cache."""
+
+_SAMPLES = 256  # at once: a part of them is 1 MB of float32
 
 
 @_exact
@@ -72,36 +76,57 @@ def _noted(counts: ndarray, starts: ndarray, present: ndarray, squares: ndarray)
 @_loop
 def mean_of(x: ndarray, origin: ndarray, members: ndarray, mean: ndarray) -> None:
     """Write the mean of some samples (d,)."""
-    for start in range(0, len(origin), _PART):
-        part = mean[start : start + _PART]
-        _sum(x, members, start, origin[start : start + _PART], part)
+    for start in range(0, len(origin), PART):
+        part = mean[start : start + PART]
+        _sum(x, members, start, origin[start : start + PART], part)
         for j in range(len(part)):
             part[j] /= len(members)
 
 
 @_loop
-def add_samples(
+def add_classes(
     x: ndarray,
     origin: ndarray,
     counts: ndarray,
     means: ndarray,
     squares: ndarray,
+    moved: ndarray,
     order: ndarray,
     starts: ndarray,
     present: ndarray,
-) -> float:
-    """Update means, counts and squares (n,); return what is added to the scatter."""
-    within, sums = 0.0, np.empty(_PART)
-    for start in range(0, len(origin), _PART):
-        base = origin[start : start + _PART]
+    first: int,
+    last: int,
+) -> None:
+    """Update means and squares (n,) of classes `first` to `last`; write what moving means adds.
+
+    That is `moved` (parts, classes). Each class is by itself, so that threads may share them.
+    """
+    sums = np.empty(PART)
+    for part in range(len(moved)):
+        start = part * PART
+        base = origin[start : start + PART]
         stop, total = start + len(base), sums[: len(base)]
-        for c in range(len(present)):
-            members, mean = order[starts[c] : starts[c + 1]], means[present[c], start:stop]
-            _sum(x, members, start, base, total)
-            within += _move(mean, total, len(members), counts[present[c]])
-            # The samples once more, now that their class mean is known.
-            for i in members:
-                squares[i] += _square(x[i, start:stop], base, mean)
+        for c in range(first, last):
+            before, mean = counts[present[c]], means[present[c], start:stop]
+            for begin in range(starts[c], starts[c + 1], _SAMPLES):
+                members = order[begin : min(begin + _SAMPLES, starts[c + 1])]
+                _sum(x, members, start, base, total)
+                moved[part, c] += _move(mean, total, len(members), before)
+                before += len(members)
+                # The samples once more, now that the mean of their class so far is known.
+                for i in members:
+                    squares[i] += _square(x[i, start:stop], base, mean)
+
+
+@_loop
+def added(
+    counts: ndarray, squares: ndarray, moved: ndarray, starts: ndarray, present: ndarray
+) -> float:
+    """Update counts after `add_classes`; return what is added to the scatter."""
+    within = 0.0
+    for part in moved:
+        for step in part:
+            within += step
     return within + _noted(counts, starts, present, squares)
 
 
@@ -171,10 +196,10 @@ def fold_samples(
 ) -> tuple[float, float]:
     """Write folded samples and distances from the mean; return both parts of the scatter."""
     inside, apart, length = 0.0, 0.0, folded.shape[1]
-    sums, centre = np.empty(_PART), np.empty(_PART)
+    sums, centre = np.empty(PART), np.empty(PART)
     for whole in range(0, len(origin), length):
-        for start in range(whole, min(whole + length, len(origin)), _PART):
-            stop = min(start + _PART, whole + length, len(origin))
+        for start in range(whole, min(whole + length, len(origin)), PART):
+            stop = min(start + PART, whole + length, len(origin))
             base, sign, all_mean = origin[start:stop], signs[start:stop], mean[start:stop]
             total, own, before = sums[: len(base)], centre[: len(base)], number
             for c in range(len(starts) - 1):

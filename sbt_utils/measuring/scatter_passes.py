@@ -12,13 +12,20 @@ are relative to; ``means`` (C, d) of the classes, and their ``counts`` (C,), in 
 float64.
 """
 
+from itertools import pairwise
+from threading import Event
+
 import numpy as np
 import torch
 from numpy import ndarray
 from torch import Tensor
+from torch.utils.weak import WeakTensorKeyDictionary
 
 from sbt_utils.measuring import device_passes, scatter_loops
 from sbt_utils.measuring.device_passes import fold
+from sbt_utils.threads import in_threads
+
+_SHARE = 2**21  # features that are worth a thread, which takes some 0.1 ms to begin
 
 
 def in_loops(features: Tensor) -> bool:
@@ -44,9 +51,20 @@ def add_samples(
     before them, lack moves no mean. On a GPU the squares are relative to another sample.
     """
     if in_loops(x):
-        squares = origin.new_zeros(len(x))
+        squares, by_class = origin.new_zeros(len(x)), _by_class(rows)
+        classes = len(by_class[-1])
+        moved = np.zeros((-(-len(origin) // scatter_loops.PART), classes))
         arrays = _arrays(_in_loop_type(x), origin, counts, means, squares)
-        return scatter_loops.add_samples(*arrays, *_by_class(rows)), squares
+
+        def add(some: tuple[int, int], stopped: Event | None = None) -> None:
+            scatter_loops.add_classes(*arrays, moved, *by_class, *some)
+
+        threads = min(torch.get_num_threads(), classes, x.numel() // _SHARE)
+        if threads > 1:
+            in_threads(add, pairwise(range(classes + 1)), threads)
+        else:
+            add((0, classes))
+        return scatter_loops.added(arrays[2], arrays[4], moved, *by_class[1:]), squares
     within, squares, *_ = device_passes.add_block(x[None], origin[None], rows, counts, means[None])
     return within[0], squares[0]
 
@@ -161,7 +179,8 @@ def decomposed(factor: Tensor) -> tuple[Tensor, Tensor]:
 
 def _in_loop_type(x: Tensor) -> Tensor:
     """Return samples as float32 or float64, which hold all of their digits."""
-    return x.to(device_passes.working_type(x.dtype))
+    wide = device_passes.working_type(x.dtype)
+    return x if x.dtype == wide else x.to(wide)
 
 
 def _arrays(*tensors: Tensor) -> list[ndarray]:
@@ -169,9 +188,15 @@ def _arrays(*tensors: Tensor) -> list[ndarray]:
     return [tensor.contiguous().numpy() for tensor in tensors]
 
 
+_FOUND = WeakTensorKeyDictionary()  # for rows that the layers of a batch share
+
+
 def _by_class(rows: Tensor) -> tuple[ndarray, ndarray, ndarray]:
     """Return samples in the order of their classes, where each class starts, and the classes."""
+    if (found := _FOUND.get(rows)) is not None:
+        return found
     order = np.argsort(rows.numpy(), kind="stable")
     classes = rows.numpy()[order]
     starts = np.append(np.flatnonzero(np.diff(classes, prepend=-1)), len(classes))
-    return order, starts, classes[starts[:-1]]
+    _FOUND[rows] = order, starts, classes[starts[:-1]]
+    return _FOUND[rows]

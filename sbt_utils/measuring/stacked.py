@@ -19,8 +19,9 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from sbt_utils.measuring import device_passes
-from sbt_utils.measuring.scatter import check_counts, checked
+from sbt_utils.measuring.scatter import check_counts
 from sbt_utils.models.layer_choice import NORMS, PASSIVE, Layers, choose
+from sbt_utils.models.samples import checked
 
 _ELEMENTS = 2**26  # of the widest activations of a chunk: 256 MB of float32
 
@@ -105,7 +106,8 @@ def measured(
     stack: Stack, inputs: Tensor, labels: Tensor, measure: str = "trace"
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Return D (M, L + 1), the accuracies (M,) and the cross-entropies (M,), all float64."""
-    _, names, index = checked(inputs, labels)
+    found = checked(inputs, labels)[1]
+    names, index = found.names, found.index
     check_counts(dict(zip(names, range(len(names)), strict=True)), np.bincount(index).tolist())
     like = next(tensor for tensor in stack.state.values() if tensor.is_floating_point())
     if inputs.is_floating_point():
@@ -241,12 +243,13 @@ def row_of(network: nn.Module) -> list[tuple[str, Any]]:
 
 def _fits(layer: Any) -> bool:
     """Tell whether a layer is a stock layer with settings that are known here."""
+    own = vars(layer)  # quicker than to ask a module for what it lacks
     unknown = (
         type(layer) not in _LAYERS
-        or getattr(layer, "running_mean", layer) is None
-        or getattr(layer, "padding_mode", "zeros") != "zeros"
-        or getattr(layer, "return_indices", False)
-        or getattr(layer, "mode", "nearest") != "nearest"
+        or layer._buffers.get("running_mean", layer) is None
+        or own.get("padding_mode", "zeros") != "zeros"
+        or own.get("return_indices", False)
+        or own.get("mode", "nearest") != "nearest"
         or (isinstance(layer, nn.Flatten) and (layer.start_dim, layer.end_dim) != (1, -1))
     )
     return not unknown

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import fields, is_dataclass
 from typing import Any
@@ -30,14 +30,15 @@ def watching(
     begin: Callable[[str, nn.Module | None, Any], None] | None = None,
     functions: bool = True,
     leave: Callable[[], Any] | None = None,
+    among: Collection[str] | None = None,
 ) -> Iterator[Counter[str]]:
     """Call ``end(name, output)`` after each call in a model that runs meanwhile.
 
     ``begin(name, module, arguments)`` is called before it, and ``leave()`` when it is over, even by
     an error. Yields how often each name has been called: clear it ahead of each forward pass, for
-    calls to be numbered from 1 again. What is compiled in the model runs uncompiled meanwhile.
-    Where functions are watched, too, PyTorch takes other ways through attention, which round
-    differently.
+    calls to be numbered from 1 again. Modules `among` some names are watched, or else all. What is
+    compiled in the model runs uncompiled meanwhile. Where functions are watched, too, PyTorch takes
+    other ways through attention, which round differently.
     """
     names = names_of(model)
     counts: Counter[str] = Counter()
@@ -82,7 +83,9 @@ def watching(
 
     with ExitStack() as stack:
         stack.enter_context(_uncompiled(model))
-        for module in names:
+        for module, own in names.items():
+            if among is not None and own not in among:
+                continue
             hook = module.register_forward_pre_hook(before, with_kwargs=True)
             stack.callback(hook.remove)
             stack.callback(module.register_forward_hook(after).remove)

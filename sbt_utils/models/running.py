@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import inspect
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from itertools import chain
 from threading import Lock, RLock
@@ -32,7 +32,7 @@ def check_model(model: nn.Module) -> None:
     tensors = list(chain(model.parameters(), model.buffers()))
     if any(nn.parameter.is_lazy(tensor) for tensor in tensors):
         raise ValueError("model: has lazy parameters without a shape; run it once on a batch")
-    devices = sorted({str(tensor.device) for tensor in tensors})
+    devices = sorted(map(str, {tensor.device for tensor in tensors}))
     if len(devices) > 1:
         raise ValueError(f"model: lies on {' and '.join(devices)}; move it to one device")
     if devices == ["meta"]:
@@ -42,17 +42,19 @@ def check_model(model: nn.Module) -> None:
 def run_model(model: nn.Module, *args: Any, **kwargs: Any) -> Any:
     """Return the output of a model; say so where it may have wanted other inputs."""
     try:
-        inspect.signature(model.forward).bind(*args, **kwargs)
-    except ValueError:  # it has none, as a function in C
-        pass
-    except TypeError as error:
-        raise TypeError(
-            f"data: these inputs are not what the model takes ({shown(error)}); give what its "
-            "forward pass takes, or forward=, a function of model and batch"
-        ) from error
-    try:
         return model(*args, **kwargs)
     except torch.OutOfMemoryError:
+        raise
+    except TypeError:
+        try:
+            inspect.signature(model.forward).bind(*args, **kwargs)
+        except TypeError as error:
+            raise TypeError(
+                f"data: these inputs are not what the model takes ({shown(error)}); give what its "
+                "forward pass takes, or forward=, a function of model and batch"
+            ) from error
+        except ValueError:  # it has none, as a function in C
+            pass
         raise
     except RuntimeError as error:
         if '"forward" function' in str(error):
@@ -91,17 +93,16 @@ def evaluation_mode(model: nn.Module) -> Iterator[None]:
     stack = ExitStack()
     try:
         # Of every module, since models may share some; in one order, lest two wait for each other.
-        for module in sorted(model.modules(), key=id):
-            taken = False
-            while not taken:  # in short turns, so that Ctrl-C ends the waiting
-                with uncut():
-                    with _NEW_LOCK:
-                        lock = _LOCKS.setdefault(module, RLock())
-                    if taken := lock.acquire(timeout=0.1):
-                        stack.callback(lock.release)
+        modules = list(model.modules())
+        with uncut(), _NEW_LOCK:
+            locks = [_LOCKS.setdefault(module, RLock()) for module in sorted(modules, key=id)]
+        while locks:  # in short turns, so that Ctrl-C ends the waiting
+            with uncut():
+                while locks and locks[0].acquire(timeout=0.1):
+                    stack.callback(locks.pop(0).release)
         with uncut():
             stack.enter_context(_uncompiled())
-            stack.enter_context(_evaluation_mode(model))
+            stack.enter_context(_evaluation_mode(modules))
         yield
     finally:
         try:
@@ -129,11 +130,11 @@ def _uncompiled() -> Iterator[None]:
 
 
 @contextmanager
-def _evaluation_mode(model: nn.Module) -> Iterator[None]:
+def _evaluation_mode(modules: Sequence[nn.Module]) -> Iterator[None]:
     # Not by eval() and train(), which a model may override to do more. Where tokens are masked, an
     # encoder may hand on nested tensors, which have no shape.
-    flags = [(module, "training") for module in model.modules()]
-    encoders = (module for module in model.modules() if isinstance(module, nn.TransformerEncoder))
+    flags = [(module, "training") for module in modules]
+    encoders = (module for module in modules if isinstance(module, nn.TransformerEncoder))
     flags += [(encoder, "use_nested_tensor") for encoder in encoders]
     set_flags = [(module, name) for module, name in flags if getattr(module, name)]
     try:

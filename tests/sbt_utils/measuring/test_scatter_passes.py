@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 import torch
 
+from sbt_utils.measuring import scatter_passes
 from sbt_utils.measuring.device_passes import fold
 from sbt_utils.measuring.scatter_passes import (
     add_and_sketch,
@@ -11,6 +12,8 @@ from sbt_utils.measuring.scatter_passes import (
     fold_samples,
     projected_squares,
 )
+from sbt_utils.measuring.separation import data_separation
+from sbt_utils.threads import in_threads
 
 N, CLASSES = 23, 3
 DTYPES = (torch.float64, torch.float32, torch.float16, torch.bfloat16, torch.int64)
@@ -47,6 +50,32 @@ def test_counts_means_and_scatter_are_those_of_numpy(width, dtype):
     np.testing.assert_allclose(projected, ((away @ projection) ** 2).sum(), rtol=1e-12)
     np.testing.assert_allclose(within, (away**2).sum(), rtol=1e-13)
     np.testing.assert_allclose(squares[9:], (away[9:] ** 2).sum(1), rtol=1e-11)
+
+
+def test_threads_share_large_features_and_change_no_bit(monkeypatch):
+    rng = np.random.default_rng(0)
+    labels = torch.from_numpy(rng.choice([0, 3, 7, 9], 1500, p=[0.6, 0.2, 0.15, 0.05]))
+    features = torch.from_numpy(rng.normal(size=(1500, 1100))).float() + labels[:, None]
+    monkeypatch.setattr(scatter_passes, "_SHARE", 1)
+    shared, before, found = [], torch.get_num_threads(), []
+    monkeypatch.setattr(
+        scatter_passes,
+        "in_threads",
+        lambda work, items, most: shared.append(most) or in_threads(work, items, most),
+    )
+    try:
+        for threads in (1, 2, 3, 16):
+            torch.set_num_threads(threads)
+            found.append(data_separation(features, labels))
+    finally:
+        torch.set_num_threads(before)
+    assert shared == [2, 3, 4]  # no more than there are classes
+    assert len(set(found)) == 1
+    x, classes = features.double().numpy(), labels.numpy()
+    parts = [x[classes == c] for c in np.unique(classes)]
+    within = sum(((part - part.mean(0)) ** 2).sum() for part in parts)
+    between = sum(len(part) * ((part.mean(0) - x.mean(0)) ** 2).sum() for part in parts)
+    np.testing.assert_allclose(found[0], np.log(within / between), rtol=1e-13)
 
 
 def test_a_class_may_be_missing_before_and_later():
