@@ -5,15 +5,18 @@ Figures are medians of `REPEATS` rounds or more.
 
 import math
 import os
+import random
 import statistics
 import sys
 import tempfile
+import time
 import tracemalloc
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from typing import Any
 
 import numpy as np
+from numba import njit
 from timing import answer, fresh, seconds
 
 from sbt_book.chain.simulated_diagrams import mechanical_diagram
@@ -21,6 +24,7 @@ from sbt_utils.mechanics.chain import SpringBlockChain
 from sbt_utils.mechanics.chain_theory import stiffness
 from sbt_utils.mechanics.published_chains import SECOND_ORDER
 from sbt_utils.mechanics.trajectories import Trajectory
+from sbt_utils.threads import in_threads
 
 try:
     import sdeint
@@ -46,6 +50,37 @@ def trajectory(
 ) -> Trajectory:
     chain = replace(CHAIN, blocks=blocks, common_noise=common_noise)
     return chain.simulate(steps * DT, DT, **{"every": max(1, steps // 10)} | settings)
+
+
+@njit(nogil=True)
+def numba_loop(x, v, generator, seed, steps, k, m, damping, right, left, noise, decay, end, dt):
+    """Move blocks from x and v, as one writes such a loop; without a generator, numba's own draws.
+
+    No product stands in it twice, nothing is kept or checked, and all blocks are alike.
+    """
+    if generator is None:
+        random.seed(seed)
+    slows = 1 / (1 + damping * dt / m)
+    pulled, to_right, to_left = dt * k / m, slows * dt * right / m, slows * dt * left / m
+    strength = noise * math.sqrt(len(x) * dt) / m
+    for step in range(steps):
+        normal = random.gauss(0.0, 1.0) if generator is None else generator.standard_normal()
+        kick, before = strength * math.exp(-decay * dt * step) * normal, 0.0
+        for i in range(len(x)):
+            after = x[i + 1] if i + 1 < len(x) else end
+            free = (v[i] + pulled * (before - 2 * x[i] + after) + kick) * slows
+            before = x[i]
+            v[i] = max(free - to_right, 0.0) + min(free + to_left, 0.0)
+            x[i] += dt * v[i]
+
+
+def rival(seed: int, numpy_draws: bool) -> np.ndarray:
+    """Return where the blocks of the published chain are after a loop in numba."""
+    x, v, c = np.zeros(7), np.zeros(7), CHAIN
+    generator = np.random.default_rng(seed) if numpy_draws else None
+    springs = c.spring_constant, c.mass, c.damping, c.friction_right, c.friction_left
+    numba_loop(x, v, generator, seed, 14_000, *springs, c.noise, c.noise_decay, c.end, DT)
+    return x
 
 
 def numpy_loop(steps: int) -> np.ndarray:
@@ -95,6 +130,34 @@ def published() -> Iterator[dict]:
     yield times | {"cores": os.cpu_count()}
 
 
+def numba_rivals() -> Iterator[dict]:
+    """Say how many times the processor time of a plain loop in numba a trajectory takes.
+
+    Alone and as one of 1,000 on all cores: the least of several rounds, in turns. The loop draws
+    by numba's own generator, or by the one of NumPy that we draw by.
+    """
+    np.testing.assert_allclose(rival(0, True), trajectory().positions[-1], rtol=0, atol=1e-12)
+    seeds = range(1000)
+    for name, numpy_draws in (("numba's own", False), ("NumPy's", True)):
+        calls = {
+            "alone": (trajectory, lambda d=numpy_draws: rival(0, d)),
+            "in_1000": (
+                lambda: trajectory(seeds=seeds),
+                lambda d=numpy_draws: in_threads(lambda seed, stopped: rival(seed, d), seeds),
+            ),
+        }
+        times = {case: [math.inf, math.inf] for case in calls}
+        for case, pair in calls.items():
+            for _ in range(200 if case == "alone" else REPEATS):
+                for which, call in enumerate(pair):
+                    start = time.process_time()
+                    call()
+                    spent = time.process_time() - start
+                    times[case][which] = min(times[case][which], spent)
+        ratios = {case: round(ours / theirs, 2) for case, (ours, theirs) in times.items()}
+        yield {"generator": name, "of its time": ratios}
+
+
 def peers() -> Iterator[dict]:
     """Say how many times longer others take for a step of the same equation."""
     if not np.array_equal(numpy_loop(200) == 0, trajectory(steps=200).velocities[-1] == 0):
@@ -138,13 +201,19 @@ def diagram() -> Iterator[dict]:
 
 
 def start() -> Iterator[dict]:
-    """Time the first call in a fresh process, without and with compiled code on disk."""
-    times: dict[str, list[float]] = {"compiling": [], "from_disk": []}
-    for _ in range(REPEATS):
-        with tempfile.TemporaryDirectory() as folder:
-            for name in times:  # the first writes what the second reads
-                times[name].append(fresh(__file__, "first call", NUMBA_CACHE_DIR=folder))
-    yield {f"seconds_{name}": round(statistics.median(t), 3) for name, t in times.items()}
+    """Time the first call in a fresh process, without and with compiled code on disk.
+
+    Wall and processor time, of one trajectory and of many side by side.
+    """
+    for words, count in (("first call", 1), ("first of many", 20)):
+        times: dict[str, list[list[float]]] = {"compiling": [], "from_disk": []}
+        for _ in range(REPEATS):
+            with tempfile.TemporaryDirectory() as folder:
+                for name in times:  # the first writes what the second reads
+                    times[name].append(fresh(__file__, words, NUMBA_CACHE_DIR=folder))
+        for name, found in times.items():
+            wall, processor = np.median(found, axis=0).round(3).tolist()
+            yield {"trajectories": count, name: {"seconds": wall, "processor": processor}}
 
 
 def memory() -> Iterator[dict]:
@@ -159,8 +228,11 @@ def memory() -> Iterator[dict]:
 
 
 if __name__ == "__main__":
-    if sys.argv[1:] == ["first call"]:
-        print(seconds(lambda: trajectory(steps=10)))
+    firsts = {"first call": {}, "first of many": {"seeds": range(20)}}
+    if " ".join(sys.argv[1:]) in firsts:
+        start_time = time.process_time()
+        wall = seconds(lambda: trajectory(steps=10, **firsts[" ".join(sys.argv[1:])]))
+        print([wall, time.process_time() - start_time])
     else:
-        questions = (published, peers, blocks, steps, diagram, start, memory)
+        questions = (published, numba_rivals, peers, blocks, steps, diagram, start, memory)
         answer({question.__name__: question for question in questions})
