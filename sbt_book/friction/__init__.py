@@ -7,8 +7,8 @@ __getattr__, __dir__, __all__ = exports(
     {
         "experiment": "CONFIGURATION everything",
         "response": "mobility_ratio push_table",
-        "loops": "cycles loop_table",
+        "loops": "cycles loop_table memory",
         "jerks": "jerk_table",
-        "figures": "jerks_figure loops_figure mobility_figure push_figure",
+        "figures": "jerks_figure loops_figure mark_figure mobility_figure push_figure",
     },
 )

@@ -131,6 +131,7 @@ def cycled_chains(
     noise: tuple[float, float],
     end: tuple[float, float],
     readings: int,
+    mobility: float = 1.0,
 ) -> np.ndarray:
     """Return the convexity of chains whose noise and end go up and down together.
 
@@ -143,22 +144,26 @@ def cycled_chains(
         In epochs.
     noise, end : (float, float)
         Between which the strength of the noise, and the pulled end y, go up and down.
+    mobility : float
+        How fast blocks go under a force, relative to the chains of the other functions.
 
     Returns
     -------
     ndarray, shape (seeds, 1.5 readings + 1)
     """
-    every = period * STEPS_PER_EPOCH // readings
-    steps = 5 * readings * every // 2
-    wave = triangle(np.arange(1, steps + 1) / STEPS_PER_EPOCH, period)
+    every, pieces = period * STEPS_PER_EPOCH // readings, 5 * readings // 2
+    wave = triangle(np.arange(1, pieces * every + 1) / STEPS_PER_EPOCH, period)
     strength, ends = (low + (high - low) * wave for low, high in (noise, end))
-    curves = []
-    for seed in seeds:
-        rng = np.random.default_rng(seed)
-        start = pulled(np.zeros((100 * STEPS_PER_EPOCH, BLOCKS)), friction) * end[0]
-        kicks = strength[:, None] * rng.standard_normal((steps, BLOCKS))
-        curves.append(overdamped(start, kicks, friction, ends, every=every))
-    positions = np.array(curves)[:, readings - 1 :]
+    generators = [np.random.default_rng(seed) for seed in seeds]
+    rest = pulled(np.zeros((100 * STEPS_PER_EPOCH, BLOCKS)), friction) * end[0]
+    states = [np.tile(rest, (len(generators), 1))]
+    for piece in np.split(np.arange(pieces * every), pieces):
+        drawn = [generator.standard_normal((every, BLOCKS)) for generator in generators]
+        kicks = strength[piece, None, None] * np.stack(drawn, 1)
+        states += list(
+            overdamped(states[-1], kicks, friction, ends[piece], dt=DT * mobility, every=every)
+        )
+    positions = np.stack(states[readings:], 1)
     read = np.broadcast_to(
         ends[every - 1 :: every][readings - 1 :, None], (*positions.shape[:2], 1)
     )

@@ -1,10 +1,10 @@
-"""What the chapter measures: ``python -m sbt_book.friction.experiment``, in a quarter of an hour.
+"""What the chapter measures: ``python -m sbt_book.friction.experiment``, in half an hour.
 
 On one processor core. Each part that is finished is kept in a folder, and not computed again.
 """
 
 from collections.abc import Callable
-from functools import partial
+from functools import cache, partial
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +17,7 @@ from tqdm.auto import tqdm
 from sbt_book.common.committed import RESULTS
 from sbt_book.common.parts import remove_parts
 from sbt_book.friction import chains, jerks
-from sbt_book.friction.cycling import cycled_networks
+from sbt_book.friction.cycling import cycled_networks, driven_networks
 from sbt_book.friction.pushing import continued_adam, pushed_network
 from sbt_utils import results
 from sbt_utils.data.datasets import load_data
@@ -35,8 +35,9 @@ CONFIGURATION: dict[str, Any] = {
     "cycle": {
         "slope": 0.0,
         "dropout": [0.05, 0.3],
-        "periods": [40, 80, 160, 320],
-        "epochs": 480,
+        "shaken": 420,
+        "periods": [120, 480, 1920],
+        "held": 1280,
         "readings": 20,
     },
     "jerks": {"slope": 0.0, "epochs": 100},
@@ -48,6 +49,12 @@ CONFIGURATION: dict[str, Any] = {
             "pull, dry": {"friction": 0.04, "noise": [0.0, 0.0], "end": [1.0, 1.5]},
             "pull, shaken": {"friction": 0.04, "noise": [0.1, 0.1], "end": [1.0, 1.5]},
             "pull, no friction": {"friction": 0.0, "noise": [0.0, 0.0], "end": [1.0, 1.5]},
+            "pull, honey": {
+                "friction": 0.0,
+                "noise": [0.0, 0.0],
+                "end": [1.0, 1.5],
+                "mobility": 1e-3,
+            },
         },
     },
 }
@@ -80,28 +87,32 @@ def everything(folder: Path) -> xr.Dataset:
     Returns
     -------
     xarray.Dataset
-        All that the functions `chain`, `push`, `cycle` and `jerk` return.
+        All that `chain`, `cycled_chain`, `held`, `cycled`, `push` and `jerk` return.
     """
-    seeds, periods = range(CONFIGURATION["seeds"]), CONFIGURATION["cycle"]["periods"]
-    parts: dict[str, Callable[[], xr.Dataset]] = {"chain": chain}
+    seeds, options = range(CONFIGURATION["seeds"]), CONFIGURATION["cycle"]
+    parts: dict[str, Callable[[], xr.Dataset]] = {
+        "chain": chain,
+        "cycled_chain": cycled_chain,
+        "held": held,
+        "cycled": cycled,
+    }
     parts |= {f"push_{seed}": partial(push, seed) for seed in seeds}
-    parts |= {f"cycle_{period}": partial(cycle, period) for period in periods}
     parts |= {f"jerks_{dropout}": partial(jerk, dropout) for dropout in CONFIGURATION["dropouts"]}
     runs = CONFIGURATION["push"]["steps"] * (len(forces()) + 1 + 2)
     cells = len(CONFIGURATION["slopes"]) * len(CONFIGURATION["dropouts"])
     tqdm.write(
         f"{len(parts)} parts: {len(seeds)} x {cells} networks pushed for {runs} steps each; "
-        f"{len(seeds)} networks for {len(periods)} cycles of {CONFIGURATION['cycle']['epochs']} "
-        "epochs: a quarter of an hour of one core"
+        f"{len(seeds)} networks for {2 * sum(options['periods']) + 2 * options['periods'][0]} "
+        f"epochs of cycles, and for {2 * options['held']} with dropout held: half an hour of a core"
     )
     made = {}
     for name, compute in tqdm(parts.items(), unit="part"):
         path = folder / f"{name}.nc"
         made[name] = results.kept(path, CONFIGURATION | {"part": name}, compute)
     seconds = sum(part.attrs["wall_time_seconds"] for part in made.values())
-    joined = [made["chain"]] + [
+    joined = [made[name] for name in ("chain", "cycled_chain", "held", "cycled")] + [
         xr.concat([part for name, part in made.items() if name.startswith(kind)], along)
-        for kind, along in (("push", "seed"), ("cycle", "period"), ("jerks", "dropout"))
+        for kind, along in (("push", "seed"), ("jerks", "dropout"))
     ]
     found = xr.merge(joined, combine_attrs="drop", join="exact").drop_encoding()
     for values in found.values():
@@ -178,29 +189,59 @@ def push(seed: int) -> xr.Dataset:
     )
 
 
-def cycle(period: int) -> xr.Dataset:
-    """Train networks while their dropout goes up and down.
+@cache
+def aged(dropout: float) -> dict[str, Any]:
+    """Return the ten networks as they are after the shaking, at this dropout from the beginning."""
+    options = CONFIGURATION["cycle"]
+    state = trained(options["slope"], dropout, range(CONFIGURATION["seeds"])).state
+    further = np.full(options["shaken"] - CONFIGURATION["epochs"], dropout)
+    return driven_networks(MLP(), training_data(), state, further, (), options["slope"])[1]
+
+
+def held() -> xr.Dataset:
+    """Hold the dropout at its lowest, of networks that have been shaken and of others.
 
     Returns
     -------
     xarray.Dataset
-        ``cycled`` (period, seed, reading), convexity in the last one and a half periods.
+        ``held`` (history, seed, held_epoch), convexity after so many epochs.
     """
     options, seeds = CONFIGURATION["cycle"], list(range(CONFIGURATION["seeds"]))
-    base = trained(options["slope"], options["dropout"][0], seeds)
-    values = cycled_networks(
-        MLP(),
-        training_data(),
-        base.state,
-        period,
-        options["dropout"],
-        (CONFIGURATION["epochs"], CONFIGURATION["epochs"] + options["epochs"]),
-        options["readings"],
-        seeds=seeds,
-        negative_slope=options["slope"],
+    low, high = options["dropout"]
+    epochs = range(0, options["held"] + 1, options["held"] // options["readings"])
+    levels = np.full(options["held"], low)
+    values = [
+        driven_networks(MLP(), training_data(), aged(before), levels, epochs, options["slope"])[0]
+        for before in (high, low)
+    ]
+    return xr.Dataset(
+        {"held": (("history", "seed", "held_epoch"), np.array(values))},
+        {"history": ["shaken", "never shaken"], "seed": seeds, "held_epoch": list(epochs)},
     )
-    dims = ("period", "seed", "reading")
-    return xr.Dataset({"cycled": (dims, values[None])}, {"period": [period], "seed": seeds})
+
+
+def cycled() -> xr.Dataset:
+    """Lower and raise the dropout of shaken networks, ever more slowly, and fast once more.
+
+    Returns
+    -------
+    xarray.Dataset
+        ``cycled`` (period, seed, reading), convexity in the last one and a half of two periods;
+        ``cycled_again`` (seed, reading), likewise after all these, in the first of the periods.
+    """
+    options, seeds = CONFIGURATION["cycle"], list(range(CONFIGURATION["seeds"]))
+    state, values = aged(options["dropout"][1]), []
+    for period in [*options["periods"], options["periods"][0]]:
+        setting = period, options["dropout"], options["readings"], options["slope"]
+        read, state = cycled_networks(MLP(), training_data(), state, *setting)
+        values.append(read)
+    return xr.Dataset(
+        {
+            "cycled": (("period", "seed", "reading"), np.array(values[:-1])),
+            "cycled_again": (("seed", "reading"), values[-1]),
+        },
+        {"period": options["periods"], "seed": seeds},
+    )
 
 
 def jerk(dropout: float) -> xr.Dataset:
@@ -238,23 +279,15 @@ def chain() -> xr.Dataset:
     Returns
     -------
     xarray.Dataset
-        ``chain_pushed`` (slope, noise, seed, force), how far the block gives; ``chain_cycled``
-        (drive, period, seed, reading), convexity; ``chain_read`` (noise, seed, epoch, block), D of
-        chains with the friction of ReLU; ``chain_slip`` (noise, seed, slip), how far their blocks
-        go from one rest to the next, the first `SLIPS`, nan where there are fewer.
+        ``chain_pushed`` (slope, noise, seed, force), how far the block gives; ``chain_read``
+        (noise, seed, epoch, block), D of chains with the friction of ReLU; ``chain_slip`` (noise,
+        seed, slip), how far blocks go from one rest to the next, the first `SLIPS`, else nan.
     """
-    options, mechanical = CONFIGURATION["cycle"], CONFIGURATION["chain"]
+    mechanical = CONFIGURATION["chain"]
     seeds = list(range(CONFIGURATION["seeds"]))
     noises, slopes = mechanical["noises"], CONFIGURATION["slopes"]
     frictions = [mechanical["friction"] * (1 - slope) for slope in slopes]
     moved = chains.pushed_chains(forces(), CONFIGURATION["push"]["layer"], frictions, noises, seeds)
-    cycled = [
-        [
-            chains.cycled_chains(period, seeds, **drive, readings=options["readings"])
-            for period in options["periods"]
-        ]
-        for drive in mechanical["cycle"].values()
-    ]
     read, slips = [], []
     for noise in noises:
         epochs = CONFIGURATION["epochs"], CONFIGURATION["jerks"]["epochs"]
@@ -266,7 +299,6 @@ def chain() -> xr.Dataset:
     return xr.Dataset(
         {
             "chain_pushed": (("slope", "noise", "seed", "force"), moved),
-            "chain_cycled": (("drive", "period", "seed", "reading"), np.array(cycled)),
             "chain_read": (("noise", "seed", "epoch", "block"), np.array(read)),
             "chain_slip": (("noise", "seed", "slip"), np.array(slips, "float32")),
         },
@@ -275,9 +307,30 @@ def chain() -> xr.Dataset:
             "noise": noises,
             "seed": seeds,
             "force": forces(),
-            "drive": list(mechanical["cycle"]),
-            "period": options["periods"],
         },
+    )
+
+
+def cycled_chain() -> xr.Dataset:
+    """Move the noise and the end of chains up and down.
+
+    Returns
+    -------
+    xarray.Dataset
+        ``chain_cycled`` (drive, period, seed, reading), convexity.
+    """
+    options, drives = CONFIGURATION["cycle"], CONFIGURATION["chain"]["cycle"]
+    seeds = list(range(CONFIGURATION["seeds"]))
+    values = [
+        [
+            chains.cycled_chains(period, seeds, **drive, readings=options["readings"])
+            for period in options["periods"]
+        ]
+        for drive in drives.values()
+    ]
+    return xr.Dataset(
+        {"chain_cycled": (("drive", "period", "seed", "reading"), np.array(values))},
+        {"drive": list(drives), "period": options["periods"], "seed": seeds},
     )
 
 

@@ -11,6 +11,7 @@ from matplotlib.figure import Figure
 from sbt_book.common.panels import series_look, shade_equiseparated
 from sbt_book.common.statistics import bootstrap_interval
 from sbt_book.friction import jerks, loops
+from sbt_book.friction.cycling import loop_area, swing
 from sbt_book.friction.response import fit_thresholds, responses
 from sbt_utils.drawing import COLOURS, STYLE
 
@@ -93,44 +94,86 @@ def _over_noise(axes: Axes, values: xr.DataArray) -> None:
 
 
 def loops_figure(found: xr.Dataset) -> Figure:
-    """Draw the loops of networks and of chains, and their areas over the period.
+    """Draw the loops of networks and of chains, their swings and their areas over the period.
 
-    Above, the mean convexity over the drive at the fastest and the slowest speed; below, the area
-    with 95 % intervals.
+    Above, the mean convexity over the drive at the fastest and the slowest speed; in the middle,
+    the swing of that mean, and below, the area, with 95 % intervals. Hollow: the fastest loop once
+    more, in networks that are older.
     """
     with mpl.rc_context(STYLE | {"font.size": 11}):
-        figure = Figure(figsize=(8.4, 6.8))
-        (left, right), (below, beside) = figure.subplots(2, 2)
-        kinds = (
-            (left, below, ["networks"]),
-            (right, beside, ["noise, dry", "pull, dry", "pull, no friction"]),
-        )
-        for above, area_axes, names in kinds:
+        figure = Figure(figsize=(8.4, 9.4))
+        grid = figure.subplots(3, 2)
+        names = ["noise, dry", "pull, dry", "pull, no friction", "pull, honey"]
+        for column, kinds in enumerate((["networks"], names)):
+            above, middle, below = grid[:, column]
             shade_equiseparated(above.axhspan)
-            for index, name in enumerate(names):
+            for index, name in enumerate(kinds):
                 cycled = loops.cycles(found, name)
-                colour = COLOURS[index % len(COLOURS)]
-                _draw_loops(above, cycled, colour, loops.NAMES[name])
-                area = loops.areas(cycled)
-                ends = np.array([bootstrap_interval(row) for row in area.values]).T
-                mean = area.mean("seed").values
-                look: Any = series_look(index) | {"capsize": 3, "elinewidth": 1}
-                area_axes.errorbar(
-                    area.period, mean, np.abs(ends - mean), label=loops.NAMES[name], **look
-                )
-            area_axes.axhline(0, color="0.6", lw=1, zorder=0)
-            area_axes.set_xscale("log")
-            periods = cycled.period.values
-            area_axes.set_xticks(periods, [f"{period:g}" for period in periods])
-            area_axes.minorticks_off()
-            area_axes.set(xlabel="period, epochs")
-        left.set(title="networks", xlabel="dropout", ylabel="convexity")
-        left.set_xticks([0, 0.2, 0.4, 0.6, 0.8, 1], ["0.05", "0.1", "0.15", "0.2", "0.25", "0.3"])
-        right.set(title="chains", xlabel="noise or pull, lowest to highest")
-        right.set_xticks([0, 1], ["lowest", "highest"])
-        below.set_ylabel("area of the loop")
-        left.legend(fontsize=9)
-        figure.legend(*beside.get_legend_handles_labels(), loc="outside lower center", ncols=3)
+                _draw_loops(above, cycled, COLOURS[index % len(COLOURS)], loops.NAMES[name])
+                _draw_rates(middle, below, cycled, loops.NAMES[name], series_look(index))
+            for axes in (middle, below):
+                axes.set_xscale("log")
+                axes.set_xticks(cycled.period.values, [f"{p:g}" for p in cycled.period.values])
+                axes.minorticks_off()
+            middle.set_yscale("log")
+            below.axhline(0, color="0.6", lw=1, zorder=0)
+            below.set_xlabel("period, epochs")
+        again = found.cycled_again.expand_dims(period=found.period.values[:1])
+        look = series_look(0) | {"mfc": "white", "ms": 9, "zorder": 1}
+        _draw_rates(grid[1, 0], grid[2, 0], again, "the fastest once more", look)
+        grid[0, 0].set(title="networks", xlabel="dropout", ylabel="convexity")
+        grid[0, 0].set_xticks([0, 0.4, 0.8, 1], ["0.05", "0.15", "0.25", "0.3"])
+        grid[0, 1].set(title="chains", xlabel="noise or pull, lowest to highest")
+        grid[0, 1].set_xticks([0, 1], ["lowest", "highest"])
+        grid[1, 0].set_ylabel("swing")
+        grid[2, 0].set_ylabel("area of the loop")
+        grid[0, 0].legend(fontsize=9)
+        grid[1, 0].legend(fontsize=9)
+        figure.legend(*grid[1, 1].get_legend_handles_labels(), loc="outside lower center", ncols=2)
+    return figure
+
+
+def _draw_rates(
+    swings: Axes, areas: Axes, cycled: xr.DataArray, label: str, look: dict[str, Any]
+) -> None:
+    """Draw the swing of the mean and the area over the period, with 95 % intervals."""
+    values = cycled.transpose("period", "seed", "reading").values
+    bars = {"capsize": 3, "elinewidth": 1, "label": label}
+    for axes, middle, ends in (
+        (
+            swings,
+            swing(values.mean(1)),
+            [bootstrap_interval(row, lambda v, axis: swing(v.mean(axis))) for row in values],
+        ),
+        (
+            areas,
+            loop_area(values).mean(1),
+            [bootstrap_interval(row) for row in loop_area(values)],
+        ),
+    ):
+        low, high = np.array(ends).T
+        # Of the swing, a range, draws may all be wider than that of the mean.
+        errors = np.maximum([middle - low, high - middle], 0)
+        axes.errorbar(cycled.period, middle, errors, **(look | bars))
+
+
+def mark_figure(found: xr.Dataset) -> Figure:
+    """Draw the convexity at the lowest dropout of networks that were shaken and of others.
+
+    Lines are means over ten networks, shades their 95 % intervals.
+    """
+    with mpl.rc_context(STYLE | {"font.size": 11}):
+        figure = Figure(figsize=(6.4, 3.8))
+        axes = figure.subplots()
+        shade_equiseparated(axes.axhspan)
+        for index, history in enumerate(found.history.values):
+            rows = found.held.sel(history=history).transpose("held_epoch", "seed").values
+            low, high = np.array([bootstrap_interval(row) for row in rows]).T
+            look = series_look(index) | {"ms": 4}
+            axes.plot(found.held_epoch, rows.mean(1), label=str(history), **look)
+            axes.fill_between(found.held_epoch, low, high, color=look["color"], alpha=0.2, lw=0)
+        axes.set(xlabel="epochs at a dropout of 0.05", ylabel="convexity")
+        axes.legend()
     return figure
 
 
@@ -139,7 +182,7 @@ def _draw_loops(axes: Axes, cycled: xr.DataArray, colour: str, name: str) -> Non
     count = cycled.sizes["reading"] * 2 // 3 + 1
     for number, style, speed in ((0, "--", "fast"), (-1, "-", "slow")):
         cycle = cycled.isel(period=number)
-        mean, drive = cycle.mean("seed").values[:count], cycle.drive.values[:count]
+        mean, drive = cycle.mean("seed").values[:count], cycled.drive.values[:count]
         label = f"{speed}, period {int(cycle.period)}" if name.startswith("networks") else None
         axes.plot(drive, mean, style, color=colour, lw=1.6, label=label)
         start = count // 8

@@ -10,6 +10,7 @@ import xarray as xr
 from sbt_book.beyond.voting import DIRECTIONS, by_strength, vote_table
 from sbt_book.chain.null_experiment import NETWORKS, null_verdict
 from sbt_book.common.noise_axes import NOISES
+from sbt_book.friction.loops import memory
 from sbt_book.friction.response import mobility_ratio, push_table
 from sbt_book.gradients.comparison import drive_table, force_table
 from sbt_book.language.findings import law_table
@@ -19,6 +20,8 @@ from sbt_book.status.verdicts import VOTES, Finding
 
 _CURVES = ["parabola", "exponential"]
 """The rivals of chapter 3 that know no mechanics."""
+HELD = 0.9
+"""Of a mark that dry friction holds, what is left at least, by the criterion of chapter 9."""
 
 
 def protocol_findings(found: xr.Dataset) -> list[Finding]:
@@ -49,11 +52,13 @@ def friction_findings(found: xr.Dataset) -> list[Finding]:
     """Ask whether layers stick, of ``results/friction.nc``.
 
     How many kinds of networks with nonlinearity, not shaken, have a threshold, where all such
-    chains have one; and how easily a linear network gives way, beside one of ReLU.
+    chains have one; how easily a linear network gives way, beside one of ReLU; and how much is left
+    of the mark of shaking.
     """
     table = push_table(found).query("slope < 1 and noise == 0").set_index("kind")
     sticks = (table.verdict == "sticks").groupby("kind").mean()
     ratio = mobility_ratio(found, {"slope": 1.0, "dropout": 0.0}, {"slope": 0.0, "dropout": 0.0})
+    mark = memory(found.held).isel(held_epoch=-1)
     return [
         Finding(
             "nonlinear layers that stick when pushed, of all kinds without noise",
@@ -73,6 +78,16 @@ def friction_findings(found: xr.Dataset) -> list[Finding]:
             least=1.0,
             digits=".2f",
             why="nonlinear layers move more easily",
+            about="prediction",
+        ),
+        Finding(
+            f"mark of shaking that is left after {mark.held_epoch.item()} epochs of weak dropout",
+            mark.mean().item(),
+            mark.std(ddof=1).item(),
+            published=1.0,
+            least=HELD,
+            digits=".2f",
+            why="it fades: networks are slow, and held by nothing",
             about="prediction",
         ),
     ]

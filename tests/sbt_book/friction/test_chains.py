@@ -49,6 +49,16 @@ def test_chains_that_are_not_shaken_are_read_where_the_pull_is_lowest():
     assert cycled[0, 4] < cycled[0, 0] - 0.05
 
 
+def test_in_honey_chains_are_as_late_as_in_less_time():
+    # Without friction nothing but the time that it takes sets a scale.
+    thick, thin = (
+        chains.cycled_chains(period, [0], 0.0, (0.0, 0.0), (1.0, 1.5), 4, mobility)
+        for period, mobility in ((8, 0.25), (2, 1.0))
+    )
+    assert np.ptp(thin) > 0.05
+    assert thick == pytest.approx(thin, abs=2e-3)
+
+
 def test_the_wave_goes_up_and_down():
     assert chains.triangle(np.arange(9), 8) == pytest.approx(
         [0, 0.25, 0.5, 0.75, 1, 0.75, 0.5, 0.25, 0]

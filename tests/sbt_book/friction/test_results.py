@@ -20,7 +20,9 @@ def found():
 def test_the_file_was_made_by_this_configuration(found):
     made = json.loads(found.attrs["configuration"])
     assert made == json.loads(json.dumps(experiment.CONFIGURATION))
-    for name in ("pushed", "descended", "before", "read", "cycled", "chain_cycled", "chain_pushed"):
+    for name in ("pushed", "descended", "before", "read", "chain_pushed"):
+        assert found[name].notnull().all(), name
+    for name in ("cycled", "cycled_again", "held", "chain_cycled"):
         assert found[name].notnull().all(), name
 
 
@@ -43,8 +45,12 @@ def test_figures_show_the_results(found):
     assert all(len(axes.lines) == 5 for axes in pushed.axes)  # four slopes and no force
     line = pushed.axes[1].lines[3]  # a chain without friction
     assert line.get_ydata() == pytest.approx(np.ones(8), abs=1e-2)
-    below = figures.loops_figure(found).axes[2]
+    drawn = figures.loops_figure(found)
     area = loops.areas(loops.cycles(found, "networks")).mean("seed")
-    assert below.lines[0].get_ydata() == pytest.approx(area.values)
+    assert drawn.axes[4].lines[0].get_ydata() == pytest.approx(area.values)
+    swings = loops.loop_table(found)[["swing_fast", "swing_slow"]].values[0]
+    assert drawn.axes[2].lines[0].get_ydata()[[0, -1]] == pytest.approx(swings)
+    shaken = figures.mark_figure(found).axes[0].lines[0]
+    assert shaken.get_ydata() == pytest.approx(found.held[0].mean("seed").values)
     assert len(figures.mobility_figure(found).axes) == 4
     assert len(figures.jerks_figure(found).axes[0].lines) == 6

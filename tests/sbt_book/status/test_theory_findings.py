@@ -34,12 +34,15 @@ def test_the_law_is_held_against_random_loads():
 
 
 def test_layers_do_not_stick():
-    sticks, gives_way = friction_findings(load_committed("friction"))
+    sticks, gives_way, mark = friction_findings(load_committed("friction"))
     assert (sticks.ours, sticks.published, sticks.verdict) == (0, 1, "failed")
     found = load_committed("friction").descended.isel(layer=4).sel(dropout=0)
     ratio = found.sel(slope=1) / found.sel(slope=0)
     assert gives_way.ours == pytest.approx(ratio.mean().item())
     assert gives_way.verdict == "failed"
+    held = load_committed("friction").held.mean("seed").isel(held_epoch=[0, -1])
+    begun, left = (held.sel(history="shaken") - held.sel(history="never shaken")).values
+    assert (mark.ours, mark.verdict) == (pytest.approx(left / begun), "failed")
 
 
 def test_the_forces_of_the_chain_are_not_in_the_gradients():
