@@ -31,8 +31,8 @@ Seed = int | Sequence[int]
 _DRAWN_AT_ONCE = 2**16
 # Steps times blocks that are taken between two questions whether to stop: some milliseconds.
 _MOVED_AT_ONCE = 2**20
-# Trajectories side by side: fewer are no faster than one by one, more gain nothing.
-_LEAST_LANES, _MOST_LANES = 8, 32
+# Trajectories that fill the widest vector registers, and how many side by side gain no more.
+_LANES, _MOST_LANES = 8, 32
 # Blocks of all of them together: the states of more leave the fastest cache.
 _MOST_SIDE_BY_SIDE = 1024
 # Of the time m / γ that a step may take, if the noise is skewed.
@@ -266,11 +266,13 @@ def _initial(
 
 def _groups(count: int, blocks: int) -> list[slice]:
     """Say which trajectories to take side by side; if there are many, every processor has some."""
-    most = min(_MOST_LANES, _MOST_SIDE_BY_SIDE // blocks)
-    if min(most, count) < _LEAST_LANES:
+    full = -(-count // _LANES)
+    most = min(_MOST_LANES, _MOST_SIDE_BY_SIDE // blocks) // _LANES
+    if count < _LANES or not most:
         return [slice(n, n + 1) for n in range(count)]
-    groups = max(-(-count // most), min(os.cpu_count() or 1, count // _LEAST_LANES))
-    return [slice(*ends) for ends in pairwise(count * n // groups for n in range(groups + 1))]
+    groups = max(-(-full // most), min(os.cpu_count() or 1, count // _LANES))
+    ends = (min(count, full * n // groups * _LANES) for n in range(groups + 1))
+    return [slice(*pair) for pair in pairwise(ends)]
 
 
 def _integrate(
