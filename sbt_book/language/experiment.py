@@ -92,7 +92,22 @@ def one_kind(folder: Path, kind: str) -> xr.Dataset:
 
 @cache  # half a minute
 def model_and_tokenizer() -> tuple[Any, packages.Tokenizer]:
-    """Return the model, loaded once."""
+    """Return SmolLM2-135M-Instruct and its tokenizer, loaded once.
+
+    Returns
+    -------
+    tuple
+        As `sbt_book.common.language_model` loads them.
+
+    Raises
+    ------
+    ModuleNotFoundError
+        The weights are not installed; it says what to install.
+
+    Examples
+    --------
+    >>> model, tokenizer = model_and_tokenizer()  # doctest: +SKIP
+    """
     return packages.language_model()
 
 
