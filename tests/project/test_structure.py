@@ -17,7 +17,7 @@ import sbt_utils
 ROOT = Path(__file__).parents[2]
 # A folder imports those before it in this order, and no other of its own row.
 LIBRARY = (
-    {"lazily", "text"},
+    {"lazily", "text", "compiling"},
     {"work_folders", "threads", "numbers"},
     {"outputs"},
     {"data", "models", "ensembles", "results"},
