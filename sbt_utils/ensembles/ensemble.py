@@ -43,6 +43,8 @@ class Ensemble:
     ----------
     rows, gradients : Tensor, shape (M, P)
         A member's parameters side by side, for an optimizer to work on, and their gradients.
+    parts : dict of str to Tensor
+        The members' state: parameters lie in `rows`, buffers in memory of their own.
     draws : int
         Keys that a forward pass takes for each member: one for each dropout layer.
 
@@ -72,17 +74,17 @@ class Ensemble:
         count = sum(padded(shape[1:].numel()) for shape in shapes)
         self.rows = state[names[0]].new_zeros(shapes[0][0], count, device=device)
         self.gradients = torch.zeros_like(self.rows)
-        self._state = dict(zip(names, _views(self.rows, shapes), strict=True))
+        self.parts = dict(zip(names, _views(self.rows, shapes), strict=True))
         for name, _ in network.named_buffers():
-            self._state[name] = member_memory(self.rows, state[name].shape, state[name].dtype)
-        for name, tensor in self._state.items():
+            self.parts[name] = member_memory(self.rows, state[name].shape, state[name].dtype)
+        for name, tensor in self.parts.items():
             tensor.copy_(state[name])
         gradients = dict(zip(names, _views(self.gradients, shapes), strict=True))
         self._work = Workspace(self.rows)
         # The backward pass ends here, at the first parameters. Fusing changes no earlier index.
         self._first = next(i for i, (_, layer) in enumerate(layers) if layer.state_dict())
         self.layers = [
-            LAYERS[type(layer)](name, layer, self._state, gradients, self._work, i <= self._first)
+            LAYERS[type(layer)](name, layer, self.parts, gradients, self._work, i <= self._first)
             for i, (name, layer) in enumerate(layers)
         ]
         self.layers = _fuser(self.rows)(self.layers)
@@ -135,7 +137,7 @@ class Ensemble:
         """Return a copy of the members' state, or of some members' by their numbers."""
         return {
             name: tensor[members].clone(memory_format=torch.contiguous_format)
-            for name, tensor in self._state.items()
+            for name, tensor in self.parts.items()
         }
 
 

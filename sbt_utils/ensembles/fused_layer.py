@@ -8,8 +8,7 @@ batch norm have the stacked layers, GPUs those of `sbt_utils.ensembles.gpu_layer
 
 A member's numbers are the same in any company because the loop over members is the outermost, and
 on any number of threads because sums run over rows in order: only units, which no sum mixes, are
-computed side by side. numba compiles the loops in the first call. Arrays are copied by loops: for
-the error of an assignment whose shapes differ it would compile the formatting of text as well.
+computed side by side. numba compiles the loops in the first call.
 """
 
 from collections.abc import Callable, Sequence
@@ -19,7 +18,16 @@ import torch
 from numba import njit
 from torch import Tensor, nn
 
-from sbt_utils.ensembles.noise import _MIX32
+from sbt_utils.ensembles.row_loops import (
+    OPTIONS,
+    activate,
+    add_statistics,
+    end_norm,
+    inner,
+    set_scales,
+    through_activation,
+    through_norm,
+)
 from sbt_utils.ensembles.stacked_layers import Call, Layer, check_flat, feature_maps, rows, whole
 
 # Rows of activations handled together: few, to stay in the nearest cache beside their mask; even,
@@ -48,7 +56,9 @@ class FusedLayer(Layer):
         self._drops = dropout is not None
         # Where a member's parameters stand in its row.
         vectors = norm.state["weight"], norm.state["bias"], bias
-        self._offsets = tuple(-1 if v is None else v.storage_offset() for v in vectors)
+        places = [-1 if v is None else v.storage_offset() for v in vectors]
+        self._place = np.array(places)
+        self._numbers = np.array([self.layer.momentum, self.layer.eps])
         self._rows, self._to_rows = (whole(v["weight"]) for v in (norm.state, norm.gradients))
         self._running = tuple(whole(norm.state[f"running_{name}"]) for name in ("mean", "var"))
         self._steps = norm.state["num_batches_tracked"].numpy()
@@ -72,11 +82,11 @@ class FusedLayer(Layer):
         # Small batches spend as long on looking for memory as on arithmetic.
         if shape not in self._made:
             out = self.memory("out", (len(self._rows), *shape))
-            means = self.memory("statistics", (len(self._rows), 2, shape[1]))
-            self._made[shape] = out, self.work.array(out), self.work.array(means)
-        out, written, statistics = self._made[shape]
-        self._given = source, shape, self._rows, self._offsets, statistics, slope, noise
-        _forward(*self._given, self._running, self.layer.momentum, self.layer.eps, written)
+            scales = np.zeros((len(self._rows), 4, shape[1]), source.dtype)
+            self._made[shape] = out, self.work.array(out), scales
+        out, written, scales = self._made[shape]
+        self._given = source, shape, self._rows, self._place, scales, slope, noise
+        _forward(*self._given, self._running, self._numbers, written)
         self._steps += 1
         return feature_maps(out, activations)
 
@@ -115,146 +125,57 @@ def fuse_norms(layers: Sequence[Layer], kind: Callable[..., Layer]) -> list[Laye
 
 
 # Below, x, out and gradient hold a member's activations (batch, width) in a row, which may be
-# longer; x may have one row for all members. `offsets` are those of weight, bias and the bias left
-# out in a row of parameters, `noise` is what `fill_keep_mask` takes, empty without dropout.
+# longer; x may have one row for all members. `place` and `numbers` are those of `set_scales`,
+# `noise` are keys, limits and scales of `dropout_limits`, without dropout none.
 
 
-@njit(nogil=True, cache=True, error_model="numpy")
+@njit(**OPTIONS)
 def _forward(  # type: ignore[no-untyped-def]
-    x, shape, rows, offsets, statistics, slope, noise, running, momentum, eps, out
+    x, shape, rows, place, scales, slope, noise, running, numbers, out
 ):
-    """Write `out`, each member's means and inverse deviations, and its running statistics."""
+    """Write `out`, what each member's activations are scaled by, and its running statistics."""
     batch, width = shape
-    running_mean, running_var = running
-    mean, variance = np.empty(width), np.empty(width)
-    scale = np.empty(width, x.dtype)
-    mask = np.ones(_ROWS * width, x.dtype)
+    near, sums = np.zeros((3, width), x.dtype), np.zeros((2, width))
+    factor, words = np.empty(_ROWS * width, x.dtype), np.empty(_ROWS * width, np.uint32)
     for m in range(len(rows)):
+        given = x[min(m, len(x) - 1)]
         if m < len(x):
-            _mean_and_variance(x[m], batch, mean, variance)
-        given, written, leak = x[min(m, len(x) - 1)], out[m], slope[m]
-        weight = rows[m, offsets[0] : offsets[0] + width]
-        bias = rows[m, offsets[1] : offsets[1] + width]
-        centre, inverse = statistics[m, :width], statistics[m, width : 2 * width]
-        for u in range(width):
-            centre[u] = mean[u]
-            inverse[u] = 1 / np.sqrt(variance[u] + eps)
-            scale[u] = inverse[u] * weight[u]
-            left_out = rows[m, offsets[2] + u] if offsets[2] >= 0 else 0.0
-            # PyTorch normalises with the biased variance and keeps the unbiased one.
-            unbiased = variance[u] * batch / (batch - 1)
-            running_mean[m, u] += momentum * (mean[u] + left_out - running_mean[m, u])
-            running_var[m, u] += momentum * (unbiased - running_var[m, u])
-        for start in range(0, batch, _ROWS):
-            stop = min(start + _ROWS, batch)
-            fill_keep_mask(noise, m, start * width, mask[: (stop - start) * width])
-            for r in range(start, stop):
-                row, to = given[r * width : (r + 1) * width], written[r * width : (r + 1) * width]
-                kept = mask[(r - start) * width : (r - start + 1) * width]
-                for u in range(width):
-                    y = (row[u] - centre[u]) * scale[u] + bias[u]
-                    to[u] = y * (kept[u] if y > 0 else kept[u] * leak)
+            add_statistics(given, 0, 0, batch, width, near, sums)
+        set_scales(place, numbers, batch, width, sums, rows[m], scales[m],
+                   running[0][m], running[1][m])  # fmt: skip
+        key, limit, kept = _of_member(noise, m, x)
+        for r in range(0, batch, _ROWS):
+            activate(given, r * width, r, min(_ROWS, batch - r), width, scales[m], slope[m],
+                     key, limit, kept, words, factor, out[m, r * width :])  # fmt: skip
 
 
-@njit(nogil=True, cache=True, error_model="numpy")
+@njit(**OPTIONS)
 def _backward(  # type: ignore[no-untyped-def]
-    x, shape, rows, offsets, statistics, slope, noise, to_rows, leading, gradient
+    x, shape, rows, place, scales, slope, noise, to_rows, leading, gradient
 ):
     """Write the parameters' gradients and, unless `leading`, turn `gradient` into that of x."""
     batch, width = shape
-    scale, summed, product = np.empty((3, width), x.dtype)
-    sums, products = np.empty((2, width))
-    mask = np.ones(_ROWS * width, x.dtype)
+    near, sums = np.zeros((5, width), x.dtype), np.zeros((2, width))
+    factor, words = np.empty(_ROWS * width, x.dtype), np.empty(_ROWS * width, np.uint32)
+    spare = np.empty_like(factor)
     for m in range(len(rows)):
-        given, changed, leak = x[min(m, len(x) - 1)], gradient[m], slope[m]
-        weight = rows[m, offsets[0] : offsets[0] + width]
-        bias = rows[m, offsets[1] : offsets[1] + width]
-        centre, inverse = statistics[m, :width], statistics[m, width : 2 * width]
-        for u in range(width):
-            scale[u] = inverse[u] * weight[u]
-            sums[u] = products[u] = 0
-        for start in range(0, batch, _ROWS):
-            stop = min(start + _ROWS, batch)
-            fill_keep_mask(noise, m, start * width, mask[: (stop - start) * width])
-            summed[:] = 0
-            product[:] = 0
-            for r in range(start, stop):
-                row, to = given[r * width : (r + 1) * width], changed[r * width : (r + 1) * width]
-                kept = mask[(r - start) * width : (r - start + 1) * width]
-                for u in range(width):
-                    centred = row[u] - centre[u]
-                    y = centred * scale[u] + bias[u]
-                    change = to[u] * (kept[u] if y > 0 else kept[u] * leak)
-                    to[u] = change
-                    summed[u] += change
-                    product[u] += change * centred
-            for u in range(width):
-                sums[u] += summed[u]
-                products[u] += product[u]
-        for u in range(width):
-            to_rows[m, offsets[0] + u] = products[u] * inverse[u]
-            to_rows[m, offsets[1] + u] = sums[u]
-            # Ioffe & Szegedy, Batch normalization, ICML 2015.
-            summed[u] = sums[u] / batch
-            product[u] = products[u] * inverse[u] * inverse[u] / batch
-        if leading:
-            continue
-        for r in range(batch):
-            row, to = given[r * width : (r + 1) * width], changed[r * width : (r + 1) * width]
-            for u in range(width):
-                to[u] = (to[u] - summed[u] - (row[u] - centre[u]) * product[u]) * scale[u]
+        given = x[min(m, len(x) - 1)]
+        key, limit, kept = _of_member(noise, m, x)
+        for r in range(0, batch, _ROWS):
+            rows_here = min(_ROWS, batch - r)
+            activate(given, r * width, r, rows_here, width, scales[m], slope[m],
+                     key, limit, kept, words, factor, spare)  # fmt: skip
+            through_activation(given, r * width, r, rows_here, width, scales[m], factor,
+                               gradient[m], near, sums)  # fmt: skip
+        end_norm(place, batch, width, sums, scales[m], near, to_rows[m])
+        if not leading:
+            through_norm(given, 0, 0, batch, width, scales[m], near, gradient[m], gradient[m])
 
 
-@njit(nogil=True, cache=True, error_model="numpy")
-def _mean_and_variance(x, batch, mean, variance):  # type: ignore[no-untyped-def]
-    """Write the columns' means and biased variances, float64, in one pass.
-
-    Each block of rows is summed relative to the mean of those before it, so that no offset of the
-    data costs digits, and merged (Chan, Golub & LeVeque, Updating formulae, 1979).
-    """
-    width = len(mean)
-    near, sums, squares = np.empty((3, width), x.dtype)
-    for u in range(width):
-        near[u] = x[u]
-        mean[u] = variance[u] = 0
-    for start in range(0, batch, _ROWS):
-        stop = min(start + _ROWS, batch)
-        sums[:] = 0
-        squares[:] = 0
-        for r in range(start, stop):
-            row = x[r * width : (r + 1) * width]
-            for u in range(width):
-                away = row[u] - near[u]
-                sums[u] += away
-                squares[u] += away * away
-        count = stop - start
-        for u in range(width):
-            shift = np.float64(sums[u]) / count  # of the block's mean from `near`
-            apart = near[u] + shift - mean[u]
-            mean[u] += apart * (count / stop)
-            variance[u] += squares[u] - sums[u] * shift + apart * apart * (start * count / stop)
-            near[u] = mean[u]
-    for u in range(width):
-        variance[u] /= batch
-
-
-@njit(nogil=True, cache=True, error_model="numpy")
-def fill_keep_mask(noise, m, start, out):  # type: ignore[no-untyped-def]
-    """Write the units of member m's `keep_mask` from `start` (even) on; without dropout, none."""
+@inner
+def _of_member(noise, m, x):  # type: ignore[no-untyped-def]
+    """Return a member's key, its limit, and what is kept is multiplied by; 1 without dropout."""
     keys, limits, scales = noise
     if not len(keys):
-        return
-    key, limit, scale = np.uint32(keys[m]), limits[m], scales[m]
-    words = np.empty((len(out) + 1) // 2, np.uint32)
-    for i in range(len(words)):
-        words[i] = _mix32_word(np.uint32(_mix32_word(np.uint32(start // 2 + i)) + key))
-    halves = words.view(np.int16)
-    for i in range(len(out)):
-        out[i] = -scale if (halves[i] >> 1) < limit else np.float32(0)
-
-
-@njit(nogil=True, cache=True, error_model="numpy")
-def _mix32_word(x):  # type: ignore[no-untyped-def]
-    for shift, multiplier in _MIX32:
-        x = np.uint32((x ^ (x >> np.uint32(shift))) * np.uint32(multiplier))
-    return np.uint32(x ^ (x >> np.uint32(16)))
+        return np.uint32(0), np.int16(0), x.dtype.type(1)
+    return np.uint32(keys[m]), limits[m], -scales[m]

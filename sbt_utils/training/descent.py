@@ -11,10 +11,11 @@ from torch import Tensor, nn
 from torch.optim import Optimizer
 
 from sbt_utils.ensembles.ensemble import Ensemble, State
+from sbt_utils.ensembles.stages import MOMENTS, StageLoop, stages_of
 from sbt_utils.training.ranges import RANGES
 from sbt_utils.training.readings import Readings
 from sbt_utils.training.settings import Members
-from sbt_utils.training.steps import Steps, TrainingData
+from sbt_utils.training.steps import PerceptronSteps, Steps, TrainingData
 
 STOP_LOSS, STOP_CHANGE = 1e-4, 1e-10
 """A network stops when its epoch loss is below the first or changes by less than the second."""
@@ -57,8 +58,8 @@ def train_chunk(
     # Who is in the ensemble, by the place in the chunk, and who of them is still training.
     present, going = np.arange(count), np.ones(count, dtype=bool)
     seeds, before = state["seed"], state["loss"].numpy()
-    ensemble, optimizer = _assemble(job, members, state)
-    steps = Steps(job.data, ensemble, optimizer, members)
+    ensemble, moments = _assemble(job, state)
+    steps = _steps(job, ensemble, moments, members)
 
     def read(epoch: int) -> Members:
         """Return the settings of those in the ensemble from this epoch on."""
@@ -73,10 +74,7 @@ def train_chunk(
 
     def steps_with(following: Members) -> Steps:
         same = [np.array_equal(following[name], members[name], equal_nan=True) for name in RANGES]
-        if all(same):
-            return steps
-        _set_rates(optimizer, following["learning_rate"])
-        return Steps(job.data, ensemble, optimizer, following)
+        return steps if all(same) else _steps(job, ensemble, moments, following)
 
     if job.epochs.start == 0:
         following = read(0)
@@ -93,7 +91,7 @@ def train_chunk(
         advance(int(going.sum()) + int((stopped & going).sum()) * (last_epoch - epoch - 1))
         leaving = np.flatnonzero(going & (stopped | (epoch + 1 == last_epoch)))
         if len(leaving):
-            left = _state(members, ensemble, optimizer, loss, leaving) | {
+            left = _state(members, ensemble, moments, loss, leaving) | {
                 "seed": seeds[present[leaving]],
                 "epochs": torch.full((len(leaving),), epoch + 1),
                 "stopped": torch.from_numpy(stopped[leaving]),
@@ -108,22 +106,22 @@ def train_chunk(
             steps, members = steps_with(following), following
             continue
         staying = np.flatnonzero(going)
-        state = _state(members, ensemble, optimizer, loss, staying)
+        state = _state(members, ensemble, moments, loss, staying)
         members, present, going = select(following, staying), present[staying], going[staying]
         before = before[staying]
-        ensemble, optimizer = _assemble(job, members, state)
-        steps = Steps(job.data, ensemble, optimizer, members)
+        ensemble, moments = _assemble(job, state)
+        steps = _steps(job, ensemble, moments, members)
     return concatenate([finished[index] for index in sorted(finished)]), history
 
 
 def _state(
-    members: Members, ensemble: Ensemble, optimizer: Optimizer, loss: np.ndarray, which: np.ndarray
+    members: Members, ensemble: Ensemble, moments: State, loss: np.ndarray, which: np.ndarray
 ) -> dict[str, Any]:
     """Return the state of some members, on the CPU, with the settings that they trained with."""
     return {
         "settings": {name: torch.from_numpy(members[name][which]) for name in RANGES},
         "networks": {name: tensor.cpu() for name, tensor in ensemble.state(which).items()},
-        "optimizer": _moments(optimizer, which),
+        "optimizer": {name: tensor[which].cpu() for name, tensor in moments.items()},
         "loss": torch.from_numpy(loss[which]),
     }
 
@@ -146,40 +144,47 @@ def concatenate(trees: list[dict[str, Any]]) -> dict[str, Any]:
     }
 
 
-def _assemble(job: Job, members: Members, state: dict[str, Any]) -> tuple[Ensemble, Optimizer]:
-    """Put members together; the optimizer has one parameter for each, its row."""
+def _assemble(job: Job, state: dict[str, Any]) -> tuple[Ensemble, State]:
+    """Put members together; return them and what the optimizer remembers of them (M, ...)."""
+    ensemble = Ensemble(job.network, state["networks"], job.data.images.device)
+    if state["optimizer"]:
+        return ensemble, {n: t.to(ensemble.rows.device) for n, t in state["optimizer"].items()}
+    moments = {name: torch.zeros_like(ensemble.rows) for name in MOMENTS[job.optimizer]}
+    if job.optimizer == "adam":
+        moments["step"] = ensemble.rows.new_zeros(len(ensemble.rows), dtype=torch.float32)
+    return ensemble, moments
+
+
+def _steps(job: Job, ensemble: Ensemble, moments: State, members: Members) -> Steps:
+    """Return the steps of an ensemble with these settings."""
+    stages = None
+    if ensemble.rows.is_cpu:
+        flat = job.data.images.dim() == 2
+        stages = stages_of(job.network, ensemble.parts, flat=flat)
+    if stages is None:
+        optimizer = _stock_optimizer(job.optimizer, ensemble, moments, members["learning_rate"])
+        return Steps(job.data, ensemble, optimizer, members)
+    loop = StageLoop(stages, ensemble, job.optimizer, moments, members)
+    return PerceptronSteps(job.data, ensemble, members, loop)
+
+
+def _stock_optimizer(
+    algorithm: str, ensemble: Ensemble, moments: State, rates: np.ndarray
+) -> Optimizer:
+    """Return PyTorch's optimizer; it has one parameter for each member, its row."""
     # Rows of their own keep a member's update apart from its neighbours' in the fused kernels.
-    device = job.data.images.device
-    ensemble = Ensemble(job.network, state["networks"], device)
     rows = list(ensemble.rows.unbind())
     for row, gradient in zip(rows, ensemble.gradients, strict=True):
         row.grad = gradient
-    # What is recorded for a GPU may not depend on numbers that the processor holds.
-    options = {"capturable": True} if job.optimizer == "adam" and device.type == "cuda" else {}
-    optimizer = _OPTIMIZERS[job.optimizer](rows, **options)
-    for member, row in enumerate(rows):
-        optimizer.state[row] = {
-            name: tensor[member].to(row.device, copy=True)
-            for name, tensor in state["optimizer"].items()
-        }
-    _set_rates(optimizer, members["learning_rate"])
-    return ensemble, optimizer
-
-
-def _set_rates(optimizer: Optimizer, rates: np.ndarray) -> None:
-    """Give each member its learning rate."""
     # One group, and so one call of the fused kernel, for all members of a rate.
     groups: dict[float, list[Tensor]] = {}
-    for row, rate in zip(optimizer.state, rates.tolist(), strict=True):
+    for row, rate in zip(rows, rates.tolist(), strict=True):
         groups.setdefault(rate, []).append(row)
-    optimizer.param_groups.clear()
-    for rate, rows in groups.items():
-        optimizer.add_param_group({"params": rows, "lr": rate})
-
-
-def _moments(optimizer: Optimizer, which: np.ndarray) -> State:
-    """Return what the optimizer remembers of some members, on the CPU, a tensor for each name."""
-    rows = list(optimizer.state)  # in the order of `_assemble`
-    members = [optimizer.state[rows[index]] for index in which]
-    names = [name for name, value in members[0].items() if isinstance(value, Tensor)]
-    return {name: torch.stack([member[name] for member in members]).cpu() for name in names}
+    # What is recorded for a GPU may not depend on numbers that the processor holds.
+    options = {"capturable": True} if algorithm == "adam" and ensemble.rows.is_cuda else {}
+    optimizer = _OPTIMIZERS[algorithm](
+        [{"params": rows, "lr": rate} for rate, rows in groups.items()], **options
+    )
+    for member, row in enumerate(rows):
+        optimizer.state[row] = {name: values[member] for name, values in moments.items()}
+    return optimizer

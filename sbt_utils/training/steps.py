@@ -16,6 +16,7 @@ from torch.optim import Optimizer
 from sbt_utils.ensembles.ensemble import Ensemble
 from sbt_utils.ensembles.noise import draw_keys, permutations, standard_normal, uniform
 from sbt_utils.ensembles.stacked_layers import member_memory
+from sbt_utils.ensembles.stages import StageLoop
 from sbt_utils.threads import check_stopped
 from sbt_utils.training.settings import Members
 
@@ -43,7 +44,7 @@ class Steps:
     """
 
     def __init__(
-        self, data: TrainingData, ensemble: Ensemble, optimizer: Optimizer, members: Members
+        self, data: TrainingData, ensemble: Ensemble, optimizer: Optimizer | None, members: Members
     ) -> None:
         self.data, self.ensemble, self.optimizer = data, ensemble, optimizer
         images, self.words = data.images, members["word"]
@@ -79,11 +80,15 @@ class Steps:
             self.order.copy_(permutations(self.keys[:, 0, _ORDER], self.count))
         self.number.zero_()
         self.totals.zero_()
+        self._take_all()
+        loss, accuracy = (self.totals / self.count).cpu().numpy()
+        return loss, accuracy
+
+    def _take_all(self) -> None:
+        """Take the steps of an epoch."""
         for start in self.starts:
             check_stopped()
             self._run(min(self.batch, self.count - start))
-        loss, accuracy = (self.totals / self.count).cpu().numpy()
-        return loss, accuracy
 
     def _run(self, size: int) -> None:
         """Take the next step, on a batch of this size."""
@@ -101,6 +106,21 @@ class Steps:
 
     def take(self, size: int) -> None:
         """Take the next step, on a batch of this size, one operation after another."""
+        images, labels, key = self._batch(size)
+        dropout = self.dropout if self.drops else None
+        keys = key[:, _DROPOUT : _DROPOUT + self.ensemble.draws]
+        logits = self.ensemble.forward(images, keys, self.slope, dropout)
+        loss, gradient = _cross_entropy(logits, labels)
+        self.totals[0] += loss.double() * size
+        self.totals[1] += (logits.argmax(2) == labels).sum(1)
+        self.ensemble.backward(gradient)
+        assert self.optimizer is not None
+        self.optimizer.step()
+        self._shake(key)
+        self.number += 1
+
+    def _batch(self, size: int) -> tuple[Tensor, Tensor, Tensor]:
+        """Return each member's next images and labels, with their noise, and its keys."""
         key = self.keys.index_select(1, self.number).squeeze(1)
         members = len(key)
         if size == self.count:
@@ -114,19 +134,42 @@ class Steps:
             labels = self.data.labels[chosen]
         if self.noisy:
             images, labels = _noisy(images, labels, self.noise, key, self.data)
-        dropout = self.dropout if self.drops else None
-        keys = key[:, _DROPOUT : _DROPOUT + self.ensemble.draws]
-        logits = self.ensemble.forward(images, keys, self.slope, dropout)
-        loss, gradient = _cross_entropy(logits, labels)
-        self.totals[0] += loss.double() * size
-        self.totals[1] += (logits.argmax(2) == labels).sum(1)
-        self.ensemble.backward(gradient)
-        self.optimizer.step()
+        return images, labels, key
+
+    def _shake(self, key: Tensor) -> None:
+        """Add noise to the weights."""
         if self.shaken:
             # Two operations, each rounded in one way only, wherever in an array a member stands.
             kick = standard_normal(key[:, -2:], self.kick.shape[1]).mul(self.kick)
             self.ensemble.rows.add_(kick)
-        self.number += 1
+
+
+class PerceptronSteps(Steps):
+    """The same of multilayer perceptrons on a CPU, compiled."""
+
+    def __init__(
+        self,
+        data: TrainingData,
+        ensemble: Ensemble,
+        members: Members,
+        loop: StageLoop,
+    ) -> None:
+        super().__init__(data, ensemble, None, members)
+        self.loop = loop
+
+    def _take_all(self) -> None:
+        keys = self.keys[:, :, _DROPOUT : _DROPOUT + self.ensemble.draws]
+        if not (self.noisy or self.shaken):
+            order = self.order if self.batch < self.count else self.order[:, :0]
+            images, labels = self.data.images[None], self.data.labels[None]
+            self.loop.take(images, labels, order, keys, self.totals)
+            return
+        for number, start in enumerate(self.starts):
+            images, labels, key = self._batch(min(self.batch, self.count - start))
+            now = slice(number, number + 1)
+            self.loop.take(images, labels, self.order[:, :0], keys[:, now], self.totals)
+            self._shake(key)
+            self.number += 1
 
 
 def _noisy(

@@ -18,6 +18,7 @@ import numpy as np
 import torch
 import xarray as xr
 from numpy.typing import ArrayLike
+from threadpoolctl import threadpool_limits
 from torch import Tensor, nn
 
 from sbt_utils.ensembles.ensemble import initial_state, member_network
@@ -216,7 +217,8 @@ def train(
             return train_chunk(job, select(settings, chunk), select(state, chunk), bar.update)
 
         if device == "cpu":
-            outcomes = in_single_threads(train_members, chunks)
+            with threadpool_limits(1, "blas"):
+                outcomes = in_single_threads(train_members, chunks)
         else:
             chunks, outcomes = in_turn(
                 train_members, chunks, members["batch_size"], job.data.images.device

@@ -3,9 +3,8 @@
 import numpy as np
 import torch
 
-import sbt_utils.training.steps
-from sbt_utils.ensembles.ensemble import Ensemble
 from sbt_utils.ensembles.noise import seed_words
+from sbt_utils.ensembles.stages import StageLoop
 from sbt_utils.training.networks import MLP
 from sbt_utils.training.trainer import train
 
@@ -66,17 +65,15 @@ def plain_start(seed, **settings):
 
 def captured(monkeypatch):
     """Record the images and labels (M, batch, ...) of every step, in order."""
-    seen, images = [], []
-    forward, loss = Ensemble.forward, sbt_utils.training.steps._cross_entropy
+    seen, take = [], StageLoop.take
 
-    def recording_forward(self, inputs, *others):
-        images.append(inputs.clone())
-        return forward(self, inputs, *others)
+    def recording(self, images, labels, order, *others):
+        members = len(self.rows)
+        if order.shape[1]:
+            seen.extend((images[0][part], labels[0][part]) for part in order.split(self.batch, 1))
+        else:
+            seen.append(tuple(t.expand(members, *t.shape[1:]).clone() for t in (images, labels)))
+        return take(self, images, labels, order, *others)
 
-    def recording_loss(logits, labels):
-        seen.append((images.pop(), labels.clone()))
-        return loss(logits, labels)
-
-    monkeypatch.setattr(Ensemble, "forward", recording_forward)
-    monkeypatch.setattr(sbt_utils.training.steps, "_cross_entropy", recording_loss)
+    monkeypatch.setattr(StageLoop, "take", recording)
     return seen

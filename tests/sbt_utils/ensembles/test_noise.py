@@ -12,8 +12,8 @@ from statistics import NormalDist
 import numpy as np
 import pytest
 import torch
+from numba import njit
 
-from sbt_utils.ensembles.fused_layer import fill_keep_mask
 from sbt_utils.ensembles.noise import (
     draw_keys,
     dropout_limits,
@@ -24,6 +24,7 @@ from sbt_utils.ensembles.noise import (
     standard_normal,
     uniform,
 )
+from sbt_utils.ensembles.row_loops import fill_keep_mask
 
 SIGMAS = 5
 
@@ -133,11 +134,25 @@ def test_compiled_masks_are_the_same(start, count, dtype):
     keys, dropout = some_keys(4), torch.tensor([0.0, 0.2, 0.5, 0.99], dtype=torch.float64)
     dropout = dropout.to(torch.from_numpy(np.empty(0, dtype)).dtype)
     expected = mask(keys, dropout, (1000,), dropout.dtype).numpy()
-    noise = keys.numpy(), *(limit[:, 0].numpy() for limit in dropout_limits(dropout))
+    limits, scales = (limit[:, 0].numpy() for limit in dropout_limits(dropout))
     for m in range(4):
-        found = np.full(count, np.nan, dtype)
-        fill_keep_mask(noise, m, start, found)
-        np.testing.assert_array_equal(found, expected[m, start : start + count])
+        found, words = np.full(count, np.nan, dtype), np.zeros(count, np.uint32)
+        units = slice(start, start + count)
+        compiled_mask(
+            keys.numpy()[m : m + 1].view(np.uint32)[0],
+            limits[m],
+            -scales[m],
+            start,
+            count,
+            words,
+            found,
+        )
+        np.testing.assert_array_equal(found, expected[m, units])
+
+
+@njit
+def compiled_mask(*arguments):
+    fill_keep_mask(*arguments)
 
 
 # Statistics ---------------------------------------------------------------------------------

@@ -122,7 +122,7 @@ def test_a_failing_chunk_cancels_the_others(monkeypatch, threads, failing):
     train_epoch = Steps.epoch
 
     def failing_epoch(steps, epoch):
-        if steps.optimizer.param_groups[0]["lr"] == rates[failing]:
+        if steps.loop.rates[0][0] == rates[failing]:
             assert started.wait(30)
             raise RuntimeError("boom")
         done.append(epoch)

@@ -1,0 +1,202 @@
+"""Whole steps of multilayer perceptrons, compiled: member by member, without Python's lock.
+
+PyTorch's operations, called one after another, cost a step of small batches more than their
+arithmetic, and hold up other threads meanwhile. Here a *stage* is what stands before a linear layer
+(batch norm, leaky ReLU, dropout: each may be missing) and that layer. Rows of a batch go through a
+stage in blocks that stay near the processor: what comes before the product is computed anew in the
+backward pass, so that of a stage only the products are kept. The products are those of SciPy's BLAS
+(`numpy.dot` in numba), which is held to one thread: threads train other members.
+
+A member is computed alone, so that its numbers are the same in any company. Sums run over rows in
+order. Other architectures, and GPUs, have `sbt_utils.ensembles.stacked_layers` and what replaces
+them.
+"""
+
+import numpy as np
+from numba import njit
+
+from sbt_utils.ensembles.row_loops import (
+    OPTIONS,
+    activate,
+    add_statistics,
+    end_norm,
+    inner,
+    set_scales,
+    through_activation,
+    through_norm,
+)
+
+
+@njit(**OPTIONS)
+def take_steps(  # type: ignore[no-untyped-def]
+    stages, leaks, block, images, labels, order, batch, keys, limit, scale, row, gradient, running,
+    algorithm, moments, rates, done, work, totals
+):  # fmt: skip
+    """Take a member's steps, one for each row of `keys`, and add its losses to `totals`.
+
+    `stages` are the arrays of `Stages`. Without an `order` of images, a step takes them all. A unit
+    is dropped as `limit` and `scale` of `dropout_limits` say. `algorithm` counts the `moments` that
+    the optimizer has, two arrays like `row`; `rates` are the learning rate and Adam's, `done` steps
+    were taken before.
+    """
+    widths, places, numbers, drops = stages
+    last = len(places) - 1
+    words, products, change, spare, active, factor, wanted, to_weight, chosen, near, scales = work
+    targets = np.empty(len(labels), np.int64)
+    sums = np.zeros((2, len(near[0])))
+    for step in range(len(keys)):
+        x, given, count = images, labels, len(labels)
+        if len(order):
+            count = min(batch, len(order) - step * batch)
+            _gather(images, labels, order, step * batch, count, widths[0], chosen, targets)
+            x, given = chosen, targets
+        at, source = 0, x
+        if places[0, 0] >= 0:
+            for r in range(0, count, block):
+                add_statistics(x, r * widths[0], r, min(block, count - r), widths[0], near, sums)
+        for stage in range(last):
+            width, following = widths[stage], widths[stage + 1]
+            set_scales(places[stage], numbers[stage], count, width, sums, row, scales[stage],
+                       running[stage, 0], running[stage, 1])  # fmt: skip
+            to = at + count * width if stage else 0
+            key, kept = _dropout(keys, step, drops[stage], scale)
+            weight = places[stage, 3]
+            for r in range(0, count, block):
+                rows = min(block, count - r)
+                activate(source, at + r * width, r, rows, width, scales[stage], leaks[stage],
+                          key, limit, kept, words, factor, active)  # fmt: skip
+                _multiply(
+                    active, rows, width, row[weight:], following, products, to + r * following
+                )
+                if places[stage + 1, 0] >= 0:
+                    add_statistics(products, to + r * following, r, rows, following, near, sums)
+            at, source = to, products
+        set_scales(places[last], numbers[last], count, widths[last], sums, row, scales[last],
+                   running[last, 0], running[last, 1])  # fmt: skip
+        gradient[:] = 0
+        sums[:] = 0
+        for stage in range(last, -1, -1):
+            width, following = widths[stage], widths[stage + 1]
+            to = at
+            if stage < last:
+                end_norm(
+                    places[stage + 1], count, following, sums, scales[stage + 1], near, gradient
+                )
+                at -= count * width
+            if stage == 0:
+                at, source = 0, x
+            key, kept = _dropout(keys, step, drops[stage], scale)
+            weight, bias = places[stage, 3], places[stage, 4]
+            for r in range(0, count, block):
+                rows = min(block, count - r)
+                activate(source, at + r * width, r, rows, width, scales[stage], leaks[stage],
+                          key, limit, kept, words, factor, active)  # fmt: skip
+                if stage == last:
+                    _multiply(active, rows, width, row[weight:], following, wanted, 0)
+                    _lose(wanted, row, bias, given, r, rows, following, count, gradient, totals)
+                else:
+                    through_norm(products, to + r * following, r, rows, following,
+                                  scales[stage + 1], near, change, wanted)  # fmt: skip
+                _add_product(wanted, rows, following, active, width, to_weight, gradient[weight:])
+                if stage == 0 and places[0, 0] < 0:
+                    continue
+                _multiply_back(wanted, rows, following, row[weight:], width, spare, r * width)
+                through_activation(source, at + r * width, r, rows, width, scales[stage], factor,
+                                    spare, near, sums)  # fmt: skip
+            change, spare = spare, change
+        end_norm(places[0], count, widths[0], sums, scales[0], near, gradient)
+        _update(row, gradient, algorithm, moments, rates, done + step + 1)
+
+
+@inner
+def _gather(images, labels, order, start, count, width, chosen, targets):  # type: ignore[no-untyped-def]
+    """Copy images and labels of a batch."""
+    for r in range(count):
+        image = order[start + r]
+        targets[r] = labels[image]
+        for u in range(width):
+            chosen[r * width + u] = images[image * width + u]
+
+
+@inner
+def _dropout(keys, step, number, scale):  # type: ignore[no-untyped-def]
+    """Return the key of a dropout layer's mask, and what is kept is multiplied by; 1 without."""
+    if number < 0:
+        return np.uint32(0), scale / scale
+    return np.uint32(keys[step, number]), scale
+
+
+@inner
+def _multiply(x, count, width, weight, following, out, at):  # type: ignore[no-untyped-def]
+    """Write rows times the transposed weight."""
+    weight = weight[: following * width].reshape(following, width)
+    to = out[at : at + count * following].reshape(count, following)
+    np.dot(x[: count * width].reshape(count, width), weight.T, to)
+
+
+@inner
+def _multiply_back(gradient, count, following, weight, width, out, at):  # type: ignore[no-untyped-def]
+    """Write rows of gradients times the weight."""
+    weight = weight[: following * width].reshape(following, width)
+    to = out[at : at + count * width].reshape(count, width)
+    np.dot(gradient[: count * following].reshape(count, following), weight, to)
+
+
+@inner
+def _add_product(gradient, count, following, x, width, product, to_weight):  # type: ignore[no-untyped-def]
+    """Add the product of gradients and activations to a weight's gradient."""
+    rows = gradient[: count * following].reshape(count, following)
+    product = product[: following * width]
+    np.dot(rows.T, x[: count * width].reshape(count, width), product.reshape(following, width))
+    for i in range(following * width):
+        to_weight[i] += product[i]
+
+
+@inner
+def _lose(  # type: ignore[no-untyped-def]
+    logits, row, bias, labels, first, count, classes, batch, gradient, totals
+):
+    """Add cross-entropies and right answers to `totals`; turn logits into the loss's gradient."""
+    for r in range(count):
+        label, at = labels[first + r], r * classes
+        best = 0
+        for c in range(classes):
+            if bias >= 0:
+                logits[at + c] += row[bias + c]
+            if logits[at + c] > logits[at + best]:
+                best = c
+        highest = logits[at + best]
+        missing = highest - logits[at + label]
+        total = highest - highest
+        for c in range(classes):
+            logits[at + c] = np.exp(logits[at + c] - highest)
+            total += logits[at + c]
+        for c in range(classes):
+            logits[at + c] = (logits[at + c] / total - (c == label)) / batch
+            if bias >= 0:
+                gradient[bias + c] += logits[at + c]
+        totals[0] += np.log(total) + missing
+        totals[1] += best == label
+
+
+@inner
+def _update(row, gradient, algorithm, moments, rates, number):  # type: ignore[no-untyped-def]
+    """Change parameters as the optimizer does in its step of this number."""
+    first, second = moments
+    if algorithm < 2:
+        for i in range(len(row)):
+            change = gradient[i]
+            if algorithm == 1:
+                change += rates[1] * first[i]
+                first[i] = change
+            row[i] -= rates[0] * change
+        return
+    # Kingma & Ba, Adam, ICLR 2015.
+    new, old, new_square, epsilon = rates[1], rates[2], rates[3], rates[4]
+    rate = gradient.dtype.type(rates[0] / (1 - (1 - np.float64(new)) ** number))
+    inverse = gradient.dtype.type(1 / np.sqrt(1 - np.float64(old) ** number))
+    for i in range(len(row)):
+        change = gradient[i]
+        first[i] += (change - first[i]) * new
+        second[i] = old * second[i] + new_square * change * change
+        row[i] -= rate * first[i] / (np.sqrt(second[i]) * inverse + epsilon)
