@@ -122,6 +122,8 @@ def fold(vectors: Tensor, length: int) -> Tensor:
 def few_at_once(*of_classes: Tensor) -> Iterator[tuple[Tensor, ...]]:
     """Yield tensors (C, ...) for some of the classes at a time, so that copies are small."""
     rows = max(1, 2**23 // max(prod(tensor.shape[1:]) for tensor in of_classes))
+    if rows >= of_classes[0].shape[0]:
+        return iter([of_classes])
     return zip(*(tensor.split(rows) for tensor in of_classes), strict=True)
 
 

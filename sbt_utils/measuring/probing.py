@@ -8,7 +8,7 @@ from __future__ import annotations
 import warnings
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field, replace
 from functools import partial
 from itertools import chain
@@ -18,9 +18,9 @@ import torch
 from torch import Tensor, nn
 
 from sbt_utils.measuring.scatter import ScatterStatistics, read_together
-from sbt_utils.measuring.stacked import row_of
+from sbt_utils.measuring.stacked import row_of, runs_in_turn
 from sbt_utils.models.batch_axes import SAMPLES, batch_axes
-from sbt_utils.models.calls import base_name, unwrapped, watching
+from sbt_utils.models.calls import base_name, unwrapped, watching, watching_row
 from sbt_utils.models.forward import Feed, Forward, Pass, cut
 from sbt_utils.models.layer_choice import (
     PASSIVE,
@@ -72,7 +72,7 @@ class Probe:
             choose_layers(self.model, layers, None)  # now, before anything runs
         self.chosen: Chosen | None = None
         self.start: str | None = None  # the call that is l = 0, if any is
-        self.watched: set[str] | None = None  # modules that have to be, by name; None: all
+        self.row: list[tuple[str, nn.Module]] = []  # the layers, where they may run without hooks
         self.axes: dict[str, int] = {}  # of the samples, by layer, where known
         self.runs: dict[str, int] = {}  # of the chosen layers in a forward pass, where known
         self.start_is_pooled: bool | None = None  # known when all data were seen once
@@ -110,9 +110,9 @@ class Probe:
         if row and (chosen := choose_in_row(self.model, self.layers, row)).names:
             self.start = chosen.start
             self.runs = Counter(name for name, _ in row if name in chosen)
-            # Ahead of the first that computes, l = 0 is measured.
-            first = next((name for name, layer in row if not isinstance(layer, PASSIVE)), "")
-            self.watched = {first, *chosen.names}
+            self.row = (
+                row if runs_in_turn(self.model) and len(self.runs) == len(chosen.names) else []
+            )
             return chosen
         samples = len(self.feed.of(batch).labels)
         seen = failed = None
@@ -181,13 +181,10 @@ class _Reading:
     def run(self, batches: Iterable[Any]) -> None:
         """Pass all batches through the model and leave it as it was."""
         model = self.probe.model
-        functions = any("()" in name for name in self.chosen.names)
         with (
             torch.no_grad(),
             evaluation_mode(model),
-            watching(
-                model, self.end, self.begin, functions, among=self.probe.watched
-            ) as self.calls,
+            self.watching() as self.calls,
         ):
             for batch in batches:
                 self.calls.clear()
@@ -196,6 +193,16 @@ class _Reading:
             self.probe.start_is_pooled = WHOLE_START not in self.statistics
             if not self.probe.start_is_pooled:
                 self.statistics[self.probe.start] = self.statistics.pop(WHOLE_START)
+
+    def watching(self) -> AbstractContextManager[Counter[str]]:
+        """Measure layers of the model as they run meanwhile."""
+        model, row = self.probe.model, self.probe.row
+        if row:
+            # Ahead of the first that computes, l = 0 is measured.
+            first = next((name for name, layer in row if not isinstance(layer, PASSIVE)), "")
+            return watching_row(model, row, {first, *self.chosen.names}, self.end, self.begin)
+        functions = any("()" in name for name in self.chosen.names)
+        return watching(model, self.end, self.begin, functions)
 
     def run_pass(self, one: Pass) -> None:
         """Pass a batch through the model, while the hooks measure it."""

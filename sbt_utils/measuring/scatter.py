@@ -73,7 +73,7 @@ class ScatterStatistics:
         if not self.classes:
             # One inside the data saves the digits that a large common offset would cost.
             device = "cpu" if features.device.type == "mps" else features.device
-            self.origin = features[0].to(device, copy=True).double()
+            self.origin = features[0].to(device, torch.float64, copy=True)
             self.counts = self.origin.new_zeros(0)
             self.means = self._rows = self.origin.new_zeros(0, len(self.origin))
             self.precision = device_passes.rounding(features.dtype)
@@ -169,12 +169,13 @@ class ScatterStatistics:
 
     def traces(self) -> Tensor:
         """Return the square of the mean of all samples, N tr Σw and tr Σb, float64 (3,)."""
-        share = self.weights / self.weights.sum()
+        share = self.weights
+        share /= share.sum()
         mean = share @ self.means
         pairs = device_passes.few_at_once(share, self.means)
-        parts = [(s @ (m - mean).square()).sum() for s, m in pairs]
+        parts = [(s @ (m - mean).square_()).sum() for s, m in pairs]
         between = torch.stack(parts).sum() if len(parts) > 1 else parts[0]
-        common = (self.origin + mean).square().sum()
+        common = (self.origin + mean).square_().sum()
         within = torch.as_tensor(self.within, dtype=between.dtype, device=between.device)
         return torch.stack([common, within, between])
 

@@ -241,6 +241,13 @@ def row_of(network: nn.Module) -> list[tuple[str, Any]]:
     return row if plain and once and all(_fits(module) for _, module in row) else []
 
 
+def runs_in_turn(row: nn.Module) -> bool:
+    """Tell whether a row does no more than to run its layers, as long as those do what they do."""
+    others = [m for m in row.modules() if isinstance(m, nn.Sequential) and m is not row]
+    hooked = any(m._forward_hooks or m._forward_pre_hooks for m in others)
+    return not hooked and not any("forward" in vars(m) for m in (row, *others))
+
+
 def _fits(layer: Any) -> bool:
     """Tell whether a layer is a stock layer with settings that are known here."""
     own = vars(layer)  # quicker than to ask a module for what it lacks

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from threading import local
 from typing import Any
 
 import numpy as np
@@ -50,7 +51,8 @@ class Readings:
 class Record:
     """What is measured of members as they train, for `Readings`: their settings stay as they are.
 
-    `measure` is given a member's network, in evaluation mode, and its dropout. Where the state lies
+    `measure` is given a member's network, in evaluation mode, and its dropout; the network is that
+    of another member afterwards. Where the state lies
     on a GPU, `together` is given all members in company and their dropout (M,), and returns what
     `measure` would of each. `layers` are those to measure.
     """
@@ -65,7 +67,7 @@ class Record:
         self.architecture, self.measure = architecture, measure
         self.together, self.layers = together, layers
         self.values: dict[tuple[int, int], Any] = {}  # by epoch and member
-        self._networks: dict[int, nn.Sequential] = {}
+        self._of_thread = local()
 
     def take(self, epoch: int, state: State, members: Members) -> Members:
         """Measure the members."""
@@ -77,13 +79,15 @@ class Record:
                 keys = ((epoch, member) for member in members["member"].tolist())
                 self.values.update(zip(keys, values, strict=True))
                 return members
+        own = self._of_thread
+        if not hasattr(own, "network"):  # to copy one takes longer than to fill it
+            own.network = member_network(self.architecture, state, 0, 0.0, 0.0)
+            own.tensors = own.network.state_dict()
         for index, member in enumerate(members["member"].tolist()):
-            if member in self._networks:  # to copy a network takes longer than to fill it
-                weights = {name: tensor[index] for name, tensor in state.items()}
-                self._networks[member].load_state_dict(weights)
-            else:
-                slope = members["negative_slope"][index]
-                self._networks[member] = member_network(self.architecture, state, index, slope, 0.0)
-            network, dropout = self._networks[member], members["dropout"][index]
-            self.values[epoch, member] = self.measure(network, dropout)
+            for name, tensor in own.tensors.items():
+                tensor.copy_(state[name][index])
+            for layer in own.network.modules():
+                if isinstance(layer, nn.LeakyReLU):
+                    layer.negative_slope = float(members["negative_slope"][index])
+            self.values[epoch, member] = self.measure(own.network, members["dropout"][index])
         return members

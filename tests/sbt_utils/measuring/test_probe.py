@@ -534,3 +534,42 @@ def outcome(*arguments):
     except ValueError as error:
         return str(error)
     return curve.layers, curve.separation.tolist()
+
+
+@pytest.mark.parametrize("place", ["1", "1.0", "0.1"])
+def test_hooks_of_a_row_of_layers_run_also_where_it_is_watched_without_hooks(data, place):
+    def row():
+        torch.manual_seed(0)
+        parts = (nn.Sequential(nn.Linear(6, 5), nn.ReLU()) for _ in range(1))
+        return nn.Sequential(*parts, nn.Sequential(nn.Linear(5, 4), nn.ReLU()), nn.Linear(4, 3))
+
+    model, doubled = row(), row()
+    model.get_submodule(place).register_forward_hook(lambda module, args, output: 2 * output)
+    scaled = doubled.get_submodule("1.0" if place == "1" else place)
+    if place == "0.1":  # after the ReLU, which the layer after it sees
+        doubled[1][0].weight.data *= 2
+    else:
+        scaled.weight.data *= 2
+        scaled.bias.data *= 2
+    found = load_curve(model, *data).separation
+    np.testing.assert_allclose(found, load_curve(doubled, *data).separation, rtol=1e-6)
+    assert "forward" not in vars(model)
+
+
+def test_a_row_is_as_before_also_when_a_layer_fails(data):
+    model = nn.Sequential(nn.Linear(6, 5), nn.ReLU(), nn.Linear(4, 3), nn.ReLU())
+    with pytest.raises(RuntimeError):
+        load_curve(model, *data)
+    assert "forward" not in vars(model)
+    with pytest.raises(RuntimeError):
+        model(data[0])
+
+
+def test_a_row_without_hooks_has_the_curve_of_one_with_hooks(data):
+    torch.manual_seed(1)
+    model = nn.Sequential(nn.Flatten(), nn.BatchNorm1d(6), nn.Linear(6, 5), nn.ReLU(), nn.Dropout())
+    sooner = load_curve(model, *data)
+    vars(model)["forward"] = lambda x: nn.Sequential.forward(model, x)  # so that it is hooked
+    hooked = load_curve(model, *data)
+    assert sooner.layers == hooked.layers == ("1", "3")
+    np.testing.assert_array_equal(sooner.separation, hooked.separation)
