@@ -1,26 +1,40 @@
-"""Speed of ensemble training, as ratios within one run; prints one JSON line.
+"""Speed of ensemble training beside what an expert would write instead; prints JSON lines.
 
-All use every thread that PyTorch is given; figures are medians of `REPEATS` rounds.
+``rivals`` times ten published networks with dropout on one and on two threads, each in a fresh
+process that has as many processor cores, beside `rivals.py` and, where JAX is installed,
+`rivals_jax.py`: how many times as long they take. JAX is no dependency of the project; install it
+in another environment and run this with its Python. ``many_threads`` asks what more threads than
+cores cost. Figures are medians of `REPEATS` rounds, in which all take turns. Compiling is not
+counted; what JAX takes for it is told apart. A rival must end where ours does.
 """
 
 import json
+import math
+import multiprocessing
+import os
 import statistics
+import sys
+from collections.abc import Callable, Iterator
+from concurrent.futures import ProcessPoolExecutor
+from importlib.util import find_spec
 
 import torch
-from timing import seconds
+from rivals import IMAGES, LABELS, RIVALS, Problem, Run, in_processes
+from timing import answer, fresh, seconds
 from torch import nn
 
-from sbt_utils.data.datasets import load_data
 from sbt_utils.training.networks import MLP
-from sbt_utils.training.trainer import train
 
-REPEATS = 3
-BATCH_SIZES = (5, 10, 20, 40, 80, 320)
-DIGITS = load_data("mnist")
-IMAGES, LABELS = DIGITS.train_images, DIGITS.train_labels
+__all__ = ["IMAGES", "LABELS", "sgemm_rate"]
+
+REPEATS = 5
+MEMBERS = tuple(range(10))
+EPOCHS = {2560: 4, 320: 4, 20: 1}
+"""For each size of batch, how many a round times."""
 MULTIPLY_ADDS = sum(
     layer.weight.numel() for layer in MLP().modules() if isinstance(layer, nn.Linear)
 )
+XLA_FLAGS = "--xla_cpu_multi_thread_eigen=false --xla_cpu_prefer_vector_width=512"
 
 
 def sgemm_rate() -> float:
@@ -29,52 +43,124 @@ def sgemm_rate() -> float:
     return 2 * 2048**3 / min(seconds(lambda: a @ b) for _ in range(5))
 
 
-def ensemble(members: int, batch_size: int, epochs: int) -> float:
-    """Seconds for one member's step."""
-    settings = {"batch_size": batch_size, "epochs": epochs, "progress": False}
-    run = seconds(lambda: train(MLP(dropout=0.1), IMAGES, LABELS, seeds=range(members), **settings))
-    return run / (members * epochs * (len(IMAGES) // batch_size))
+def contenders(problem: Problem, threads: int, pool: ProcessPoolExecutor) -> dict[str, Run]:
+    """Return ours and its rivals; those in PyTorch also in as many processes as threads."""
+    runs = {name: make(problem) for name, make in RIVALS.items()}
+    if threads > 1:
+        for name in ("plain", "stacked"):
+            runs[f"{name}_in_processes"] = in_processes(name, problem, pool, threads)
+    if find_spec("jax") is not None:
+        import rivals_jax
+
+        runs["jax"] = rivals_jax.rival(problem, hashed=False)
+        runs["jax_with_hash"] = rivals_jax.rival(problem, hashed=True)
+    return runs
 
 
-def loop(batch_size: int, steps: int) -> float:
-    """Seconds for one member's step in a loop with plain PyTorch: stock layers, autograd, Adam."""
-    network = MLP(dropout=0.1)
-    optimizer = torch.optim.Adam(network.parameters(), lr=1e-3)
-
-    def run() -> None:
-        for step in range(steps):
-            start = step * batch_size % len(IMAGES)
-            batch = slice(start, start + batch_size)
-            loss = nn.functional.cross_entropy(network(IMAGES[batch]), LABELS[batch])
-            optimizer.zero_grad()
-            loss.backward()
-            optimizer.step()
-
-    return seconds(run) / steps
+def check_alike(runs: dict[str, Run], epochs: int, within: float) -> None:
+    """Raise if a rival's mean loss after so many epochs is not ours."""
+    expected = runs["ours"](epochs)
+    for name, run in runs.items():
+        found = run(epochs)
+        assert math.isclose(found, expected, rel_tol=within), (name, found, expected)
 
 
-def main() -> None:
-    threads = torch.get_num_threads()
-    rounds = []
-    # A round measures all figures in turn, so that a drift of the machine's speed hits all alike.
-    for _ in range(1 + REPEATS):
-        rate = sgemm_rate()
-        full = ensemble(2 * threads, 2560, 100)
-        rounds.append(
-            {
-                "sgemm_gflops": rate / 1e9,
-                # Of the rate, at 6 operations per multiply-add: 2 forward, 4 backward.
-                "full_batch_fraction": 6 * MULTIPLY_ADDS * len(IMAGES) / full / rate,
-                "full_batch_over_loop": loop(2560, 20) / full,
-            }
-            | {
-                f"batch_{size}_over_loop": loop(size, 300) / ensemble(32 * threads, size, 1)
-                for size in BATCH_SIZES
-            }
-        )
-    medians = {name: statistics.median(r[name] for r in rounds[1:]) for name in rounds[0]}
-    print(json.dumps({"threads": threads} | {k: round(v, 3) for k, v in medians.items()}))
+def in_rounds(runs: dict[str, Run], epochs: int) -> list[dict[str, float]]:
+    """Return what each takes for an epoch, round by round, without what a call itself takes."""
+
+    def each(run: Run) -> float:
+        once = seconds(lambda: run(1))
+        return (seconds(lambda: run(1 + epochs)) - once) / epochs
+
+    return [{name: each(run) for name, run in runs.items()} for _ in range(REPEATS)]
+
+
+def over_ours(rounds: list[dict[str, float]]) -> dict[str, float]:
+    """Return how many times as long as ours each rival takes."""
+    return {
+        name: round(statistics.median(r[name] / r["ours"] for r in rounds), 2)
+        for name in rounds[0]
+        if name != "ours"
+    }
+
+
+def compared(problem: Problem, threads: int, pool: ProcessPoolExecutor) -> dict:
+    """Time ours and its rivals at a size of batch."""
+    runs, epochs = contenders(problem, threads, pool), EPOCHS[problem.batch]
+    first = {name: seconds(lambda run=run: run(1)) for name, run in runs.items()}
+    again = {name: seconds(lambda run=run: run(1)) for name, run in runs.items()}
+    check_alike(runs, epochs, 0.03)
+    rate = sgemm_rate()
+    rounds = in_rounds(runs, epochs)
+    ratios = over_ours(rounds)
+    ours = statistics.median(r["ours"] for r in rounds) / len(MEMBERS)
+    # 6 operations per multiply-add: 2 forward, 4 backward.
+    share = 6 * MULTIPLY_ADDS * len(IMAGES) / rate / ours
+    line = {"question": "rivals", "threads": threads, "batch": problem.batch}
+    line |= {"seconds_for_100_epochs": round(100 * ours, 2)} | ratios
+    line |= {"best_rival": min(ratios, key=ratios.__getitem__), "best": min(ratios.values())}
+    line |= {"share_of_sgemm": round(share, 2), "gflops": round(rate / 1e9)}
+    return line | {
+        f"compiling_{name}": round(first[name] - again[name], 1) for name in runs if "jax" in name
+    }
+
+
+def rivals_on(threads: int) -> list[dict]:
+    """Return the answers of a process that has so many threads."""
+    torch.set_num_threads(threads)
+    lines = []
+    context = multiprocessing.get_context("spawn")
+    workers = {"initializer": torch.set_num_threads, "initargs": (1,), "mp_context": context}
+    with ProcessPoolExecutor(threads, **workers) as pool:
+        # Without dropout at full batch nothing is random: all must compute the same.
+        check_alike(contenders(Problem(MEMBERS, 2560, 0.0), threads, pool), 3, 1e-4)
+        lines += [compared(Problem(MEMBERS, batch), threads, pool) for batch in EPOCHS]
+        wide = Problem(MEMBERS[:1], 2560, width=800)
+        runs = {name: RIVALS[name](wide) for name in ("ours", "plain")}
+        check_alike(runs, 2, 0.03)
+        ratio = over_ours(in_rounds(runs, 1))["plain"]
+        lines.append({"question": "wide", "threads": threads, "width": 800, "plain": ratio})
+    return lines
+
+
+def rivals() -> Iterator[dict]:
+    """Time ours beside its rivals on one and on two threads."""
+    if find_spec("jax") is None:
+        yield {"skipped": "JAX is not installed: its rivals are left out"}
+    for threads in (1, 2):
+        flags = f"{XLA_FLAGS} --xla_force_host_platform_device_count={threads}"
+        numbers = {"OMP_NUM_THREADS": str(threads), "XLA_FLAGS": flags}
+        yield from fresh(__file__, "on", str(threads), **numbers)
+
+
+def many_threads() -> Iterator[dict]:
+    """Time ours on more threads than there are cores, beside one thread."""
+    for batch, epochs in EPOCHS.items():
+        run = RIVALS["ours"](Problem(MEMBERS, batch))
+
+        def on(threads: int, run: Run = run, epochs: int = epochs) -> float:
+            torch.set_num_threads(threads)
+            return seconds(lambda: run(epochs))
+
+        counts = (1, 2, 4, 8, 16)
+        on(2)  # compiles
+        rounds = [{count: on(count) for count in counts} for _ in range(REPEATS)]
+        for count in counts[1:]:
+            ratio = statistics.median(r[count] / r[1] for r in rounds)
+            yield {"batch": batch, "threads": count, "over_one_thread": round(ratio, 2)}
+
+
+QUESTIONS: dict[str, Callable[[], Iterator[dict]]] = {
+    "rivals": rivals,
+    "many_threads": many_threads,
+}
 
 
 if __name__ == "__main__":
-    main()
+    if sys.argv[1:2] == ["on"]:
+        threads = int(sys.argv[2])
+        if hasattr(os, "sched_setaffinity"):  # whoever ignores the number of threads has no more
+            os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[:threads])
+        print(json.dumps(rivals_on(threads)))
+    else:
+        answer(QUESTIONS)
