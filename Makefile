@@ -129,6 +129,10 @@ test: lint unit ## everything: lint, unit, notebooks, compare, book, browser
 gpu: ## on a machine with a GPU: test, time and run the paper's experiments there (OUT=_build/gpu)
 	$(PYTHON) benchmarks/gpu/run.py --out $(if $(findstring command,$(origin OUT)),$(OUT),_build/gpu)
 
+.PHONY: bench
+bench: .venv/.test ## on a quiet machine: a table of speeds (BENCH_PYTHON: one that has JAX as well)
+	PYTHONPATH=. $(or $(BENCH_PYTHON),$(BIN)/python) benchmarks/table.py
+
 .PHONY: fuzz
 fuzz: .venv/.test ## try 20,000 examples at random on the public functions and commands (about half an hour)
 	FUZZ=100 $(PYTEST) --dist worksteal tests/fuzz
