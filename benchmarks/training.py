@@ -4,8 +4,9 @@
 process that has as many processor cores, beside `rivals.py` and, where JAX is installed,
 `rivals_jax.py`: how many times as long they take. JAX is no dependency of the project; install it
 in another environment, which sees the packages of this one by a line in a ``.pth`` file, and run
-this with its Python. ``many_threads`` asks what more threads than cores cost. Figures are medians of `REPEATS` rounds, in which all take turns. Compiling is not
-counted; what JAX takes for it is told apart. A rival must end where ours does.
+this with its Python. ``many_threads`` asks what more threads than cores cost. Figures are medians
+of `REPEATS` rounds, in which all take turns. Compiling is not counted; what JAX takes for it is
+told apart. A rival must end where ours does.
 """
 
 import json
