@@ -7,13 +7,16 @@ from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import CancelledError
 from contextlib import contextmanager, suppress
 from queue import Empty, SimpleQueue
-from threading import Event, Thread, current_thread, local, main_thread
+from threading import Event, Lock, Thread, current_thread, local, main_thread
 from typing import Any, TypeVar
+
+from threadpoolctl import threadpool_limits
 
 _PATIENCE = 1.0  # seconds that threads have to end in, once they are to stop
 _GLANCE = 0.2  # seconds after which Ctrl-C acts that came just before Python began to wait
 
 _of_thread = local()
+_limits, _limiting = list[threadpool_limits](), Lock()
 
 _Item = TypeVar("_Item")
 _Result = TypeVar("_Result")
@@ -114,3 +117,20 @@ def uncut() -> Iterator[None]:
         signal.signal(signal.SIGINT, before)
         if held:
             signal.raise_signal(signal.SIGINT)
+
+
+@contextmanager
+def single_products() -> Iterator[None]:
+    """Let SciPy's and NumPy's matrix products use one thread each, until the last such block ends.
+
+    On more threads they round differently; and other threads have work of their own.
+    """
+    with uncut(), _limiting:
+        _limits.append(threadpool_limits(1, "blas"))
+    try:
+        yield
+    finally:
+        with uncut(), _limiting:
+            limit = _limits.pop()  # the last one left is the first: it knows how it was before
+            if not _limits:
+                limit.restore_original_limits()

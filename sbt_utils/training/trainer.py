@@ -18,7 +18,6 @@ import numpy as np
 import torch
 import xarray as xr
 from numpy.typing import ArrayLike
-from threadpoolctl import threadpool_limits
 from torch import Tensor, nn
 
 from sbt_utils.ensembles.ensemble import initial_state, member_network
@@ -28,6 +27,7 @@ from sbt_utils.measuring.stacked import Stack
 from sbt_utils.models.batches import Data, whole_arrays
 from sbt_utils.models.layer_choice import Layers
 from sbt_utils.text import quoted
+from sbt_utils.threads import single_products
 from sbt_utils.training.chunks import divided, in_turn
 from sbt_utils.training.descent import Job, concatenate, select, train_chunk
 from sbt_utils.training.progress import progress_bar
@@ -217,7 +217,7 @@ def train(
             return train_chunk(job, select(settings, chunk), select(state, chunk), bar.update)
 
         if device == "cpu":
-            with threadpool_limits(1, "blas"):
+            with single_products():
                 outcomes = in_single_threads(train_members, chunks)
         else:
             chunks, outcomes = in_turn(

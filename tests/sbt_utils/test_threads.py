@@ -6,8 +6,9 @@ import threading
 import time
 
 import pytest
+from threadpoolctl import threadpool_info, threadpool_limits
 
-from sbt_utils.threads import check_stopped, in_threads, uncut
+from sbt_utils.threads import check_stopped, in_threads, single_products, uncut
 
 
 def test_a_failure_in_one_thread_is_raised_and_ends_the_others():
@@ -120,3 +121,17 @@ def test_threads_are_left_to_their_own():
     thread.start()
     thread.join()
     assert found == [signal.getsignal(signal.SIGINT)]
+
+
+def test_products_use_one_thread_until_the_last_block_ends():
+    def most():
+        return max(pool["num_threads"] for pool in threadpool_info() if pool["user_api"] == "blas")
+
+    with threadpool_limits(2, "blas"):
+        first, second = single_products(), single_products()
+        first.__enter__()
+        second.__enter__()
+        first.__exit__(None, None, None)
+        assert most() == 1
+        second.__exit__(None, None, None)
+        assert most() == 2

@@ -105,3 +105,12 @@ import sbt_utils.training.networks, sbt_utils.training.steering, sbt_utils.train
 assert torch.equal(torch.random.get_rng_state(), before)
 """
     subprocess.run([sys.executable, "-c", code], check=True)
+
+
+def test_a_wide_network_is_the_same_on_any_number_of_threads(threads):
+    images, labels = problem(images=90)
+    trained = []
+    for count in (1, 2):
+        threads(count)
+        trained.append(fit(network(width=700), images, labels, dropout=0.2, epochs=2))
+    assert_same_member(trained[0], 0, trained[1], 0)
