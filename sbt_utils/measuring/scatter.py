@@ -102,8 +102,8 @@ class ScatterStatistics:
         number = len(self.classes)
         if number > len(self._rows):
             # Twice as many rows as before, so that they are seldom copied.
-            self._rows = self.means.new_zeros(max(number, 2 * len(self.means)), self.means.shape[1])
-            self._rows[: len(self.means)] = self.means
+            more = max(number - len(self.means), len(self.means))
+            self._rows = torch.cat([self.means, self.means.new_zeros(more, self.means.shape[1])])
         self.means = self._rows[:number]
 
     def check_length(self, features: Tensor) -> None:

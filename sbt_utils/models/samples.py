@@ -37,7 +37,7 @@ def sample_classes(labels: ArrayLike | Tensor) -> SampleClasses:
     if classes.size and classes.min() < 0:
         raise ValueError(f"labels: {classes.min()} is negative; number the classes from 0")
     names, index = np.unique(classes, return_inverse=True)
-    return SampleClasses(names.tolist(), index)
+    return SampleClasses(names.tolist(), index.reshape(classes.shape))
 
 
 def checked(
