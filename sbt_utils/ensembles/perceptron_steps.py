@@ -54,35 +54,27 @@ def take_steps(  # type: ignore[no-untyped-def]
         if places[0, 0] >= 0:
             for r in range(0, count, block):
                 add_statistics(x, r * widths[0], r, min(block, count - r), widths[0], near, sums)
-        for stage in range(last):
+        for stage in range(last + 1):
             width, following = widths[stage], widths[stage + 1]
             set_scales(places[stage], numbers[stage], count, width, sums, row, scales[stage],
                        running[stage, 0], running[stage, 1])  # fmt: skip
+            if stage == last:
+                break
             to = at + count * width if stage else 0
             key, kept = _dropout(keys, step, drops[stage], scale)
-            weight = places[stage, 3]
+            weight = row[places[stage, 3] :]
             for r in range(0, count, block):
-                rows = min(block, count - r)
+                rows, out = min(block, count - r), to + r * following
                 activate(source, at + r * width, r, rows, width, scales[stage], leaks[stage],
-                          key, limit, kept, words, factor, active)  # fmt: skip
-                _multiply(
-                    active, rows, width, row[weight:], following, products, to + r * following
-                )
+                         key, limit, kept, words, factor, active)  # fmt: skip
+                _multiply(active, rows, width, weight, following, products[out:])
                 if places[stage + 1, 0] >= 0:
-                    add_statistics(products, to + r * following, r, rows, following, near, sums)
+                    add_statistics(products, out, r, rows, following, near, sums)
             at, source = to, products
-        set_scales(places[last], numbers[last], count, widths[last], sums, row, scales[last],
-                   running[last, 0], running[last, 1])  # fmt: skip
         gradient[:] = 0
         sums[:] = 0
         for stage in range(last, -1, -1):
             width, following = widths[stage], widths[stage + 1]
-            to = at
-            if stage < last:
-                end_norm(
-                    places[stage + 1], count, following, sums, scales[stage + 1], near, gradient
-                )
-                at -= count * width
             if stage == 0:
                 at, source = 0, x
             key, kept = _dropout(keys, step, drops[stage], scale)
@@ -90,21 +82,20 @@ def take_steps(  # type: ignore[no-untyped-def]
             for r in range(0, count, block):
                 rows = min(block, count - r)
                 activate(source, at + r * width, r, rows, width, scales[stage], leaks[stage],
-                          key, limit, kept, words, factor, active)  # fmt: skip
+                         key, limit, kept, words, factor, active)  # fmt: skip
                 if stage == last:
-                    _multiply(active, rows, width, row[weight:], following, wanted, 0)
+                    _multiply(active, rows, width, row[weight:], following, wanted)
                     _lose(wanted, row, bias, given, r, rows, following, count, gradient, totals)
                 else:
                     through_norm(products, to + r * following, r, rows, following,
-                                  scales[stage + 1], near, change, wanted)  # fmt: skip
-                _add_product(wanted, rows, following, active, width, to_weight, gradient[weight:])
-                if stage == 0 and places[0, 0] < 0:
-                    continue
-                _multiply_back(wanted, rows, following, row[weight:], width, spare, r * width)
+                                 scales[stage + 1], near, change, wanted)  # fmt: skip
+                _multiply_back(wanted, rows, following, active, width, row[weight:], to_weight,
+                               gradient[weight:], spare[r * width :])  # fmt: skip
                 through_activation(source, at + r * width, r, rows, width, scales[stage], factor,
-                                    spare, near, sums)  # fmt: skip
+                                   spare, near, sums)  # fmt: skip
+            end_norm(places[stage], count, width, sums, scales[stage], near, gradient)
             change, spare = spare, change
-        end_norm(places[0], count, widths[0], sums, scales[0], near, gradient)
+            to, at = at, at - count * widths[stage - 1]
         _update(row, gradient, algorithm, moments, rates, done + step + 1)
 
 
@@ -127,29 +118,25 @@ def _dropout(keys, step, number, scale):  # type: ignore[no-untyped-def]
 
 
 @inner
-def _multiply(x, count, width, weight, following, out, at):  # type: ignore[no-untyped-def]
+def _multiply(x, count, width, weight, following, out):  # type: ignore[no-untyped-def]
     """Write rows times the transposed weight."""
     weight = weight[: following * width].reshape(following, width)
-    to = out[at : at + count * following].reshape(count, following)
+    to = out[: count * following].reshape(count, following)
     np.dot(x[: count * width].reshape(count, width), weight.T, to)
 
 
 @inner
-def _multiply_back(gradient, count, following, weight, width, out, at):  # type: ignore[no-untyped-def]
-    """Write rows of gradients times the weight."""
-    weight = weight[: following * width].reshape(following, width)
-    to = out[at : at + count * width].reshape(count, width)
-    np.dot(gradient[: count * following].reshape(count, following), weight, to)
-
-
-@inner
-def _add_product(gradient, count, following, x, width, product, to_weight):  # type: ignore[no-untyped-def]
-    """Add the product of gradients and activations to a weight's gradient."""
-    rows = gradient[: count * following].reshape(count, following)
-    product = product[: following * width]
-    np.dot(rows.T, x[: count * width].reshape(count, width), product.reshape(following, width))
-    for i in range(following * width):
-        to_weight[i] += product[i]
+def _multiply_back(  # type: ignore[no-untyped-def]
+    gradient, count, following, x, width, weight, product, to_weight, out
+):
+    """Write rows of gradients times the weight; add gradients times x to the weight's gradient."""
+    size, rows = following * width, gradient[: count * following].reshape(count, following)
+    to = out[: count * width].reshape(count, width)
+    np.dot(rows, weight[:size].reshape(following, width), to)
+    x, added = x[: count * width].reshape(count, width), product[:size]
+    np.dot(rows.T, x, added.reshape(following, width))
+    for i in range(size):
+        to_weight[i] += added[i]
 
 
 @inner
