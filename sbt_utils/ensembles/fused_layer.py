@@ -15,9 +15,9 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 import torch
-from numba import njit
 from torch import Tensor, nn
 
+from sbt_utils.compiling import compiled
 from sbt_utils.ensembles.row_loops import (
     OPTIONS,
     activate,
@@ -129,7 +129,7 @@ def fuse_norms(layers: Sequence[Layer], kind: Callable[..., Layer]) -> list[Laye
 # `noise` are keys, limits and scales of `dropout_limits`, without dropout none.
 
 
-@njit(**OPTIONS)
+@compiled(**OPTIONS)
 def _forward(  # type: ignore[no-untyped-def]
     x, shape, rows, place, scales, slope, noise, running, numbers, out
 ):
@@ -149,7 +149,7 @@ def _forward(  # type: ignore[no-untyped-def]
                      key, limit, kept, words, factor, out[m, r * width :])  # fmt: skip
 
 
-@njit(**OPTIONS)
+@compiled(**OPTIONS)
 def _backward(  # type: ignore[no-untyped-def]
     x, shape, rows, place, scales, slope, noise, to_rows, leading, gradient
 ):

@@ -13,8 +13,8 @@ them.
 """
 
 import numpy as np
-from numba import njit
 
+from sbt_utils.compiling import compiled
 from sbt_utils.ensembles.row_loops import (
     OPTIONS,
     activate,
@@ -27,7 +27,7 @@ from sbt_utils.ensembles.row_loops import (
 )
 
 
-@njit(**OPTIONS)
+@compiled(**OPTIONS)
 def take_steps(  # type: ignore[no-untyped-def]
     stages, leaks, block, images, labels, order, batch, keys, limit, scale, row, gradient, running,
     algorithm, moments, rates, done, work, totals

@@ -7,16 +7,16 @@ the formatting of text as well.
 from typing import Any
 
 import numpy as np
-from numba import njit
 
+from sbt_utils.compiling import compiled
 from sbt_utils.ensembles.noise import _MIX32
 
 SUMMED = 16
 """Rows that are summed in single precision, before their sums are added in double; even."""
 
-OPTIONS: Any = {"nogil": True, "cache": True, "error_model": "numpy", "fastmath": {"contract"}}
+OPTIONS: Any = {"nogil": True, "error_model": "numpy", "fastmath": {"contract"}}
 """Of what numba compiles here."""
-inner: Any = njit(no_cpython_wrapper=True, no_cfunc_wrapper=True, **OPTIONS)  # type: ignore[call-overload]
+inner = compiled(no_cpython_wrapper=True, no_cfunc_wrapper=True, **OPTIONS)
 """Compiles a function for other compiled ones alone."""
 
 CENTRE, SCALE, SHIFT, INVERSE = range(4)

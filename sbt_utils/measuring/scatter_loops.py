@@ -10,12 +10,13 @@ from collections.abc import Callable
 from typing import Any
 
 import numpy as np
-from numba import njit
 from numpy import ndarray
 
+from sbt_utils.compiling import compiled
+
 # Sums may be taken in any order, which vector instructions need; differences may not.
-_loop: Callable[..., Any] = njit(cache=True, nogil=True, fastmath={"reassoc"})
-_exact: Callable[..., Any] = njit(cache=True, fastmath=False)
+_loop: Callable[..., Any] = compiled(nogil=True, fastmath={"reassoc"})
+_exact: Callable[..., Any] = compiled(fastmath=False)
 PART = 1004
 """Features at once, whose sums stay in the cache."""
 

@@ -14,7 +14,8 @@ import math
 from typing import NamedTuple
 
 import numpy as np
-from numba import njit
+
+from sbt_utils.compiling import compiled
 
 _ROOT_PI = math.sqrt(math.pi)
 _SMALL = 0.01  # forces in units of the noise: below, differences of functions of them lose digits
@@ -32,7 +33,7 @@ class Forces(NamedTuple):
     friction_left: np.ndarray
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@compiled(nogil=True, error_model="numpy")
 def langevin_steps(state, forces, pulls, kicks, dt, done, every, kept):
     """Advance positions and velocities, shape (2, L), in place; keep every n-th state.
 
@@ -68,7 +69,7 @@ def langevin_steps(state, forces, pulls, kicks, dt, done, every, kept):
             _keep(state, kept, (done + step + 1) // every)
 
 
-@njit(cache=True, nogil=True)
+@compiled(nogil=True)
 def overdamped_steps(state, forces, pulls, kicks, dt, done, every, kept):
     """Advance positions, shape (1, L), as `langevin_steps` does; here the kicks are forces."""
     positions = state[0]
@@ -88,7 +89,7 @@ def overdamped_steps(state, forces, pulls, kicks, dt, done, every, kept):
             _keep(state, kept, (done + step + 1) // every)
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@compiled(nogil=True, error_model="numpy")
 def lane_steps(state, forces, pulls, kicks, dt, done, every, kept):
     """Advance trajectories side by side, each to the last bit as the two functions above do.
 
@@ -135,7 +136,7 @@ def lane_steps(state, forces, pulls, kicks, dt, done, every, kept):
                         kept[lane, row, number, block] = state[row, block + 1, lane]
 
 
-@njit(cache=True, nogil=True)
+@compiled(nogil=True)
 def _keep(state, kept, number):
     """Write ``kept[:, number] = state``, whose error numba would take seconds to compile."""
     for row in range(len(state)):
@@ -143,7 +144,7 @@ def _keep(state, kept, number):
             kept[row, number, block] = state[row, block]
 
 
-@njit(cache=True, nogil=True)
+@compiled(nogil=True)
 def _spring_forces(positions, spring, last_spring, pull, drive, drive_pull, spring_force):
     """Write the springs' force on each block, k (x_{l+1} - 2 x_l + x_{l-1}) + κ (y - x_l)."""
     end = len(positions) - 1
@@ -161,7 +162,7 @@ def _spring_forces(positions, spring, last_spring, pull, drive, drive_pull, spri
             spring_force[block] += drive_pull - drive * positions[block]
 
 
-@njit(cache=True, nogil=True)
+@compiled(nogil=True)
 def relax(x, t, until, longest_step, forces, pulls, amplitude, decay, overdamped, at_most):
     """Lead positions (L,) of the mean field, x'_l = V(F_l), from t towards a later time.
 
@@ -190,7 +191,7 @@ def relax(x, t, until, longest_step, forces, pulls, amplitude, decay, overdamped
     return t
 
 
-@njit(cache=True)
+@compiled()
 def drifts(spring_force, forces, noise, overdamped, velocities):
     """Write the mean velocity V(F) of each block, as `chain_theory.drift` defines it."""
     for block in range(len(spring_force)):
@@ -207,7 +208,7 @@ def drifts(spring_force, forces, noise, overdamped, velocities):
             velocities[block] = unit / forces.damping * _mean_velocity(right / unit, left / unit)
 
 
-@njit(cache=True)
+@compiled()
 def _mean_step(a, b):
     """Return G(a) - G(b)."""
     if max(abs(a), abs(b)) > _SMALL:
@@ -216,13 +217,13 @@ def _mean_step(a, b):
     return densities + (b * math.erfc(b / math.sqrt(2)) - a * math.erfc(a / math.sqrt(2))) / 2
 
 
-@njit(cache=True)
+@compiled()
 def _excess(u):
     """Return the mean of what a standard normal exceeds u by."""
     return math.exp(-u * u / 2) / math.sqrt(2 * math.pi) - u * math.erfc(u / math.sqrt(2)) / 2
 
 
-@njit(cache=True)
+@compiled()
 def _mean_velocity(a, b):
     """Return (g(a) - g(b)) / sqrt(π) / (erfcx a + erfcx b)."""
     if a < -20.0:  # the block slides without end: erfcx a overflows soon after
@@ -235,7 +236,7 @@ def _mean_velocity(a, b):
     return (_gap(a, first) - _gap(b, second)) / (_ROOT_PI * (first + second))
 
 
-@njit(cache=True)
+@compiled()
 def _erfcx(u):
     """Return exp(u²) erfc(u), for u > -26; scipy's is out of reach of compiled code."""
     if u < 20.0:
@@ -243,7 +244,7 @@ def _erfcx(u):
     return (1 - _gap(u, 0.0)) / (u * _ROOT_PI)
 
 
-@njit(cache=True)
+@compiled()
 def _gap(u, erfcx):
     """Return g(u) = 1 - sqrt(π) u erfcx(u)."""
     if u < 20.0:

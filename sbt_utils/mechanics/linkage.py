@@ -9,8 +9,7 @@ In a step the point velocities v become :math:`v^+ = J(\varphi) \omega`, with th
 where the last point follows the hand, :math:`J_N \omega = u`, and no hinge passes its stops. This
 is implicit Coulomb friction (Moreau-Jean: Acary & Brogliato 2010, doi
 10.1016/j.sysconle.2010.03.002), solved by the method of multipliers with Newton steps (Alart &
-Curnier 1991, doi 10.1016/0045-7825(91)90022-X): stiff dampers hold what may rest, and impulses take
-over their forces until none is left for the dampers.
+Curnier 1991, doi 10.1016/0045-7825(91)90022-X): impulses take over what stiff dampers hold at rest.
 
 At the minimum the derivative along :math:`\omega` vanishes, so that :math:`E^+ - E` is the work of
 the hand less the heat of all friction and :math:`\tfrac12 |v^+ - v|_M^2`: energy never appears.
@@ -26,7 +25,8 @@ k, hinge j = i joins rods j and j + 1, and the hand holds i = N - 1.
 import math
 
 import numpy as np
-from numba import njit
+
+from sbt_utils.compiling import compiled
 
 CLOSED = 1e-9
 """Gap in radians at which a hinge counts as lying at its stop: rounding decides no contact."""
@@ -42,7 +42,7 @@ PATIENCE = 60
 """Newton steps before the tolerance grows tenfold, at most to 1e-6; three or four are common."""
 
 
-@njit(nogil=True, cache=True, error_model="numpy")
+@compiled(nogil=True, error_model="numpy")
 def advance(state, impulses, hand, section, mass, table, hinge, dt, done, every, kept):
     """Lead a ruler along the positions of the hand, shape (steps, 2), one per step.
 
@@ -92,7 +92,7 @@ def advance(state, impulses, hand, section, mass, table, hinge, dt, done, every,
     return 0
 
 
-@njit(nogil=True, cache=True, error_model="numpy")
+@compiled(nogil=True, error_model="numpy")
 def _settle(angles, hand, low, high, section, table, hinge, omega, v, p, q, s):
     """Give what sticks the velocity 0.0, free of rounding: its friction is below the bound."""
     size, last = len(omega), len(omega) - 1
@@ -143,7 +143,7 @@ def _settle(angles, hand, low, high, section, table, hinge, omega, v, p, q, s):
         v[i, 0], v[i, 1] = x, y
 
 
-@njit(nogil=True, cache=True, error_model="numpy")
+@compiled(nogil=True, error_model="numpy")
 def step(angles, v, hand, low, high, section, mass, table, hinge, omega, p, q, s):
     """Minimise the function of the module; return the Newton steps, -1 without a solution.
 
@@ -276,7 +276,7 @@ def step(angles, v, hand, low, high, section, mass, table, hinge, omega, p, q, s
         solved = True
 
 
-@njit(nogil=True, cache=True, error_model="numpy")
+@compiled(nogil=True, error_model="numpy")
 def _velocities(tangent, omega, v):
     """Write the velocities of the points, J omega."""
     x = y = 0.0
@@ -286,7 +286,7 @@ def _velocities(tangent, omega, v):
         v[i, 0], v[i, 1] = x, y
 
 
-@njit(nogil=True, cache=True, error_model="numpy")
+@compiled(nogil=True, error_model="numpy")
 def _impulse(p, v, hand, damping, table, held):
     """Return the impulse against the motion of a point: unbounded if the hand holds it."""
     if held:
@@ -298,31 +298,31 @@ def _impulse(p, v, hand, damping, table, held):
     return table * px, table * py
 
 
-@njit(nogil=True, cache=True, error_model="numpy")
+@compiled(nogil=True, error_model="numpy")
 def _torques(q, s, turn, hinge, low, high):
     """Return the impulses of a hinge's friction, within its bound, and of its stops."""
     return _clip(q + turn, -hinge, hinge), s + turn - _clip(s + turn, low, high)
 
 
-@njit(nogil=True, cache=True, error_model="numpy")
+@compiled(nogil=True, error_model="numpy")
 def _length(x, y):
     square = x * x + y * y
     # Where squares lose digits: a friction of 1e-200 would seem none, and so never overcome.
     return math.sqrt(square) if square > 1e-280 else math.hypot(x, y)
 
 
-@njit(nogil=True, cache=True, error_model="numpy")
+@compiled(nogil=True, error_model="numpy")
 def _unit(x, y):
     length = _length(x, y)
     return (x / length, y / length) if length > 0.0 else (0.0, 0.0)
 
 
-@njit(nogil=True, cache=True, error_model="numpy")
+@compiled(nogil=True, error_model="numpy")
 def _clip(x, low, high):
     return min(max(x, low), high)
 
 
-@njit(nogil=True, cache=True, error_model="numpy")
+@compiled(nogil=True, error_model="numpy")
 def _descend(matrix, d):
     """Replace a gradient by Newton's direction (Cholesky); return the derivative along it.
 

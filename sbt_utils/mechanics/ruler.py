@@ -196,7 +196,7 @@ def follow(ruler: FoldingRuler, hand: Hand, stopped: Event, dt: float, every: in
             break
         times = hand.times[0] + dt * np.arange(done + 1, min(done + at_once, steps) + 1)
         targets = np.stack([np.interp(times, hand.times, along) for along in path], axis=1)
-        failed = advance(state, impulses, targets, *forces, done, every, kept)  # type: ignore[call-arg]
+        failed = advance(state, impulses, targets, *forces, done, every, kept)
         if failed:
             _raise_impossible(ruler, hand, targets[failed - done - 1], times[failed - done - 1], dt)
     for rows, part in zip(kept, state, strict=True):

@@ -70,6 +70,18 @@ def test_kernels_of_a_package_that_cannot_be_written_are_kept_for_the_user(tmp_p
     assert list((tmp_path / "cache").rglob("chain_steps._excess-*.nbc"))
 
 
+def test_kernels_work_where_nothing_can_be_written(tmp_path):
+    (tmp_path / "file").touch()
+    done = run(CODE, tmp_path, tmp_path / "file" / "cache")
+    assert (done.returncode, done.stderr) == (0, "")
+    np.testing.assert_allclose(float(done.stdout), norm.pdf(0.5) - 0.5 * norm.sf(0.5))
+
+
+def test_every_kernel_of_the_library_is_made_so():
+    sources = {path.name: path.read_text(encoding="utf-8") for path in PACKAGE.rglob("*.py")}
+    assert [name for name, text in sources.items() if "njit" in text] == ["compiling.py"]
+
+
 @pytest.mark.parametrize("place", ["terminal", "notebook", "nowhere"])
 def test_long_compiling_is_told_once_at_a_terminal(place, kernel, tmp_path, monkeypatch):
     stream = {"terminal": Terminal(), "notebook": io.StringIO(), "nowhere": None}[place]
