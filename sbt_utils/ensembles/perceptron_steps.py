@@ -41,7 +41,20 @@ def take_steps(  # type: ignore[no-untyped-def]
     """
     widths, places, numbers, drops = stages
     last = len(places) - 1
-    words, products, change, spare, active, factor, wanted, to_weight, chosen, near, scales = work
+    (
+        words,
+        products,
+        change,
+        spare,
+        active,
+        factor,
+        wanted,
+        to_weight,
+        turned,
+        chosen,
+        near,
+        scales,
+    ) = work
     targets = np.empty(len(labels), np.int64)
     sums = np.zeros((2, len(near[0])))
     for step in range(len(keys)):
@@ -58,16 +71,16 @@ def take_steps(  # type: ignore[no-untyped-def]
             width, following = widths[stage], widths[stage + 1]
             set_scales(places[stage], numbers[stage], count, width, sums, row, scales[stage],
                        running[stage, 0], running[stage, 1])  # fmt: skip
+            _transpose(row[places[stage, 3] :], following, width, turned)
             if stage == last:
                 break
             to = at + count * width if stage else 0
             key, kept = _dropout(keys, step, drops[stage], scale)
-            weight = row[places[stage, 3] :]
             for r in range(0, count, block):
                 rows, out = min(block, count - r), to + r * following
                 activate(source, at + r * width, r, rows, width, scales[stage], leaks[stage],
                          key, limit, kept, words, factor, active)  # fmt: skip
-                _multiply(active, rows, width, weight, following, products[out:])
+                _multiply(active, rows, width, turned, following, products[out:])
                 if places[stage + 1, 0] >= 0:
                     add_statistics(products, out, r, rows, following, near, sums)
             at, source = to, products
@@ -84,7 +97,7 @@ def take_steps(  # type: ignore[no-untyped-def]
                 activate(source, at + r * width, r, rows, width, scales[stage], leaks[stage],
                          key, limit, kept, words, factor, active)  # fmt: skip
                 if stage == last:
-                    _multiply(active, rows, width, row[weight:], following, wanted)
+                    _multiply(active, rows, width, turned, following, wanted)
                     _lose(wanted, row, bias, given, r, rows, following, count, gradient, totals)
                 else:
                     through_norm(products, to + r * following, r, rows, following,
@@ -118,11 +131,19 @@ def _dropout(keys, step, number, scale):  # type: ignore[no-untyped-def]
 
 
 @inner
-def _multiply(x, count, width, weight, following, out):  # type: ignore[no-untyped-def]
-    """Write rows times the transposed weight."""
-    weight = weight[: following * width].reshape(following, width)
+def _transpose(weight, following, width, out):  # type: ignore[no-untyped-def]
+    """Write a transposed weight: products with it are faster than with the transpose of a view."""
+    for u in range(width):
+        for v in range(following):
+            out[u * following + v] = weight[v * width + u]
+
+
+@inner
+def _multiply(x, count, width, turned, following, out):  # type: ignore[no-untyped-def]
+    """Write rows times a transposed weight."""
+    weight = turned[: width * following].reshape(width, following)
     to = out[: count * following].reshape(count, following)
-    np.dot(x[: count * width].reshape(count, width), weight.T, to)
+    np.dot(x[: count * width].reshape(count, width), weight, to)
 
 
 @inner
@@ -169,19 +190,20 @@ def _lose(  # type: ignore[no-untyped-def]
 @inner
 def _update(row, gradient, algorithm, moments, rates, number):  # type: ignore[no-untyped-def]
     """Change parameters as the optimizer does in its step of this number."""
-    first, second = moments
+    real = gradient.dtype.type
+    (first, second), rate, new = moments, real(rates[0]), real(rates[1])
     if algorithm < 2:
         for i in range(len(row)):
             change = gradient[i]
             if algorithm == 1:
-                change += rates[1] * first[i]
+                change += new * first[i]
                 first[i] = change
-            row[i] -= rates[0] * change
+            row[i] -= rate * change
         return
     # Kingma & Ba, Adam, ICLR 2015.
-    new, old, new_square, epsilon = rates[1], rates[2], rates[3], rates[4]
-    rate = gradient.dtype.type(rates[0] / (1 - (1 - np.float64(new)) ** number))
-    inverse = gradient.dtype.type(1 / np.sqrt(1 - np.float64(old) ** number))
+    old, new_square, epsilon = real(rates[2]), real(rates[3]), real(rates[4])
+    rate = real(rates[0] / (1 - (1 - rates[1]) ** number))
+    inverse = real(1 / np.sqrt(1 - rates[2] ** number))
     for i in range(len(row)):
         change = gradient[i]
         first[i] += (change - first[i]) * new

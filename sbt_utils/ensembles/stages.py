@@ -15,7 +15,7 @@ from sbt_utils.ensembles.row_loops import SUMMED
 from sbt_utils.ensembles.stacked_layers import State
 from sbt_utils.threads import check_stopped
 
-BLOCK = 2**15
+BLOCK = 10_000
 """Elements of a block of activations, at most: a few of them stay in a processor's own cache."""
 
 ADAM = 0.1, 0.999, 0.001, 1e-8
@@ -146,7 +146,8 @@ class StageLoop:
             block * wide,  # of a block: activations, their derivatives, gradients of products
             block * wide,
             block * wide,
-            wide * wide,  # of a weight
+            wide * wide,  # a weight's gradient of a block, and the transposed weight
+            wide * wide,
             batch * widths[0],  # images
         )
         arrays = [np.zeros(size, dtype) for size in sizes]
