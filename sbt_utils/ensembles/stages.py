@@ -15,9 +15,6 @@ from sbt_utils.ensembles.row_loops import SUMMED
 from sbt_utils.ensembles.stacked_layers import State
 from sbt_utils.threads import check_stopped
 
-BLOCK = 10_000
-"""Elements of a block of activations, at most: a few of them stay in a processor's own cache."""
-
 ADAM = 0.1, 0.999, 0.001, 1e-8
 """1 - β1, β2, 1 - β2 and ε of Adam (Kingma & Ba, ICLR 2015)."""
 MOMENTUM = 0.9
@@ -105,6 +102,14 @@ def stages_of(network: nn.Sequential, parts: State, *, flat: bool) -> Stages | N
     )
 
 
+def block_rows(width: int) -> int:
+    """Return how many rows of activations go through a stage at once."""
+    # OpenBLAS has quicker kernels for products of less than a million multiply-adds; wider layers
+    # have no use for them, and a block need only be larger than what products take at a time.
+    rows = 10_000 // width // SUMMED * SUMMED
+    return rows if rows >= 96 else 192
+
+
 class StageLoop:
     """The steps of an ensemble of multilayer perceptrons; its members' settings stay.
 
@@ -124,7 +129,7 @@ class StageLoop:
         self.moments = moments
         self.rows, self.state, self.norms = ensemble.rows.numpy(), ensemble.parts, stages.norms
         self.stages = stages.widths, stages.places, stages.numbers, stages.drops
-        dtype, widths, wide = self.rows.dtype, stages.widths, stages.widths.max()
+        dtype, widths, wide = self.rows.dtype, stages.widths, int(stages.widths.max())
         own = np.isnan(stages.slopes)
         self.leaks = np.where(own, members["negative_slope"][:, None], stages.slopes)
         self.leaks = self.leaks.astype(dtype)
@@ -136,9 +141,7 @@ class StageLoop:
             self.rates = [np.array([rate, MOMENTUM]) for rate in members["learning_rate"]]
         self.remembered = [moments[name].numpy() for name in MOMENTS[algorithm]]
         self.gradient = np.zeros_like(self.rows[0])
-        # Even, for a random word serves two units.
-        block = min(max(SUMMED, BLOCK // wide // SUMMED * SUMMED), batch + batch % 2)
-        self.block = int(block)
+        block = self.block = min(block_rows(wide), batch + batch % 2)  # even, as masks ask for
         sizes = (
             batch * widths[1:-1].sum(),  # products
             batch * wide,  # gradients behind a stage, and before it

@@ -51,7 +51,7 @@ def tensors(state):
 @pytest.mark.parametrize("optimizer", ["adam", "sgd", "momentum"])
 @pytest.mark.parametrize("kind", PERCEPTRONS)
 def test_steps_equal_those_of_the_layers(kind, optimizer, batch_size, monkeypatch):
-    monkeypatch.setattr(sbt_utils.ensembles.stages, "BLOCK", 1)  # blocks of 16 rows
+    monkeypatch.setattr(sbt_utils.ensembles.stages, "block_rows", lambda width: 16)
     images, labels = problem(images=61, dtype=torch.float64)
     drops = any(isinstance(layer, nn.Dropout) for layer in PERCEPTRONS[kind].modules())
     leaks = any(isinstance(layer, nn.LeakyReLU) for layer in PERCEPTRONS[kind].modules())
