@@ -18,7 +18,8 @@ otherwise, whether or not anything is left to do.
 The folder that this file lies in need not be installed, and nothing that only the book needs has
 to be there. What is missing on a machine without a network travels as wheels, made with ::
 
-    pip download --no-deps --only-binary=:all: -d wheels h5netcdf pooch platformdirs
+    pip download --no-deps --only-binary=:all: -d wheels h5netcdf pooch platformdirs \
+        threadpoolctl
     pip wheel --no-deps -w wheels .
 
 and installed beside the others, for this command alone, with ::

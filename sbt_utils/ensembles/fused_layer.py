@@ -1,10 +1,11 @@
 """Batch norm, leaky ReLU and dropout of all members in few passes over memory, on a CPU.
 
 Between the matrix products of a hidden layer, `sbt_utils.ensembles.stacked_layers` reads and writes
-every activation about thirty times. Here it takes two passes forward and two backward; what is
-cheap to compute again (the mask, the sign before the activation) is not kept. `torch.compile` does
-not serve: it needs a C++ compiler where it runs, and promises no order of summation. Layers without
-batch norm have the stacked layers, GPUs those of `sbt_utils.ensembles.gpu_layers`.
+every activation about thirty times. Here it takes two passes forward and two backward, by the loops
+of `sbt_utils.ensembles.row_loops`; what is cheap to compute again (the mask, the sign before the
+activation) is not kept. `torch.compile` does not serve: it needs a C++ compiler where it runs, and
+promises no order of summation. Layers without batch norm have the stacked layers, perceptrons
+`sbt_utils.ensembles.perceptron_steps`, GPUs `sbt_utils.ensembles.gpu_layers`.
 
 A member's numbers are the same in any company because the loop over members is the outermost, and
 on any number of threads because sums run over rows in order: only units, which no sum mixes, are

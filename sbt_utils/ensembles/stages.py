@@ -131,8 +131,8 @@ class StageLoop:
         self.stages = stages.widths, stages.places, stages.numbers, stages.drops
         dtype, widths, wide = self.rows.dtype, stages.widths, int(stages.widths.max())
         own = np.isnan(stages.slopes)
-        self.leaks = np.where(own, members["negative_slope"][:, None], stages.slopes)
-        self.leaks = self.leaks.astype(dtype)
+        leaks = np.where(own, members["negative_slope"][:, None], stages.slopes)
+        self.leaks = leaks.astype(dtype)
         dropout = torch.from_numpy(np.nan_to_num(members["dropout"]))  # nan: no such layers
         limits, scales = dropout_limits(dropout.to(ensemble.rows.dtype))
         self.limits, self.scales = limits.flatten().numpy(), -scales.flatten().numpy()

@@ -52,9 +52,9 @@ class Record:
     """What is measured of members as they train, for `Readings`: their settings stay as they are.
 
     `measure` is given a member's network, in evaluation mode, and its dropout; the network is that
-    of another member afterwards. Where the state lies
-    on a GPU, `together` is given all members in company and their dropout (M,), and returns what
-    `measure` would of each. `layers` are those to measure.
+    of another member afterwards. Where the state lies on a GPU, `together` is given all members in
+    company and their dropout (M,), and returns what `measure` would of each. `layers` are those to
+    measure.
     """
 
     def __init__(

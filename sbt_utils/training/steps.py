@@ -148,11 +148,7 @@ class PerceptronSteps(Steps):
     """The same of multilayer perceptrons on a CPU, compiled."""
 
     def __init__(
-        self,
-        data: TrainingData,
-        ensemble: Ensemble,
-        members: Members,
-        loop: StageLoop,
+        self, data: TrainingData, ensemble: Ensemble, members: Members, loop: StageLoop
     ) -> None:
         super().__init__(data, ensemble, None, members)
         self.loop = loop
