@@ -7,8 +7,6 @@ import math
 import os
 import random
 import statistics
-import sys
-import tempfile
 import time
 import tracemalloc
 from collections.abc import Callable, Iterator
@@ -17,7 +15,7 @@ from typing import Any
 
 import numpy as np
 from numba import njit
-from timing import answer, fresh, seconds
+from timing import answer, seconds
 
 from sbt_book.chain.simulated_diagrams import mechanical_diagram
 from sbt_utils.mechanics.chain import SpringBlockChain
@@ -200,22 +198,6 @@ def diagram() -> Iterator[dict]:
     yield {"cells": 400, "trajectories": 20_000, "seconds": round(shortest, 2)}
 
 
-def start() -> Iterator[dict]:
-    """Time the first call in a fresh process, without and with compiled code on disk.
-
-    Wall and processor time, of one trajectory and of many side by side.
-    """
-    for words, count in (("first call", 1), ("first of many", 20)):
-        times: dict[str, list[list[float]]] = {"compiling": [], "from_disk": []}
-        for _ in range(REPEATS):
-            with tempfile.TemporaryDirectory() as folder:
-                for name in times:  # the first writes what the second reads
-                    times[name].append(fresh(__file__, words, NUMBA_CACHE_DIR=folder))
-        for name, found in times.items():
-            wall, processor = np.median(found, axis=0).round(3).tolist()
-            yield {"trajectories": count, name: {"seconds": wall, "processor": processor}}
-
-
 def memory() -> Iterator[dict]:
     """Give the peak of what a call allocates to keep 101 states of ten times as many steps."""
     trajectory(steps=100)  # loads the compiled code
@@ -228,11 +210,5 @@ def memory() -> Iterator[dict]:
 
 
 if __name__ == "__main__":
-    firsts = {"first call": {}, "first of many": {"seeds": range(20)}}
-    if " ".join(sys.argv[1:]) in firsts:
-        start_time = time.process_time()
-        wall = seconds(lambda: trajectory(steps=10, **firsts[" ".join(sys.argv[1:])]))
-        print([wall, time.process_time() - start_time])
-    else:
-        questions = (published, numba_rivals, peers, blocks, steps, diagram, start, memory)
-        answer({question.__name__: question for question in questions})
+    questions = (published, numba_rivals, peers, blocks, steps, diagram, memory)
+    answer({question.__name__: question for question in questions})

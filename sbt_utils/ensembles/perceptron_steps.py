@@ -12,6 +12,8 @@ order. Other architectures, and GPUs, have `sbt_utils.ensembles.stacked_layers` 
 them.
 """
 
+from typing import NamedTuple
+
 import numpy as np
 
 from sbt_utils.compiling import compiled
@@ -27,6 +29,23 @@ from sbt_utils.ensembles.row_loops import (
 )
 
 
+class Work(NamedTuple):
+    """Working memory: of a batch, of a block of its rows, of a weight, and of columns."""
+
+    words: np.ndarray  # random ones, of a block
+    images: np.ndarray  # of a batch, if it is chosen
+    products: np.ndarray  # of a batch, those of all stages
+    behind: np.ndarray  # gradients of a batch behind a stage
+    before: np.ndarray  # and before it
+    active: np.ndarray  # activations of a block
+    factor: np.ndarray  # and their derivatives
+    wanted: np.ndarray  # gradients of a block's products
+    to_weight: np.ndarray  # gradient of a weight from a block
+    turned: np.ndarray  # a weight, transposed
+    near: np.ndarray  # (5, width), for sums over rows
+    scales: np.ndarray  # (stages, 4, width), what activations are scaled by
+
+
 @compiled(**OPTIONS)
 def take_steps(  # type: ignore[no-untyped-def]
     stages, leaks, block, images, labels, order, batch, keys, limit, scale, row, gradient, running,
@@ -36,33 +55,22 @@ def take_steps(  # type: ignore[no-untyped-def]
 
     `stages` are the arrays of `Stages`. Without an `order` of images, a step takes them all. A unit
     is dropped as `limit` and `scale` of `dropout_limits` say. `algorithm` counts the `moments` that
-    the optimizer has, two arrays like `row`; `rates` are the learning rate and Adam's, `done` steps
-    were taken before.
+    the optimizer has, two arrays like `row`; `rates` are the learning rate, and momentum or Adam's
+    β1, β2 and ε; `done` steps were taken before; `work` is `Work`.
     """
     widths, places, numbers, drops = stages
     last = len(places) - 1
-    (
-        words,
-        products,
-        change,
-        spare,
-        active,
-        factor,
-        wanted,
-        to_weight,
-        turned,
-        chosen,
-        near,
-        scales,
-    ) = work
+    words, near, scales, turned = work.words, work.near, work.scales, work.turned
+    products, change, spare = work.products, work.behind, work.before
+    active, factor, wanted = work.active, work.factor, work.wanted
     targets = np.empty(len(labels), np.int64)
     sums = np.zeros((2, len(near[0])))
     for step in range(len(keys)):
         x, given, count = images, labels, len(labels)
         if len(order):
             count = min(batch, len(order) - step * batch)
-            _gather(images, labels, order, step * batch, count, widths[0], chosen, targets)
-            x, given = chosen, targets
+            _gather(images, labels, order, step * batch, count, widths[0], work.images, targets)
+            x, given = work.images, targets
         at, source = 0, x
         if places[0, 0] >= 0:
             for r in range(0, count, block):
@@ -102,7 +110,7 @@ def take_steps(  # type: ignore[no-untyped-def]
                 else:
                     through_norm(products, to + r * following, r, rows, following,
                                  scales[stage + 1], near, change, wanted)  # fmt: skip
-                _multiply_back(wanted, rows, following, active, width, row[weight:], to_weight,
+                _multiply_back(wanted, rows, following, active, width, row[weight:], work.to_weight,
                                gradient[weight:], spare[r * width :])  # fmt: skip
                 through_activation(source, at + r * width, r, rows, width, scales[stage], factor,
                                    spare, near, sums)  # fmt: skip
@@ -191,21 +199,22 @@ def _lose(  # type: ignore[no-untyped-def]
 def _update(row, gradient, algorithm, moments, rates, number):  # type: ignore[no-untyped-def]
     """Change parameters as the optimizer does in its step of this number."""
     real = gradient.dtype.type
-    (first, second), rate, new = moments, real(rates[0]), real(rates[1])
+    (first, second), rate, old = moments, real(rates[0]), real(rates[1])
     if algorithm < 2:
         for i in range(len(row)):
             change = gradient[i]
             if algorithm == 1:
-                change += new * first[i]
+                change += old * first[i]
                 first[i] = change
             row[i] -= rate * change
         return
     # Kingma & Ba, Adam, ICLR 2015.
-    old, new_square, epsilon = real(rates[2]), real(rates[3]), real(rates[4])
-    rate = real(rates[0] / (1 - (1 - rates[1]) ** number))
+    new, new_square = real(1 - rates[1]), real(1 - rates[2])
+    old_square, epsilon = real(rates[2]), real(rates[3])
+    rate = real(rates[0] / (1 - rates[1] ** number))
     inverse = real(1 / np.sqrt(1 - rates[2] ** number))
     for i in range(len(row)):
         change = gradient[i]
         first[i] += (change - first[i]) * new
-        second[i] = old * second[i] + new_square * change * change
+        second[i] = old_square * second[i] + new_square * change * change
         row[i] -= rate * first[i] / (np.sqrt(second[i]) * inverse + epsilon)

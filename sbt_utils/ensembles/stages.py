@@ -1,7 +1,8 @@
 """Multilayer perceptrons as stages, for `sbt_utils.ensembles.perceptron_steps`."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 import scipy.linalg.cython_blas  # noqa: F401  (what numba calls: loaded before threads are limited)
@@ -10,14 +11,15 @@ from torch import Tensor, nn
 
 from sbt_utils.ensembles.ensemble import Ensemble, stock_layers
 from sbt_utils.ensembles.noise import dropout_limits
-from sbt_utils.ensembles.perceptron_steps import take_steps
+from sbt_utils.ensembles.perceptron_steps import Work, take_steps
 from sbt_utils.ensembles.row_loops import SUMMED
 from sbt_utils.ensembles.stacked_layers import State
 from sbt_utils.threads import check_stopped
 
-ADAM = 0.1, 0.999, 0.001, 1e-8
-"""1 - β1, β2, 1 - β2 and ε of Adam (Kingma & Ba, ICLR 2015)."""
+BETAS, EPSILON = (0.9, 0.999), 1e-8
+"""Of Adam (Kingma & Ba, ICLR 2015)."""
 MOMENTUM = 0.9
+"""Of stochastic gradient descent with momentum."""
 MOMENTS = {"sgd": (), "momentum": ("momentum_buffer",), "adam": ("exp_avg", "exp_avg_sq")}
 """What an optimizer remembers of each parameter, by PyTorch's names."""
 
@@ -136,28 +138,29 @@ class StageLoop:
         dropout = torch.from_numpy(np.nan_to_num(members["dropout"]))  # nan: no such layers
         limits, scales = dropout_limits(dropout.to(ensemble.rows.dtype))
         self.limits, self.scales = limits.flatten().numpy(), -scales.flatten().numpy()
-        self.rates = [np.array([rate, *ADAM]) for rate in members["learning_rate"]]
-        if algorithm == "momentum":
-            self.rates = [np.array([rate, MOMENTUM]) for rate in members["learning_rate"]]
+        rates = [*BETAS, EPSILON] if algorithm == "adam" else [MOMENTUM]
+        self.rates = [np.array([rate, *rates]) for rate in members["learning_rate"]]
         self.remembered = [moments[name].numpy() for name in MOMENTS[algorithm]]
         self.gradient = np.zeros_like(self.rows[0])
         block = self.block = min(block_rows(wide), batch + batch % 2)  # even, as masks ask for
-        sizes = (
-            batch * widths[1:-1].sum(),  # products
-            batch * wide,  # gradients behind a stage, and before it
-            batch * wide,
-            block * wide,  # of a block: activations, their derivatives, gradients of products
-            block * wide,
-            block * wide,
-            wide * wide,  # a weight's gradient of a block, and the transposed weight
-            wide * wide,
-            batch * widths[0],  # images
+        room = partial(np.zeros, dtype=dtype)
+        self.work = Work(
+            words=np.zeros(block * wide // 2, np.uint32),
+            images=room(batch * widths[0]),
+            products=room(batch * widths[1:-1].sum()),
+            behind=room(batch * wide),
+            before=room(batch * wide),
+            active=room(block * wide),
+            factor=room(block * wide),
+            wanted=room(block * wide),
+            to_weight=room(wide * wide),
+            turned=room(wide * wide),
+            near=room((5, wide)),
+            scales=room((len(stages.norms), 4, wide)),
         )
-        arrays = [np.zeros(size, dtype) for size in sizes]
-        columns = np.zeros((5, wide), dtype), np.zeros((len(self.leaks[0]), 4, wide), dtype)
-        words = np.zeros(block * wide // 2, np.uint32)
-        self.work = words, *arrays, *columns
-        self.running = np.zeros((len(self.rows), len(stages.norms), 2, wide), dtype)
+        self.running = room((len(self.rows), len(stages.norms), 2, wide))
+        for here, there in self._statistics():
+            here[:] = there
         self.at_once = max(1, int(_AT_ONCE / (6 * batch * self.rows.shape[1])))
 
     def take(
@@ -171,7 +174,6 @@ class StageLoop:
         images, results = images.flatten(1).contiguous(), totals.numpy()
         steps, own = keys.shape[1], len(images) > 1
         every_key, every_order = keys.contiguous().numpy(), order.numpy()
-        self._statistics(reading=True)
         for m, row in enumerate(self.rows):
             remembered = [array[m] for array in self.remembered]
             moments = (remembered + [self.gradient] * 2)[:2]
@@ -204,17 +206,14 @@ class StageLoop:
             results[:, m] += sums
         if "step" in self.moments:
             self.moments["step"] += steps
-        self._statistics(reading=False)
+        for here, there in self._statistics():
+            there[:] = here
         for norm in filter(None, self.norms):
             self.state[f"{norm}.num_batches_tracked"] += steps
 
-    def _statistics(self, *, reading: bool) -> None:
-        """Copy running statistics from the ensemble, or to it."""
+    def _statistics(self) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+        """Yield running statistics as they stand here, and as they stand in the ensemble."""
         for stage, norm in enumerate(self.norms):
             for place, name in enumerate(("running_mean", "running_var") if norm else ()):
                 there = self.state[f"{norm}.{name}"].numpy()
-                here = self.running[:, stage, place, : there.shape[1]]
-                if reading:
-                    here[:] = there
-                else:
-                    there[:] = here
+                yield self.running[:, stage, place, : there.shape[1]], there

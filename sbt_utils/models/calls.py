@@ -118,12 +118,10 @@ def watching_row(
             end(name, input)
         return input
 
-    with _uncompiled(model):
+    with _uncompiled(model), ExitStack() as stack:
+        stack.callback(vars(model).pop, "forward", None)  # first: Ctrl-C may come in the next line
         vars(model)["forward"] = forward
-        try:
-            yield counts
-        finally:
-            del vars(model)["forward"]
+        yield counts
 
 
 @contextmanager

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from torch.optim import Optimizer
 
 from sbt_utils.ensembles.ensemble import Ensemble, State
-from sbt_utils.ensembles.stages import MOMENTS, StageLoop, stages_of
+from sbt_utils.ensembles.stages import BETAS, EPSILON, MOMENTS, MOMENTUM, StageLoop, stages_of
 from sbt_utils.training.ranges import RANGES
 from sbt_utils.training.readings import Readings
 from sbt_utils.training.settings import Members
@@ -24,9 +24,9 @@ _FULL = 7 / 8
 """An ensemble is put together anew when no more of its members than this are still training."""
 
 _OPTIMIZERS: dict[str, Callable[..., Optimizer]] = {
-    "adam": partial(torch.optim.Adam, betas=(0.9, 0.999), eps=1e-8, fused=True),
+    "adam": partial(torch.optim.Adam, betas=BETAS, eps=EPSILON, fused=True),
     "sgd": partial(torch.optim.SGD, fused=True),
-    "momentum": partial(torch.optim.SGD, momentum=0.9, fused=True),
+    "momentum": partial(torch.optim.SGD, momentum=MOMENTUM, fused=True),
 }
 
 
