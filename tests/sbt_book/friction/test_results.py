@@ -8,6 +8,7 @@ import pytest
 import sbt_utils as sbt
 from sbt_book.common.committed import load_committed
 from sbt_book.friction import chains, experiment, figures, loops
+from sbt_book.friction.cycling import swing
 
 pytestmark = pytest.mark.usefixtures("matplotlib_untouched")
 
@@ -54,3 +55,9 @@ def test_figures_show_the_results(found):
     assert shaken.get_ydata() == pytest.approx(found.held[0].mean("seed").values)
     assert len(figures.mobility_figure(found).axes) == 4
     assert len(figures.jerks_figure(found).axes[0].lines) == 6
+
+
+def test_age_does_not_widen_the_fastest_loop(found):
+    first = swing(loops.cycles(found, "networks").mean("seed").isel(period=0).values)
+    again = swing(found.cycled_again.mean("seed").values)
+    assert again < first < 0.01
