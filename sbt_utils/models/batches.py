@@ -253,8 +253,7 @@ def labels_in(batch: Any) -> Any:
     if not found:
         raise ValueError(
             f"data: no 'labels' among {shown(', '.join(map(str, batch)))}; give labels, one per "
-            "sample, or a function that finds them in a batch; of a language model give tokenizer=, "
-            "or a list of batches"
+            "sample, or a function that finds them; a language model takes tokenizer= or batches"
         )
     return found[0]
 
