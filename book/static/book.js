@@ -1,5 +1,8 @@
 // Repairs to what the theme and its extensions leave to be desired.
 
+// Live pictures keep their settings in the address of a page of the book, and find the book's root.
+document.documentElement.dataset.book = document.documentElement.dataset.content_root;
+
 // The theme asks for the reader's colour scheme only in its deferred scripts; until then a first
 // page would be drawn without colours, and white. This script runs before anything is drawn.
 if (document.documentElement.dataset.theme === "auto") {
