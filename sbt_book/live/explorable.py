@@ -21,13 +21,13 @@ PAGES = Path(__file__).with_name("pages")
 _IMPORT = re.compile(r'^import \{[^}]*\} from "(\.[\w./]+\.js)";\n', re.MULTILINE)
 
 
-def joined(main: str) -> str:
-    """Return a JavaScript file of `PAGES` and all that it imports as one text.
+def joined(*mains: str) -> str:
+    """Return JavaScript files of `PAGES` and all that they import as one text.
 
     An explorable is one text, saved with the notebook, and cannot load a neighbouring file. The
     files use only ``import { a, b } from "../folder/file.js";`` and ``export`` at the start of a
     line, and no two of them use the same name at their top level. Imported files come first, each
-    once; only the main file's default is exported.
+    once; only a main file's default is exported.
     """
     texts: dict[Path, str] = {}
 
@@ -39,8 +39,19 @@ def joined(main: str) -> str:
                 add(path)
         texts[file] = re.sub(r"^export (?!default)", "", _IMPORT.sub("", text), flags=re.MULTILINE)
 
-    add((PAGES / main).resolve())
+    for main in mains:
+        add((PAGES / main).resolve())
     return "\n".join(texts.values())
+
+
+def classic(*mains: str, last: str = "") -> str:
+    """Return JavaScript files of `PAGES` as a script that a page loads with ``<script src=...>``.
+
+    Unlike a module it also runs in a page opened from a disk. ``last`` are its last lines; in them
+    ``explorable`` is what the main file exports, if it does.
+    """
+    text = re.sub(r"^export default ", "const explorable = ", joined(*mains), flags=re.MULTILINE)
+    return f'(() => {{\n"use strict";\n{text}\n{last}\n}})();\n'
 
 
 def styles(*names: str) -> str:
