@@ -86,6 +86,25 @@ function settingsOf(model, fields, start) {
   return pairs.join(",");
 }
 
+/**
+ * Set every trait of `fields` to what its text says, or to its value in `start` where there is no
+ * text, or none that says anything. Return what was not taken as it is written.
+ */
+export function takeSettings(model, texts, fields, start) {
+  const refused = [];
+  for (const [trait, field] of Object.entries(fields)) {
+    const text = texts.get(trait);
+    const value = text === undefined ? undefined : readSetting(text, field);
+    model.set(trait, value ?? start[trait]);
+    if (text === undefined) continue;
+    if (value === undefined) refused.push(`${trait}:${text} (left out)`);
+    else if (typeof value === "number" && !field.levels && value !== Number(text)) {
+      refused.push(`${trait}:${text} (${value} instead)`);
+    }
+  }
+  return refused;
+}
+
 /** Return the sentence about what a link asks for in vain. */
 export function refusalWords(refused) {
   if (!refused.length) return "";
@@ -121,19 +140,10 @@ export function keepInAddress(model, root, name, fields) {
     const found = settingsIn(location.hash.slice(1), name, fields);
     // A link to a section says nothing of pictures; a step back to when none was set is marked.
     if (!found && !history.state?.sbt) return false;
-    const { texts, refused } = found ?? { texts: new Map(), refused: [] };
-    for (const trait of traits) {
-      const text = texts.get(trait);
-      const value = text === undefined ? undefined : readSetting(text, fields[trait]);
-      model.set(trait, value ?? start[trait]);
-      if (text !== undefined && value === undefined) refused.push(`${trait}:${text} (left out)`);
-      if (typeof value === "number" && !fields[trait].levels && value !== Number(text)) {
-        refused.push(`${trait}:${text} (${value} instead)`);
-      }
-    }
+    const refused = takeSettings(model, found?.texts ?? new Map(), fields, start);
     model.save_changes();
     clearTimeout(later);
-    note.textContent = refusalWords(refused);
+    note.textContent = refusalWords([...(found?.refused ?? []), ...refused]);
     return found !== null;
   }
 
@@ -141,6 +151,7 @@ export function keepInAddress(model, root, name, fields) {
     const before = location.hash.slice(1);
     const now = withSettings(before, name, settingsOf(model, fields, start));
     if (now === before) return;
+    note.textContent = ""; // the settings are the reader's own by now
     const state = { ...history.state, sbt: true };
     const url = location.pathname + location.search + (now && `#${now}`);
     // In a frame, steps would be those of the page around it.
