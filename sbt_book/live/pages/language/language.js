@@ -1,6 +1,9 @@
 /** The language model explorable: follow a sentence through the blocks, and leave some out. */
 
 import { choice, element, panel, readout, saveSoon, slider } from "../shared/controls.js";
+import { keepInAddress } from "../shared/address.js";
+import { guide } from "../shared/guide.js";
+import { LANGUAGE_TOUR } from "./language_tour.js";
 import { cellWords, removalWords } from "./language_words.js";
 import { lossChart } from "./loss_chart.js";
 import { sentencePicture } from "./sentence_picture.js";
@@ -77,7 +80,18 @@ function render({ model, el }) {
   const events = TRAITS.map((trait) => `change:${trait}`);
   for (const event of events) model.on(event, follow);
   follow();
+  const endTour = guide(root, model, "language", LANGUAGE_TOUR);
+  const last = Math.max(...Object.values(sentences).map(({ tokens }) => tokens.length)) - 1;
+  const leaveAddress = keepInAddress(model, root, "language", {
+    sentence: { options: Object.keys(sentences) },
+    token: { min: 0, max: last, integer: true },
+    depth: { min: 0, max: blocks, integer: true },
+    start: { min: 1, max: blocks, integer: true },
+    length: { min: 0, max: longest, integer: true },
+  });
   return () => {
+    leaveAddress();
+    endTour();
     for (const event of events) model.off(event, follow);
   };
 }

@@ -5,7 +5,10 @@ import { nearest, prefersReducedMotion, readout, saveSoon, slider } from "../sha
 import { chainPicture } from "../chain/chain_picture.js";
 import { DT, DURATION, EVERY } from "../chain/chain_steps.js";
 import { chainAmplitude, chainSeparation, pullChain } from "../chain/chain_steps.js";
+import { keepInAddress } from "../shared/address.js";
+import { guide } from "../shared/guide.js";
 import { diagramPicture } from "./diagram_picture.js";
+import { DIAGRAM_TOUR } from "./diagram_tour.js";
 import { cellVerdict, chainWords, networkWords, slopeName } from "./diagram_words.js";
 import { loadCurveChart } from "../shared/load_curve_chart.js";
 import { standardNormal } from "../shared/random.js";
@@ -196,7 +199,17 @@ function render({ model, el }) {
   const traits = ["noise_axis", "noise", "slope"].map((name) => `change:${name}`);
   for (const event of traits) model.on(event, follow);
   follow();
+  const steps = DIAGRAM_TOUR.map((step) => ({ ...step, act: pullSoon }));
+  const endTour = guide(root, model, "phase_diagram", steps);
+  const levels = (name) => () => diagrams[model.get("noise_axis")][name];
+  const leaveAddress = keepInAddress(model, root, "phase_diagram", {
+    noise_axis: { options: Object.keys(names) },
+    noise: { levels: levels("noise") },
+    slope: { levels: levels("slope") },
+  });
   return () => {
+    leaveAddress();
+    endTour();
     movie.stop();
     clearTimeout(later);
     for (const event of traits) model.off(event, follow);
