@@ -29,6 +29,17 @@ def tags(cell):
     return set(cell["metadata"].get("tags", []))
 
 
+def is_shown(cell):
+    """Tell whether the input of a cell is on the page, where it is folded under its label."""
+    return not tags(cell) & {"remove-cell", "remove-input"}
+
+
+def is_picture(cell):
+    """Tell whether a cell shows a picture, or a table, on the page."""
+    kinds = {kind for output in cell.get("outputs", []) for kind in output.get("data", {})}
+    return kinds & {"image/png", "text/html"} and "remove-cell" not in tags(cell)
+
+
 def syntax(cell):
     """Return the syntax tree of a cell, without its magics and shell commands."""
     return ast.parse(re.sub(r"^( *)[%!]", r"\1...  # ", "".join(cell["source"]), flags=re.M))
@@ -43,10 +54,10 @@ def test_the_first_cell_is_for_other_machines_and_the_same_everywhere(cells):
     assert first["source"] == code(model)[0]["source"]
 
 
-def test_one_folded_cell_of_parameters_sets_the_quick_profile(cells, monkeypatch, capsys):
+def test_one_cell_of_parameters_sets_the_quick_profile(cells, monkeypatch, capsys):
     (parameters,) = (cell for cell in code(cells) if "parameters" in tags(cell))
     assert parameters is code(cells)[1]
-    assert "hide-input" in tags(parameters)
+    assert parameters["source"][0] == "# How much to compute\n"
     monkeypatch.setattr("torch.cuda.is_available", lambda: False)
     values = {}
     exec("".join(parameters["source"]), values)
@@ -103,17 +114,24 @@ def test_no_variable_hides_an_imported_folder(cells):
 
 def test_checks_stay_off_the_page(cells):
     for cell in code(cells):
-        nodes = list(ast.walk(syntax(cell)))
-        if any(isinstance(node, ast.Assert) for node in nodes):
-            assert tags(cell) & {"remove-cell", "hide-input"}, "".join(cell["source"])
-            printed = [
-                node.args
-                for node in nodes
-                if isinstance(node, ast.Call) and ast.unparse(node.func) == "print"
-            ]
-            if all(isinstance(arg, ast.Constant) for args in printed for arg in args):
-                rich = any(output["output_type"] != "stream" for output in cell["outputs"])
-                assert rich or "remove-cell" in tags(cell), "".join(cell["source"])
+        if any(isinstance(node, ast.Assert) for node in ast.walk(syntax(cell))):
+            assert "remove-cell" in tags(cell), "".join(cell["source"])
+
+
+def test_the_code_on_the_page_is_folded_under_a_label(cells):
+    for cell in filter(is_shown, code(cells)):
+        label = cell["source"][0]
+        assert re.fullmatch(r"# [A-Z].{,59}[^.:\s]\n", label), label
+        assert "hide-input" not in tags(cell)
+
+
+def test_a_chapter_begins_with_its_picture(cells):
+    """On a phone it comes within the first screen: a title, two sentences, lines of folded code."""
+    first = next(number for number, cell in enumerate(cells) if is_picture(cell))
+    before, own = cells[:first], cells[first]
+    words = "\n".join("".join(cell["source"]) for cell in before if cell["cell_type"] == "markdown")
+    assert len(re.sub(r"\{\w+\}`([^`<]*)[^`]*`", r"\1", words)) <= 360, words
+    assert sum(map(is_shown, code([*before, own]))) <= 3
 
 
 def test_every_cell_ran_in_order_without_error(cells):
@@ -137,5 +155,6 @@ def test_every_picture_is_described(cells):
 def test_algorithms_live_in_the_module(cells):
     for cell in code(cells):
         lines = [line for line in cell["source"] if line.strip()]
+        lines = lines[is_shown(cell) :]  # after its label
         lines = [line for line in lines if not line.startswith(("import ", "from "))]
         assert len(lines) <= 15, f"move to sbt_book: {''.join(cell['source'])}"
