@@ -33,9 +33,12 @@ class TrainingExplorable(Explorable):
     ``negative_slope``, ``dropout``, ``learning_rate`` and ``batch_size`` are as in
     `sbt_utils.training.trainer.train`; ``label_noise`` is the part of its ``data_noise`` that falls
     on the labels: this fraction is redrawn at every step. ``width``, ``hidden_layers`` and ``seed``
-    make a new network. ``separation`` (D_0..D_L of the training images), ``steps``, ``loss`` (of
-    the latest batches, as trained), ``accuracy_train`` and ``accuracy_test`` are what the page
-    shows. A value out of range raises ``traitlets.TraitError``.
+    make a new network. With ``second`` another network, of the same first weights, is trained
+    beside it; its knobs begin with ``second_``. ``separation`` (D_0..D_L of the training images),
+    ``steps``, ``loss`` (of the latest batches, as trained), ``accuracy_train``, ``accuracy_test``
+    (None without test images) and ``second_separation`` are what the page shows. The digits or the
+    table that a reader brings stay in the page. A value out of range raises
+    ``traitlets.TraitError``.
     """
 
     _esm = joined("training/training.js")
@@ -46,10 +49,17 @@ class TrainingExplorable(Explorable):
     learning_rate = traitlets.Enum(LEARNING_RATES, 1e-3).tag(sync=True)
     batch_size = traitlets.Enum(BATCH_SIZES, 256).tag(sync=True)
     label_noise = traitlets.Float(0.0, min=0.0, max=1.0).tag(sync=True)
+    second = traitlets.Bool(False).tag(sync=True)
+    second_negative_slope = traitlets.Float(0.0, min=0.0, max=1.0).tag(sync=True)
+    second_dropout = traitlets.Float(0.3, min=0.0, max=0.5).tag(sync=True)
+    second_learning_rate = traitlets.Enum(LEARNING_RATES, 1e-3).tag(sync=True)
+    second_batch_size = traitlets.Enum(BATCH_SIZES, 256).tag(sync=True)
+    second_label_noise = traitlets.Float(0.0, min=0.0, max=1.0).tag(sync=True)
     width = traitlets.Int(32, min=1, max=200).tag(sync=True)
     hidden_layers = traitlets.Int(7, min=1, max=20).tag(sync=True)
     seed = traitlets.Int(0, min=0).tag(sync=True)
     separation = traitlets.List(traitlets.Float()).tag(sync=True)
+    second_separation = traitlets.List(traitlets.Float()).tag(sync=True)
     steps = traitlets.Int(0, min=0).tag(sync=True)
     loss = traitlets.Float(None, allow_none=True).tag(sync=True)
     accuracy_train = traitlets.Float(None, allow_none=True).tag(sync=True)

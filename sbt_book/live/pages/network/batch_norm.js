@@ -84,3 +84,14 @@ export class BatchNorm {
     }
   }
 }
+
+/** Standardise, in place, columns of training rows as a batch norm does a batch: by their own mean
+ *  and biased variance; and the same columns of test rows by those of the training rows. */
+export function standardise(train, test, columns) {
+  const norm = new BatchNorm(...Array.from({ length: 4 }, () => new Float64Array(columns)));
+  norm.forward(train, train, train, train.length / columns);
+  const { mean, inverse } = norm;
+  for (let at = 0; at < test.length; at++) {
+    test[at] = (test[at] - mean[at % columns]) * inverse[at % columns];
+  }
+}

@@ -1,4 +1,5 @@
 import { Adam } from "../network/adam.js";
+import { standardise } from "../network/batch_norm.js";
 import { accuracy, crossEntropy } from "../network/cross_entropy.js";
 import { dataSeparation } from "../network/data_separation.js";
 import { Network } from "../network/network.js";
@@ -7,13 +8,13 @@ import { uniform } from "../shared/random.js";
 /** A network in training: one call of `step` is one optimisation step. Every setting may change
  *  between two steps. */
 export class Trainer {
-  /** `train` and `test` hold `images` (Uint8Array, n x inputs, grey levels) and `labels`
-   *  (Uint8Array, n); `settings` hold negative_slope, dropout, learning_rate, batch_size and
-   *  label_noise. */
+  /** `train` and `test` hold `images` (n x inputs; a Uint8Array: grey levels; a Float64Array: any
+   *  numbers, which are standardised) and `labels` (Uint8Array, n; `test` may have none);
+   *  `settings` hold negative_slope, dropout, learning_rate, batch_size and label_noise. */
   constructor(train, test, { width, hidden_layers, classes, seed }, settings) {
     const inputs = train.images.length / train.labels.length;
     const rows = Math.max(train.labels.length, test.labels.length);
-    Object.assign(this, { inputs, classes, settings, train: scaled(train), test: scaled(test) });
+    Object.assign(this, { inputs, classes, settings, ...prepared(train, test, inputs) });
     this.draw = uniform(seed);
     this.network = new Network({ inputs, width, hidden_layers, classes, rows });
     this.network.initialise(this.draw);
@@ -61,7 +62,7 @@ export class Trainer {
   }
 
   /** Measure in evaluation mode, without noise: D_l of the training images, l = 0..hidden_layers,
-   *  and the accuracies of training and test images. */
+   *  and the accuracies of training and test images (null without any). */
   measure() {
     const { network, classes, settings, train, test } = this;
     const separation = [];
@@ -76,13 +77,22 @@ export class Trainer {
       steps: this.steps,
       separation,
       accuracy_train: right(train, visit),
-      accuracy_test: right(test),
+      accuracy_test: test.rows ? right(test) : null,
     };
   }
 }
 
-function scaled({ images, labels }) {
-  return { images: Float64Array.from(images, (grey) => grey / 255), labels, rows: labels.length };
+/** Return training and test images as the network wants them: greys from 0 to 1, columns of a
+ *  table with the mean 0 and the variance 1. */
+function prepared(train, test, inputs) {
+  const greys = train.images instanceof Uint8Array;
+  const part = ({ images, labels }) => {
+    const numbers = Float64Array.from(images, greys ? (grey) => grey / 255 : undefined);
+    return { images: numbers, labels, rows: labels.length };
+  };
+  const parts = { train: part(train), test: part(test) };
+  if (!greys) standardise(parts.train.images, parts.test.images, inputs);
+  return parts;
 }
 
 /** Shuffle in place (Fisher and Yates). */

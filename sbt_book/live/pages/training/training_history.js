@@ -1,18 +1,61 @@
 /** What a training was like so far: small charts over its steps. */
 
 import { element, svg } from "../shared/controls.js";
+import { REGIME_TOLERANCE, signed } from "../shared/shape.js";
 
 const STRIP = { width: 240, height: 110, left: 40, right: 6, top: 6, bottom: 20 };
 const MOST = 400; // points kept; when there are more, every second one goes
 
-/**
- * Append small charts. Points are whatever `add` is given; they hold `steps`. Each of `strips`
- * is {label, range, ticks, band, lines, words}: a line is {style, read}, where `read` takes a value
- * from a point; `words` says in the caption what the last point is like.
- */
-export function trainingHistory(parent, strips) {
+// What the charts show: each line reads a value from a point; `words` is the caption's.
+const STRIPS = [
+  {
+    label: "Convexity",
+    range: [-0.4, 0.4],
+    ticks: [
+      [-0.3, "lazy"],
+      [0, "0"],
+      [0.3, "active"],
+    ],
+    band: [-REGIME_TOLERANCE, REGIME_TOLERANCE],
+    lines: [{ style: "sbt-own", read: (point) => point.convexity }],
+    words: (point) => (Number.isFinite(point.convexity) ? signed(point.convexity) : "none"),
+  },
+  {
+    label: "Accuracy (dashed: test)",
+    range: [0, 1],
+    ticks: [
+      [0, "0"],
+      [0.5, "50 %"],
+      [1, "100 %"],
+    ],
+    lines: [
+      { style: "sbt-own", read: (point) => point.accuracy_train },
+      { style: "sbt-other", read: (point) => point.accuracy_test },
+    ],
+    words: ({ accuracy_train, accuracy_test }) =>
+      `${percent(accuracy_train)}, ${percent(accuracy_test)}`,
+  },
+  {
+    label: "Loss",
+    range: [-4, 1],
+    ticks: [
+      [-4, "10⁻⁴"],
+      [-2, "10⁻²"],
+      [0, "1"],
+    ],
+    lines: [{ style: "sbt-own", read: (point) => point.loss && Math.log10(point.loss) }],
+    words: ({ loss }) => (loss === null ? "" : loss.toPrecision(2)),
+  },
+];
+
+function percent(fraction) {
+  return fraction === null ? "none" : `${Math.round(100 * fraction)} %`;
+}
+
+/** Append small charts of what `add` is told: `steps`, `convexity`, accuracies and `loss`. */
+export function trainingHistory(parent) {
   const root = element("div", { class: "sbt-training-history" }, parent);
-  const charts = strips.map((strip) => stripChart(root, strip));
+  const charts = STRIPS.map((strip) => stripChart(root, strip));
   let points = [];
   let turns = [];
   let spacing = 0;
