@@ -126,19 +126,6 @@ def drop_repeated_scripts(app, pagename, templatename, context, doctree):
     context["script_files"] = kept
 
 
-def describe_for_other_sites(app, pagename, templatename, context, doctree):
-    """Remove citations from the description that other sites show of a page.
-
-    A book without an address has none of the tags that need one: they would lead nowhere.
-    """
-    if "metatags" not in context:  # the index and the search
-        return
-    tags = re.sub(r" ?\[ [^\]]*\]", "", context["metatags"])
-    if not app.config.ogp_site_url:
-        tags = re.sub(r'<meta (property="og:(url|image)|name="twitter:card")[^>]*>\n?', "", tags)
-    context["metatags"] = tags
-
-
 def lighten_pictures(app, exception):
     """Reduce each figure to 256 colours: a third of the size, and no visible difference."""
     if exception is not None or app.builder.format != "html":
@@ -156,7 +143,6 @@ def lighten_pictures(app, exception):
 
 def setup(app):
     """Connect them: before napoleon (500), after the extensions that add the scripts."""
-    app.setup_extension("sphinxext.opengraph")
     app.connect("build-finished", lighten_pictures)
     app.connect("config-inited", fall_back_to_cdn)
     app.add_post_transform(KeepStillPictures)
@@ -164,5 +150,4 @@ def setup(app):
     app.connect("autodoc-process-docstring", prepare_docstring, priority=400)
     app.connect("doctree-resolved", say_what_terms_mean)
     app.connect("html-page-context", drop_repeated_scripts, priority=900)
-    app.connect("html-page-context", describe_for_other_sites, priority=900)
     return {"parallel_read_safe": True, "parallel_write_safe": True}

@@ -1,4 +1,4 @@
-"""Write the book's settings and its notebooks' first cells for the repository they are built in.
+"""Write the book's settings, its citations and its notebooks' first cells for their repository.
 
 python scripts/stage.py FOLDER: the folder holds the staged notebooks.
 """
@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import citations
 import yaml
 from address import ROOT, book_url, project, repository_url
 from set_repository import filled_notebook
@@ -25,14 +26,14 @@ def configuration(url: str) -> dict[str, Any]:
         settings["repository"] = {"url": url, "branch": "main"}
         settings["launch_buttons"] = LAUNCH_BUTTONS
         settings["html"]["baseurl"] = book_url(url)
-        settings["sphinx"]["config"]["ogp_site_url"] = book_url(url)
     return settings
 
 
 def stage(folder: Path, url: str) -> None:
-    """Write the settings, and the address into the notebooks, which readers download."""
+    """Write the settings and the citations, and the address into the notebooks to download."""
     text = yaml.safe_dump(configuration(url), allow_unicode=True, sort_keys=False)
     (folder / "_config.yml").write_text(text, encoding="utf-8")
+    citations.write(folder / "book/extra/cite", url)
     for path in sorted((folder / "notebooks").glob("*.ipynb")):
         text = filled_notebook(path.read_bytes().decode(), url, project()["version"])
         path.write_bytes(text.encode())

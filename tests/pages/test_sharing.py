@@ -1,12 +1,15 @@
 """What the built pages tell other sites, where a chapter runs, and how it prints."""
 
 import re
-from html import unescape
+import zipfile
+from html import escape, unescape
 
+import make_pdf
+import make_zip
 import pytest
 import yaml
 from address import book_url, repository_url
-from serving import HTML, PAGES, ROOT, visit
+from serving import HTML, PAGES, ROOT, expect, visit, watched
 
 CONFIG = yaml.safe_load((ROOT / "_config.yml").read_text(encoding="utf-8"))
 REPOSITORY = repository_url()  # "" in a clone of nothing on GitHub: then no link leads out to it
@@ -21,19 +24,20 @@ PAPER = {"width": 672, "height": 986}  # what the margins leave of A4
 def test_a_link_to_the_page_has_something_to_show(page):
     html = (HTML / page).read_text(encoding="utf-8")
     pairs = re.findall(r'<meta (?:name|property)="([^"]+)" content="([^"]*)"', html)
-    pairs += [(k, v) for v, k in re.findall(r'<meta content="([^"]*)" name="([^"]+)"', html)]
     tags = {key: unescape(value) for key, value in pairs}
     assert tags["og:site_name"] == CONFIG["title"]
     assert tags["og:title"]
-    assert "[" not in tags["og:description"], "citations say nothing elsewhere"
-    assert 50 < len(tags["og:description"]) < 300
+    assert f"<title>{escape(tags['og:title'])} " in html
+    assert 50 <= len(tags["og:description"]) <= 160
     assert tags["description"] == tags["og:description"]
+    assert html.count('name="description"') == 1
     if ADDRESS:
         assert tags["og:url"] == ADDRESS + page
         assert f'<link rel="canonical" href="{ADDRESS}{page}" />' in html
-        assert (HTML / tags["og:image"].removeprefix(ADDRESS)).is_file()
-        assert tags["og:image:alt"]
-        assert tags["twitter:card"] == "summary_large_image"
+        if page in CHAPTERS:
+            assert (HTML / tags["og:image"].removeprefix(ADDRESS)).is_file()
+            assert tags["og:image:alt"]
+            assert tags["twitter:card"] == "summary_large_image"
     else:
         assert not {"og:url", "og:image", "og:image:alt", "twitter:card"} & set(tags)
         assert "canonical" not in html
@@ -85,3 +89,69 @@ def test_a_chapter_prints_alone_light_and_whole(browser, site, path):
     )
     assert not folded
     context.close()
+
+
+def test_the_button_cite_offers_the_citations_by_keyboard(browser, site):
+    context = browser.new_context()
+    page = context.new_page()
+    visit(page, f"{site}/notebooks/03_spring_block_chain.html")
+    button = page.get_by_role("button", name="Cite", exact=True)
+    button.focus()
+    page.keyboard.press("Enter")
+    links = page.locator(".dropdown-cite a")
+    expect(links.first).to_be_visible()
+    addresses = links.evaluate_all("all => all.map(link => link.href)")
+    copied = addresses.pop(0)
+    assert copied == f"{site}/book/take_away.html#cite"
+    assert [path.rpartition(".")[2] for path in addresses] == ["bib", "ris"] * 2
+    texts = [page.request.get(address).text() for address in addresses]
+    page.keyboard.press("Escape")
+    expect(links.first).to_be_hidden()
+    context.close()
+
+    context = browser.new_context(java_script_enabled=False)
+    page = context.new_page()
+    page.goto(copied)
+    shown = page.locator("#cite pre").all_inner_texts()
+    assert [text.strip() for text in shown] == [text.strip() for text in texts]
+    context.close()
+
+
+def test_the_text_of_the_book_has_each_page_and_no_code():
+    index = (HTML / "llms.txt").read_text(encoding="utf-8")
+    links = [link.removeprefix(ADDRESS) for link in re.findall(r"\]\((.*?)\)", index)]
+    assert set(links) == {*WRITTEN, "llms-full.txt"}
+    text = (HTML / "llms-full.txt").read_text(encoding="utf-8")
+    assert text.count("[Figure: ") > 60
+    assert not re.search(r"\[Figure: *\]", text), "a figure without alternative text"
+    assert "\\Sigma_w = \\frac{1}{N}" in text
+    assert "| --- |" in text
+    assert not re.search(r"^(import|from) .*sbt_|<div|PROFILE =", text, re.M)
+    headings = re.findall("^# (.*)$", text, re.M)
+    assert len(headings) == len(WRITTEN)
+
+
+def test_the_book_reads_from_a_folder_without_a_server(browser, tmp_path):
+    make_zip.write(HTML, tmp_path / "book.zip")
+    with zipfile.ZipFile(tmp_path / "book.zip") as archive:
+        archive.extractall(tmp_path)
+    folder = (tmp_path / "book").as_uri()
+    context = browser.new_context()
+    page, complaints = watched(context, folder)
+    visit(page, f"{folder}/notebooks/02_folding_ruler.html")
+    page.goto(f"{folder}/search.html?q=load+curve")
+    page.wait_for_selector("#search-results li a")
+    expect(page.locator("#search-results")).to_contain_text("Search finished")
+    assert not complaints
+    page.locator("#search-results li a").first.click()
+    page.wait_for_url(f"{folder}/*/*.html*")
+    assert not complaints
+    context.close()
+
+
+def test_the_book_prints_as_one_file(browser, tmp_path):
+    pages = ["book/index.html", "notebooks/02_folding_ruler.html"]
+    make_pdf.write(browser, HTML, tmp_path / "book.pdf", pages, "https://book.invalid/")
+    pdf = (tmp_path / "book.pdf").read_bytes()
+    titles = [title.decode("latin-1") for title in re.findall(rb"/Title \((.*?)\)", pdf)]
+    assert "1. The folding ruler" in titles
