@@ -16,7 +16,7 @@ HTML := $(OUT)/_build/html
 EXECUTED := $(patsubst %,$(STAGE)/%,$(wildcard notebooks/*.ipynb))
 # What a notebook's results depend on besides itself.
 SOURCES := $(shell find sbt_utils sbt_book results -type f ! -path '*/__pycache__/*')
-PAGES := _config.yml _toc.yml $(wildcard _ext/*.py scripts/*.py book/*.* book/*/*)
+PAGES := _config.yml _toc.yml CITATION.cff $(wildcard _ext/*.* scripts/*.py book/*.* book/*/*)
 CORES := $(shell getconf _NPROCESSORS_ONLN)
 VENDORED := $(if $(shell command -v npm 2>/dev/null),node_modules/.fetched)
 
@@ -92,6 +92,21 @@ $(STAGE)/.address: FORCE .venv/.book
 node_modules/.fetched: package.json package-lock.json
 	npm ci --ignore-scripts --no-audit --no-fund
 	@touch $@
+
+.PHONY: pdf zip site
+DOWNLOADS := $(OUT)/_build/downloads/spring-block-live
+pdf: $(DOWNLOADS).pdf ## print the whole book as one PDF (with Chromium)
+
+zip: $(DOWNLOADS).zip ## pack the pages into one file, to unpack and read without a network
+
+$(DOWNLOADS).pdf: $(STAGE)/.built .venv/.test
+	$(BIN)/python scripts/make_pdf.py $(HTML) $@
+
+$(DOWNLOADS).zip: $(STAGE)/.built
+	$(BIN)/python scripts/make_zip.py $(HTML) $@
+
+site: pdf zip ## what is published: the pages, with both to download, in _build/site
+	$(BIN)/python scripts/make_site.py $(HTML) $(OUT)/_build/site $(DOWNLOADS).pdf $(DOWNLOADS).zip
 
 serve: book ## show the book on localhost (PORT=8000)
 	$(BIN)/python -m http.server --bind 127.0.0.1 --directory $(HTML) $(PORT)

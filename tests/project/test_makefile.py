@@ -31,7 +31,8 @@ def test_notebooks_run_again_when_the_code_or_a_result_changes():
 
 
 def test_pages_are_built_again_when_what_makes_them_changes():
-    assert value("PAGES") == files("book", "_ext", "scripts") | {"_config.yml", "_toc.yml"}
+    named = {"_config.yml", "_toc.yml", "CITATION.cff"}
+    assert value("PAGES") == files("book", "_ext", "scripts") | named
 
 
 def test_paths_in_recipes_exist():
