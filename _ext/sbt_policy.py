@@ -2,6 +2,7 @@
 
 import base64
 import hashlib
+import re
 from html import escape
 from html.parser import HTMLParser
 from pathlib import Path
@@ -14,7 +15,8 @@ CDNS = "https://cdn.jsdelivr.net https://cdnjs.cloudflare.com"
 HEAD = '<meta charset="utf-8" />'
 POLICY = '<meta http-equiv="Content-Security-Policy"'
 RUN = (None, "", "module", "text/javascript", "application/javascript")  # types of scripts
-LIVE = 'type="application/vnd.jupyter.widget-view+json"'
+# Pages with live pictures, and those whose own scripts compute in a worker.
+LIVE = re.compile(r'type="application/vnd\.jupyter\.widget-view\+json"|<html[^>]* data-worker[ >]')
 
 
 class InlineScripts(HTMLParser):
@@ -51,10 +53,10 @@ def hash_source(text):
 
 
 def policy(html, cdns):
-    """Return the policy for a page; live pictures import themselves from blobs."""
+    """Return the policy for a page; live pictures import themselves or their workers from blobs."""
     inline = InlineScripts()
     inline.feed(html)
-    scripts, blob = ["'self'", *sorted(inline.scripts)], ["blob:"] if LIVE in html else []
+    scripts, blob = ["'self'", *sorted(inline.scripts)], ["blob:"] if LIVE.search(html) else []
     if inline.handlers:
         scripts += ["'unsafe-hashes'", *sorted(inline.handlers)]
     if cdns:
