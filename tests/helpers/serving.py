@@ -22,6 +22,7 @@ HTML = Path(os.environ["BOOK_HTML"]).resolve()
 # The theme keeps templates in _static; index.html only leads on to the landing page.
 PAGES = sorted({str(path.relative_to(HTML)) for path in HTML.rglob("*.html")} - {"index.html"})
 PAGES = [page for page in PAGES if not page.startswith("_static/")]
+LIVE = "script[type='application/vnd.jupyter.widget-view+json'], [data-explorable]"
 VENDORED = (HTML / "_static/vendor").exists()
 DESKTOP, PHONE = {"width": 1280, "height": 900}, {"width": 390, "height": 844}
 
@@ -77,6 +78,6 @@ def visit(page, address):
     page.goto(address, timeout=PATIENCE)
     if VENDORED:
         page.evaluate("window.MathJax?.startup?.promise")
-        views = page.locator("script[type='application/vnd.jupyter.widget-view+json']").count()
+        views = page.locator(LIVE).count()
         expect(page.locator("section.sbt")).to_have_count(views)
     page.wait_for_load_state("networkidle")
