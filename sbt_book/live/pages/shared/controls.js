@@ -153,16 +153,14 @@ export function bind(model, trait, control, onChange) {
   return () => model.off(`change:${trait}`, follow);
 }
 
-const waiting = new WeakSet();
-
-/** Send what changed to Python, if there is one, at most twenty times a second. */
+/**
+ * Send what changed to Python, if there is one; to be called as soon as it has changed.
+ *
+ * The widget manager sends one message at a time and joins what changes meanwhile. What it had not
+ * been told of, Python's echo of the message before would undo: a slider would jump back.
+ */
 export function saveSoon(model) {
-  if (waiting.has(model)) return;
-  waiting.add(model);
-  setTimeout(() => {
-    waiting.delete(model);
-    model.save_changes();
-  }, 50);
+  model.save_changes();
 }
 
 /** Call `advance(seconds)` once a frame until it returns false; at rest while out of sight. */
