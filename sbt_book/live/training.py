@@ -82,7 +82,8 @@ class TrainingExplorable(Explorable):
         digits = _digits()
         images = torch.cat([digits.train_images, digits.test_images])
         labels = torch.cat([digits.train_labels, digits.test_labels])
-        self._images = (images * 255).round().to(torch.uint8).numpy().tobytes()
+        grey = (images * 15).round().to(torch.uint8).numpy().ravel()
+        self._images = (grey[::2] << 4 | grey[1::2]).tobytes()  # two in a byte
         self._labels = labels.to(torch.uint8).numpy().tobytes()
 
     @property

@@ -1,5 +1,7 @@
 """The training explorable: JavaScript against PyTorch, finite differences and `data_separation`."""
 
+import gzip
+
 import numpy as np
 import pytest
 import torch
@@ -7,12 +9,14 @@ from node import functions_of
 from torch import nn
 
 from sbt_book.live.training import TRAINING_PRESETS, TrainingExplorable
+from sbt_utils.data.datasets import load_data
 from sbt_utils.measuring.curves import LoadCurve
 from sbt_utils.measuring.probe import load_curve
 from sbt_utils.measuring.separation import data_separation
 from sbt_utils.training.networks import MLP
 
 run = functions_of("training/training_worker.js")
+page = functions_of("training/training.js")
 # Odd sizes: neither the width nor the rows fill the blocks of the matrix product.
 SHAPE = {"inputs": 11, "width": 7, "hidden_layers": 3, "classes": 5}
 ROWS = 13
@@ -240,7 +244,8 @@ SETTINGS |= {"batch_size": 32, "label_noise": 0.0}
 
 def digits(count=80):
     explorable = TrainingExplorable()
-    images = np.frombuffer(explorable._images, np.uint8).reshape(-1, 100)
+    pairs = np.frombuffer(explorable._images, np.uint8)
+    images = 17 * np.stack([pairs >> 4, pairs & 15], axis=1).reshape(-1, 100)
     labels = np.frombuffer(explorable._labels, np.uint8)
     ends = (slice(0, count), slice(512, 512 + count))
     return [{"images": images[part], "labels": labels[part]} for part in ends]
@@ -420,9 +425,27 @@ def test_the_regimes_of_the_presets():
 
 def test_the_digits_are_few_and_small():
     explorable = TrainingExplorable()
-    assert len(explorable._images) + len(explorable._labels) < 101_000
-    assert len(explorable._labels) == len(explorable._images) / 100 == 512 + 480
-    assert len(explorable._esm) + len(explorable._worker) < 60_000
+    assert len(explorable._images) + len(explorable._labels) < 51_000
+    assert len(explorable._labels) == len(explorable._images) / 50 == 512 + 480
+    texts = (explorable._esm + explorable._worker).encode()
+    assert len(gzip.compress(texts)) < 35_000
+
+
+def test_the_page_unpacks_the_digits():
+    explorable = TrainingExplorable()
+    code = """(() => {
+      const model = {
+        _images: Uint8Array.from(pairs), _labels: Uint8Array.from(labels), _training_images: 512,
+      };
+      const { train, test } = embeddedDigits({ get: (name) => model[name] });
+      return [train, test].map(({ images, labels }) => [Array.from(images), Array.from(labels)]);
+    })()"""
+    found = page(code, pairs=list(explorable._images), labels=list(explorable._labels))
+    data = load_data("mnist", train=512, test=480)
+    expected = (data.train_images, data.train_labels), (data.test_images, data.test_labels)
+    for (images, labels), (greys, classes) in zip(found, expected, strict=True):
+        np.testing.assert_allclose(images, 255 * greys.numpy().ravel(), atol=8.5 + 1e-4)
+        np.testing.assert_array_equal(labels, classes)
 
 
 def test_the_still_curves_are_in_the_regimes_of_the_presets():

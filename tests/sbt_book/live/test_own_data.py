@@ -52,7 +52,7 @@ def measured_table(rng, samples=60):
     return columns, labels, file.getvalue()
 
 
-def tested(labels):
+def kept_to_test(labels):
     """Tell which samples are kept to test on: every fourth of each class."""
     seen = dict.fromkeys(labels, 0)
     kept = []
@@ -65,7 +65,7 @@ def tested(labels):
 def test_a_table_is_read_as_numpy_would(rng):
     columns, labels, text = measured_table(rng)
     found = read(text)
-    kept = tested(labels)
+    kept = kept_to_test(labels)
     names, numbers = np.unique(labels, return_inverse=True)
     assert found["names"] == list(names)
     assert found["classes"] == 3
@@ -94,7 +94,7 @@ def test_numbers_sort_as_numbers():
 
 def test_columns_are_standardised_as_the_input_norm_does(rng):
     columns, labels, _ = measured_table(rng)
-    kept = tested(labels)
+    kept = kept_to_test(labels)
     code = """(() => {
       const [own, other] = [Float64Array.from(train.flat()), Float64Array.from(test.flat())];
       standardise(own, other, 4);
@@ -125,7 +125,7 @@ def trained(data, classes, steps):
 
 def test_a_network_of_a_table_is_as_wide_as_its_columns_and_begins_at_their_separation(rng):
     columns, labels, text = measured_table(rng)
-    kept = tested(labels)
+    kept = kept_to_test(labels)
     found = trained(read(text), classes=3, steps=300)
     assert found["inputs"] == 4
     rows = columns[~kept]

@@ -310,12 +310,16 @@ function counted({ train, test, noun }) {
 }
 
 /** Return the digits that came from Python: images (grey levels) and labels to train and test. */
-function embeddedDigits(model) {
+export function embeddedDigits(model) {
   const bytes = (name) => {
     const { buffer, byteOffset, byteLength } = model.get(name);
     return new Uint8Array(buffer, byteOffset, byteLength);
   };
-  const [images, labels] = [bytes("_images"), bytes("_labels")];
+  const labels = bytes("_labels");
+  // Two pixels in a byte, each one of 16 greys.
+  const images = Uint8Array.from(
+    [...bytes("_images")].flatMap((pair) => [17 * (pair >> 4), 17 * (pair & 15)]),
+  );
   const inputs = images.length / labels.length;
   const count = model.get("_training_images");
   const part = (from, to) => {
