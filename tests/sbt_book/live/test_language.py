@@ -113,3 +113,26 @@ def test_the_still_picture_shows_the_sentence():
     labels = [label.get_text() for label in axes[0].get_xticklabels()]
     assert labels == packed_sentences()["sentences"]["the week"]["tokens"]
     assert explorable.load_curve.mean.shape == (31,)
+
+
+def test_the_tour_says_what_is_there(content):
+    tour = run("LANGUAGE_TOUR")
+    shown = [LanguageExplorable(**step["set"]) for step in tour]
+    fact, week = (content["sentences"][name] for name in ("a fact", "the week"))
+    ranks = [fact["rank"][each.depth][each.token] for each in shown[:3]]
+    assert content["words"][fact["top"][30][7]] == "Rome"
+    assert ranks[0] == ranks[2] == 1
+    assert ranks[1] > 1000
+    assert [each.depth for each in shown[:3]] == [30, 20, 29]
+    columns = np.array(fact["rank"]).T.tolist(), np.array(week["rank"]).T.tolist()
+    decided = run("columns.map((each) => each.map(decidedAt))", columns=columns)
+    assert decided[0][7] == 29
+    said = [content["words"][word] for word in week["top"][30]]
+    assert [said[4], said[6], said[7]] == [",", ",", "Friday"]
+    assert max(decided[1][4], decided[1][6]) < 20 < decided[1][7] == 30
+    loss = content["loss"]
+    for each, changed, times in zip(shown[4:], (0, 8), (1.1, 3.4), strict=True):
+        now = fact["without"][each.length - 1][each.start - 1]
+        assert sum(a != b for a, b in zip(now, fact["top"][30], strict=True)) == changed
+        ratio = loss["without"][each.length - 1][each.start - 1] / loss["whole"]
+        assert times - 0.1 < ratio < times

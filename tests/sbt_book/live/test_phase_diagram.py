@@ -7,9 +7,10 @@ import pytest
 import traitlets
 from node import functions_of
 
+from sbt_book.chain.diagram_matching import GOOD_MATCH
 from sbt_book.common.committed import RESULTS
 from sbt_book.common.noise_axes import NOISES
-from sbt_book.live.diagram_cells import packed_diagram
+from sbt_book.live.diagram_cells import cell_curve, matched_cells, packed_diagram
 from sbt_book.live.phase_diagram import PhaseDiagramExplorable
 from sbt_utils.measuring.curves import LoadCurve
 from sbt_utils.mechanics.published_chains import SECOND_ORDER, in_units
@@ -165,3 +166,20 @@ def test_all_four_diagrams_are_small_enough_for_a_page():
 def test_the_still_picture_names_its_noise():
     figure = PhaseDiagramExplorable(noise_axis="batch_size", noise=40).still()
     assert figure.axes[0].get_xlabel() == "batch size"
+
+
+def test_the_tour_says_what_is_there():
+    tour = run("DIAGRAM_TOUR")
+    shown = [PhaseDiagramExplorable(**step["set"]) for step in tour]
+    regimes = [each.load_curve.regime for each in shown]
+    assert regimes == ["lazy", "equiseparated", "active", "active", "equiseparated"]
+    lazy, straight, active, linear, _ = [matched_cells(each.noise_axis).sel(
+        noise=each.noise, slope=each.slope) for each in shown]  # fmt: skip
+    assert lazy.chain_noise < straight.chain_noise
+    accuracies = [cell.accuracy_test.mean() for cell in (lazy, straight, active)]
+    assert accuracies[2] < min(accuracies[:2])
+    assert linear.residual > GOOD_MATCH > max(lazy.residual, straight.residual, active.residual)
+    for source in ("dropout", "data_noise"):
+        cells = matched_cells(source).sel(slope=0)
+        row = [cell_curve(cells.sel(noise=noise)).regime for noise in cells.noise.values]
+        assert list(dict.fromkeys(row)) == ["active", "equiseparated", "lazy"]
