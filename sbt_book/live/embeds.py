@@ -50,7 +50,7 @@ _PAGE = Template(
   </head>
   <body>
     <main>
-      <div data-explorable></div>
+      <div data-explorable="$name"></div>
       <noscript>
         <p>With scripts, this picture is live. $words</p>
         <img src="$name.png" alt="$words" />
@@ -60,7 +60,7 @@ _PAGE = Template(
       <a href="../$chapter.html" target="_blank">$chapter_title</a>, a chapter of
       <a href="../index.html" target="_blank">$book</a>
     </footer>
-    <script type="application/json" id="traits">$traits</script>
+    <script type="application/json" id="$name-traits">$traits</script>
     <script src="$name.js"></script>
   </body>
 </html>
@@ -90,7 +90,9 @@ def write_embed(folder: Path, name: str, chapter_title: str, book: str) -> None:
     )
     folder.mkdir(exist_ok=True)
     (folder / f"{name}.html").write_text(page, encoding="utf-8")
-    script = classic("shared/standalone.js", f"{name}/{name}.js", last="standalone(explorable);")
+    script = classic(
+        "shared/standalone.js", f"{name}/{name}.js", last=f'standalone(explorable, "{name}");'
+    )
     (folder / f"{name}.js").write_text(script, encoding="utf-8")
     alone = (PAGES / "shared/standalone.css").read_text(encoding="utf-8")
     (folder / f"{name}.css").write_text(f"{kind._css}\n{alone}", encoding="utf-8")

@@ -3,7 +3,6 @@
 import { element, svg } from "./controls.js";
 
 const WIDTH = 400;
-const HEIGHT = 270;
 const MARGIN = { left: 52, right: 12, top: 12, bottom: 42 };
 
 /**
@@ -13,16 +12,19 @@ const MARGIN = { left: 52, right: 12, top: 12, bottom: 42 };
  * its kind is "own", "other", "theory" or "ghost" and decides how it is drawn. Curves with a name
  * have their place in the legend. Without a `range` of D the chart fits itself to its curves.
  */
-export function loadCurveChart(parent, { xlabel = "layer l", ylabel = "data separation D" }) {
+export function loadCurveChart(
+  parent,
+  { xlabel = "layer l", ylabel = "data separation D", height = 270 },
+) {
   const figure = element("figure", { class: "sbt-chart" }, parent);
-  const picture = svg("svg", { viewBox: `0 0 ${WIDTH} ${HEIGHT}`, role: "img" }, figure);
+  const picture = svg("svg", { viewBox: `0 0 ${WIDTH} ${height}`, role: "img" }, figure);
   picture.setAttribute("aria-label", "A chart without load curves yet");
   const axes = svg("g", { class: "sbt-axes" }, picture);
   const marks = svg("g", {}, picture);
   const legend = element("figcaption", { class: "sbt-legend" }, figure);
   const middle = (MARGIN.left + WIDTH - MARGIN.right) / 2;
-  const centre = (MARGIN.top + HEIGHT - MARGIN.bottom) / 2;
-  svg("text", { x: middle, y: HEIGHT - 6, "text-anchor": "middle" }, picture, xlabel);
+  const centre = (MARGIN.top + height - MARGIN.bottom) / 2;
+  svg("text", { x: middle, y: height - 6, "text-anchor": "middle" }, picture, xlabel);
   const turned = { transform: `translate(13 ${centre}) rotate(-90)`, "text-anchor": "middle" };
   svg("text", turned, picture, ylabel);
   let frame = "";
@@ -33,7 +35,7 @@ export function loadCurveChart(parent, { xlabel = "layer l", ylabel = "data sepa
     const [low, high] = range ?? span(curves);
     const x = (l) => MARGIN.left + ((WIDTH - MARGIN.left - MARGIN.right) * l) / last;
     const y = (D) =>
-      HEIGHT - MARGIN.bottom - ((HEIGHT - MARGIN.top - MARGIN.bottom) * (D - low)) / (high - low);
+      height - MARGIN.bottom - ((height - MARGIN.top - MARGIN.bottom) * (D - low)) / (high - low);
     if (frame !== (frame = `${last} ${low} ${high}`)) drawAxes(axes, x, y, last, low, high);
     const line = (values) => values.map((D, l) => `${l ? "L" : "M"}${at(x(l))} ${at(y(D))}`);
     const shapes = [];

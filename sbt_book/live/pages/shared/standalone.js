@@ -42,8 +42,8 @@ export function askedOf(query) {
   return { hidden, theme };
 }
 
-/** Show an explorable in the page's element `[data-explorable]`. */
-export function standalone({ render }) {
+/** Show an explorable in the page's element `[data-explorable]` of its name. */
+export function standalone({ render }, name) {
   const { dataset } = document.documentElement;
   const { hidden, theme } = askedOf(location.search);
   const dark = matchMedia("(prefers-color-scheme: dark)");
@@ -51,7 +51,7 @@ export function standalone({ render }) {
   dark.addEventListener("change", colour);
   colour();
   dataset.hide = hidden.join(" ");
-  const traits = readTraits(document.getElementById("traits").textContent);
-  const el = document.querySelector("[data-explorable]");
+  const el = document.querySelector(`[data-explorable="${name}"]`);
+  const traits = readTraits(document.getElementById(`${name}-traits`).textContent);
   render({ model: standaloneModel(traits), el });
 }
