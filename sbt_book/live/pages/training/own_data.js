@@ -104,7 +104,7 @@ export function ownData(parent, embedded, use) {
     const row = element("div", { class: "sbt-buttons" }, root);
     const back = button(row, "Back to the embedded digits", () => {
       begin(embedded, null);
-      tell("Trained on from now on: the embedded digits.");
+      tell("Above is a new network for the embedded digits.");
     });
     back.disabled = !saved;
     const status = element("p", { role: "status" }, root);
@@ -134,7 +134,7 @@ export function ownData(parent, embedded, use) {
     const shown = element("div", { class: "sbt-drawings" }, part);
     const alone = checkbox(part, { label: "Without the embedded digits" });
     button(element("div", { class: "sbt-buttons" }, part), "Train on these", () => {
-      tell(useDrawings(alone.value) || `Trained on from now on: ${countWords()}.`);
+      tell(useDrawings(alone.value) || `Above is a new network for ${countWords()}.`);
     });
     const countWords = () => {
       const words = `${drawings.length} drawing${drawings.length > 1 ? "s" : ""}`;
@@ -195,7 +195,7 @@ export function ownData(parent, embedded, use) {
     ];
     const label = choice(part, { label: "The label is", options: ends });
     button(element("div", { class: "sbt-buttons" }, part), "Train on this table", () => {
-      tell(useTable(area.value, label.value) || "Trained on from now on: your table.");
+      tell(useTable(area.value, label.value) || "Above is a new network for your table.");
     });
     return { area, label };
   }

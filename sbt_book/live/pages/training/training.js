@@ -235,6 +235,7 @@ function render({ model, el }) {
   else renew();
   const restart = () => {
     renew();
+    ghosts = []; // of what was there before the tour
     run(true);
   };
   unbind.push(
