@@ -143,6 +143,8 @@ def lighten_pictures(app, exception):
 
 def setup(app):
     """Connect them: before napoleon (500), after the extensions that add the scripts."""
+    for part in ("sbt_code", "sbt_dark", "sbt_tables"):
+        app.setup_extension(part)
     app.connect("build-finished", lighten_pictures)
     app.connect("config-inited", fall_back_to_cdn)
     app.add_post_transform(KeepStillPictures)
