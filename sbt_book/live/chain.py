@@ -13,11 +13,14 @@ from sbt_utils.mechanics.trajectories import curve_of
 
 
 class ChainExplorable(Explorable):
-    """A spring-block chain to pull and to shake.
+    """A spring-block chain to pull, to shake and to nudge; or to pull for ever.
 
     Its traits have the names and the defaults of `sbt_utils.mechanics.chain.SpringBlockChain`.
     ``time`` and ``positions`` are what the page shows: when, in 0..700, and x_1..x_L; ``seed`` is
-    that of the page's random numbers. A value out of range raises ``traitlets.TraitError``.
+    that of the page's random numbers. With ``earthquakes`` the page takes the wall away and pulls
+    for ever, without noise: a block that slides is held back by a share ``weakening`` less than one
+    at rest. ``slip_sizes`` are those of the slips so far, the latest 5,000: how far all blocks
+    moved together. A value out of range raises ``traitlets.TraitError``.
     """
 
     _esm = joined("chain/chain.js")
@@ -38,6 +41,9 @@ class ChainExplorable(Explorable):
     time = traitlets.Float(700.0, min=0.0).tag(sync=True)
     positions = traitlets.List(traitlets.Float()).tag(sync=True)
     seed = traitlets.Int(0, min=0).tag(sync=True)
+    earthquakes = traitlets.Bool(False).tag(sync=True)
+    weakening = traitlets.Float(0.2, min=0.05, max=0.6).tag(sync=True)
+    slip_sizes = traitlets.List(traitlets.Float()).tag(sync=True)
 
     words = "The load curve of a spring-block chain, between those of its two closed forms."
 

@@ -8,13 +8,18 @@ export const DURATION = 700; // of the published simulations
 export const DT = 0.05;
 export const EVERY = 40; // steps between two kept states, 2 units of time
 
-/** Return the positions of a chain at times 0, 2, 4, ... from rest at x = 0, one array each. */
-export function pullChain(chain, normals) {
+/**
+ * Return the positions of a chain at times 0, 2, 4, ... from rest at x = 0, one array each.
+ *
+ * `speeds`, if given, is a list to which the velocities at these times are added.
+ */
+export function pullChain(chain, normals, speeds) {
   const columns = chain.common_noise ? 1 : chain.blocks;
   const drawn = normals.subarray(0, Math.round(DURATION / DT) * columns);
   const kicks = chainKicks(chain, drawn, columns, DT, 0);
   const state = atRest(new Float64Array(chain.blocks));
-  return [state.positions.slice(), ...langevinSteps(state, chain, kicks, DT, EVERY)];
+  speeds?.push(state.velocities.slice());
+  return [state.positions.slice(), ...langevinSteps(state, chain, kicks, DT, EVERY, speeds)];
 }
 
 /** Return the state of blocks that rest. */
@@ -27,9 +32,10 @@ export function atRest(positions) {
  *
  * `state` holds `positions` and `velocities` (Float64Array, shape (L,)); `kicks` (steps x columns,
  * one column is common to all blocks) the momentum that noise transfers in each step.
- * Returns the kept positions, one Float64Array each, without the first state.
+ * Returns the kept positions, one Float64Array each, without the first state; `speeds`, if given, is
+ * a list to which the velocities of the kept states are added.
  */
-export function langevinSteps(state, chain, kicks, dt, every) {
+export function langevinSteps(state, chain, kicks, dt, every, speeds) {
   const { positions, velocities } = state;
   const { spring_constant: spring, drive = 0, end, mass } = chain;
   const last = positions.length - 1;
@@ -41,7 +47,9 @@ export function langevinSteps(state, chain, kicks, dt, every) {
   const pull = spring * end;
   const drawn = drive * end;
   // All kept states share one memory: thousands of small arrays would keep the collector busy.
-  const kept = new Float64Array(Math.floor(steps / every) * (last + 1));
+  const size = Math.floor(steps / every) * (last + 1);
+  const kept = new Float64Array(size);
+  const keptSpeeds = new Float64Array(speeds ? size : 0);
   let place = 0;
   for (let step = 0; step < steps; step++) {
     let before = 0; // where the block to the left was; the wall is at 0
@@ -63,11 +71,18 @@ export function langevinSteps(state, chain, kicks, dt, every) {
     }
     if ((step + 1) % every === 0) {
       kept.set(positions, place);
+      if (speeds) keptSpeeds.set(velocities, place);
       place += last + 1;
     }
   }
-  return Array.from({ length: place / (last + 1) }, (_, state) =>
-    kept.subarray(state * (last + 1), (state + 1) * (last + 1)),
+  if (speeds) speeds.push(...statesIn(keptSpeeds, last + 1));
+  return statesIn(kept, last + 1);
+}
+
+/** Return the states that lie one after another in an array, each in place. */
+function statesIn(kept, blocks) {
+  return Array.from({ length: kept.length / blocks }, (_, state) =>
+    kept.subarray(state * blocks, (state + 1) * blocks),
   );
 }
 
