@@ -7,8 +7,8 @@ from bs4 import BeautifulSoup, NavigableString, Tag
 # What is no part of the text: code and its folds, links to headings, buttons, and the words that
 # introduce a still picture, which repeat its description.
 LEFT_OUT = (
-    "script, style, nav, button, template, noscript, a.headerlink, .cell_input, details.hide,"
-    " .still > p, .prev-next-footer"
+    "script, style, nav, button, template, noscript, a.headerlink, .cell_input, details.code,"
+    " details.hide, .still > p, .take-away, .prev-next-footer"
 )
 BLOCKS = ["aside", "blockquote", "dd", "details", "div", "dl", "dt", "figcaption", "figure", "h1"]
 BLOCKS += ["h2", "h3", "h4", "h5", "h6", "ol", "p", "pre", "section", "summary", "table", "ul"]

@@ -22,8 +22,8 @@ MATHJAX = "_static/vendor/mathjax/tex-chtml.js"
 PATIENCE = 600_000  # milliseconds, for a few hundred pages
 BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable", "chrome")
 LEFT_OUT = (
-    "script, button, a.headerlink, .cell_input, .still > p:first-child, .prev-next-footer,"
-    " .cell details.hide, .toggle-button"
+    "script, button, source, a.headerlink, .cell_input, .still > p:first-child, .prev-next-footer,"
+    " details.code, .cell details.hide, .film img, .toggle-button"
 )
 STYLE = """
 @page { size: A4; @bottom-center { content: counter(page); font: 9pt sans-serif; color: #4a4a4a; } }
@@ -33,6 +33,9 @@ STYLE = """
 .book-contents { break-after: page; }
 .book-contents li { list-style: none; }
 .book-page { break-after: page; }
+/* Letters that stick out of their line at the top of a page would count for the page before as
+   well, and their heading would be in the bookmarks twice. */
+.bd-article :is(h1, h2, h3, h4, h5, h6) { line-height: 1.35; }
 .book-page:last-child { break-after: auto; }
 """
 
@@ -69,17 +72,20 @@ def article(html: Path, page: str, pages: list[str], address: str) -> Tag:
         each["id"] = f"{key(page)}--{each['id']}"
     for fold in found.select("details"):
         fold["open"] = ""
+    for line in found.select(".take-away"):
+        drawn, vector = line.find_previous_sibling(), line.select_one('a[href$=".svg"]')
+        if drawn and vector and (image := drawn.select_one("img")):
+            image["src"] = vector["href"]
+        line.decompose()
     for image in found.select("img[src]"):
         if not str(image["src"]).startswith("data:"):
             image["src"] = normpath(urljoin(page, str(image["src"])))
         image["loading"] = "eager"
     for link in found.select("a[href]"):
         lead(link, page, pages, address)
-    for still in found.select(".still") if address else ():
-        place = BeautifulSoup(
-            f'<p>Live: <a href="{address}{page}">{address}{page}</a></p>', "html.parser"
-        )
-        still.append(place)
+    where = f'<p>In motion: <a href="{address}{page}">{address}{page}</a></p>'
+    for picture in found.select(".still, .film") if address else ():
+        picture.append(BeautifulSoup(where, "html.parser"))
     return found
 
 
