@@ -11,5 +11,6 @@ __getattr__, __dir__, __all__ = exports(
         "training": "TrainingExplorable",
         "laboratory": "Laboratory",
         "language": "LanguageExplorable",
+        "comparison": "ComparisonExplorable compare",
     },
 )

@@ -4,6 +4,7 @@ import { animation, element, panel } from "../shared/controls.js";
 import { nearest, prefersReducedMotion, readout, slider } from "../shared/controls.js";
 import { chainPicture } from "../chain/chain_picture.js";
 import { DT, DURATION, chainSeparation, pullChain } from "../chain/chain_steps.js";
+import { laidOver } from "../shared/laid_over.js";
 import { landingWords } from "./landing_words.js";
 import { loadCurveChart } from "../shared/load_curve_chart.js";
 import { networkPicture } from "./network_picture.js";
@@ -45,7 +46,7 @@ export function cellState(cells, normals, row, column) {
     networks,
     low: networks.map((D, l) => D - spread[l]),
     high: networks.map((D, l) => D + spread[l]),
-    chain: separation.map((D) => networks[0] - scale * (chain.end - D)),
+    chain: laidOver(networks, separation)(separation),
     blocks,
     layers: networks.slice(1).map((D) => (networks[0] - D) / scale),
   };

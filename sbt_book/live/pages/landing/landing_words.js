@@ -1,5 +1,6 @@
 /** The sentence of the landing page: what its network and its chain look like. */
 
+import { scaledDifference } from "../shared/laid_over.js";
 import { regime } from "../shared/shape.js";
 
 const WORK = {
@@ -13,16 +14,11 @@ const STRETCH = {
   active: "the springs near the wall stretch more",
 };
 
-/** Return the root mean square distance of a curve from another that falls as far. */
-export function misfit(networks, chain) {
-  const fall = networks[0] - networks.at(-1);
-  const squares = networks.map((D, l) => ((chain[l] - D) / fall) ** 2);
-  return Math.sqrt(squares.reduce((sum, square) => sum + square, 0) / squares.length);
-}
-
 /** Return a sentence about the load curves of a cell's networks and of its chain, which both fall. */
 export function landingWords(networks, chain, goodMatch) {
   const [own, other] = [regime(networks), regime(chain)];
   const words = `Here ${WORK[own]}, ${own === other ? "and" : "but"} ${STRETCH[other]}`;
-  return misfit(networks, chain) <= goodMatch ? `${words}.` : `${words}; the chain fits poorly.`;
+  return scaledDifference(networks, chain) <= goodMatch
+    ? `${words}.`
+    : `${words}; the chain fits poorly.`;
 }
