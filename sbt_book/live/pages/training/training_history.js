@@ -65,7 +65,8 @@ export function trainingHistory(parent) {
     add(point) {
       const last = points.at(-1);
       // The last point is always the newest; those before it keep their distance.
-      if (points.length > 1 && last.steps - points.at(-2).steps < spacing) points.pop();
+      const close = points.length > 1 && last.steps - points.at(-2).steps < spacing;
+      if (close || last?.steps === point.steps) points.pop();
       points.push(point);
       if (points.length > MOST) {
         points = points.filter((_, place) => place % 2 === 0);
