@@ -10,6 +10,7 @@ import nbformat
 import pytest
 import yaml
 from address import book_url, repository_url
+from bs4 import BeautifulSoup
 from serving import HTML, PAGES, ROOT, expect, visit, watched
 
 CONFIG = yaml.safe_load((ROOT / "_config.yml").read_text(encoding="utf-8"))
@@ -155,8 +156,22 @@ def test_the_book_reads_from_a_folder_without_a_server(browser, tmp_path):
 
 
 def test_the_book_prints_as_one_file(browser, tmp_path):
-    pages = ["book/index.html", "notebooks/02_folding_ruler.html"]
-    make_pdf.write(browser, HTML, tmp_path / "book.pdf", pages, "https://book.invalid/")
-    pdf = (tmp_path / "book.pdf").read_bytes()
-    titles = [title.decode("latin-1") for title in re.findall(rb"/Title \((.*?)\)", pdf)]
-    assert "1. The folding ruler" in titles
+    pages, address = (
+        ["book/at_a_glance.html", "notebooks/02_folding_ruler.html"],
+        "https://a.invalid/",
+    )
+    make_pdf.write(browser, HTML, tmp_path / "book.pdf", pages, address)
+    pdf = (tmp_path / "book.pdf").read_bytes().decode("latin-1")
+    assert 10 < len(re.findall(r"/Type ?/Page\b", pdf)) < 30
+    titles = re.findall(r"/Title \((.*?)\)\n", pdf)
+    assert titles.pop(0) == CONFIG["title"]
+    html = "".join((HTML / page).read_text(encoding="utf-8") for page in pages)
+    headings = BeautifulSoup(html, "html.parser").select(".bd-article :is(h1, h2, h3)")
+    plain = [each.get_text().rstrip("#") for each in headings]
+    assert sorted(filter(str.isascii, titles)) == sorted(filter(str.isascii, plain))
+    outside = re.findall(r"/URI \((.*?)\)", pdf)
+    assert f"{address}notebooks/02_folding_ruler.html" in outside  # where its pictures move
+    assert f"{address}notebooks/03_spring_block_chain.html" in outside  # not printed here
+    inside = set(re.findall(r"/Dest /([^\s/>]+)", pdf))
+    assert {"book-at_a_glance", "notebooks-02_folding_ruler"} <= inside
+    assert any(name.startswith("notebooks-02_folding_ruler--fig-") for name in inside)
