@@ -17,6 +17,24 @@ SERIOUS = """async rules => {
 }"""
 # What these rules find depends on the colours or on the width, what the others find on the markup.
 SEEN = ["color-contrast", "link-in-text-block", "scrollable-region-focusable"]
+# What reaches beyond the article that it is in, or is cut off and has to be scrolled. Code may be.
+TOO_WIDE = """() => {
+    const article = document.querySelector("article.bd-article");
+    if (!article) return [];
+    const { left, right } = article.getBoundingClientRect();
+    const parts = "figure, picture, img, table, td, th, mjx-math, .cell_output .text_html";
+    return [...article.querySelectorAll(parts)]
+        .filter(part => !part.closest("section.sbt, pre") && part.checkVisibility())
+        .filter(part => {
+            const box = part.getBoundingClientRect();
+            const scrolls = getComputedStyle(part).overflowX !== "visible";
+            return box.left < left - 1 || box.right > right + 1
+                || (scrolls && part.scrollWidth > part.clientWidth + 1);
+        })
+        .map(part => part.outerHTML.slice(0, 120));
+}"""
+SMALL = {"width": 360, "height": 780}
+DRAWN = "new Promise(done => requestAnimationFrame(() => requestAnimationFrame(done)))"
 AXE = ROOT / "node_modules/axe-core/axe.min.js"
 
 
@@ -116,6 +134,10 @@ def test_page(view, path):
         page.evaluate(AXE.read_text(encoding="utf-8"))  # the page's policy allows no such script
         again = scheme == "light" and path != "book/index.html"
         assert not page.evaluate(SERIOUS, SEEN if again else None)
+    if VENDORED and scheme == "light" and page.viewport_size == PHONE:
+        page.set_viewport_size(SMALL)
+        page.evaluate(DRAWN)
+        assert page.evaluate(TOO_WIDE) == []
     page.close()
 
 
