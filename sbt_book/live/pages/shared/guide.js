@@ -30,7 +30,7 @@ function rememberTour(name, place) {
  */
 export function guide(root, model, name, steps) {
   const tour = element("div", { class: "sbt-guide", role: "group", "aria-label": "Guided tour" });
-  root.insertBefore(tour, root.querySelector(".sbt-columns"));
+  root.querySelector(".sbt-columns").before(tour);
   const card = element("div", { class: "sbt-guide-card" }, tour);
   const words = element("div", { "aria-live": "polite" }, card);
   const row = element("div", { class: "sbt-guide-buttons" }, tour);
