@@ -16,6 +16,7 @@ HTML := $(OUT)/_build/html
 EXECUTED := $(patsubst %,$(STAGE)/%,$(wildcard notebooks/*.ipynb))
 # What a notebook's results depend on besides itself.
 SOURCES := $(shell find sbt_utils sbt_book results -type f ! -path '*/__pycache__/*')
+IPYTHON := _build/ipython/profile_default/ipython_config.py
 PAGES := _config.yml _toc.yml CITATION.cff $(wildcard _ext/*.* scripts/*.py book/*.* book/*/*)
 CORES := $(shell getconf _NPROCESSORS_ONLN)
 VENDORED := $(if $(shell command -v npm 2>/dev/null),node_modules/.fetched)
@@ -61,11 +62,17 @@ lock: $(BIN)/python ## write locks/ anew from pyproject.toml and constraints.txt
 notebooks: $(EXECUTED) ## run every notebook at PROFILE into _build/, leaving the committed ones alone
 
 # Notebooks run where they lie, so that their paths are those of a checkout. At `quick`, their default,
-# no parameter is passed: papermill would add a cell for it to the page.
-$(STAGE)/notebooks/%.ipynb: notebooks/%.ipynb $(SOURCES) .venv/.book
+# no parameter is passed: papermill would add a cell for it to the page. Here IPython writes other forms
+# of each figure and table for the pages, too.
+$(STAGE)/notebooks/%.ipynb: notebooks/%.ipynb $(SOURCES) .venv/.book | $(IPYTHON)
 	@mkdir -p $(@D)
-	$(BIN)/papermill --cwd notebooks -k python3 --no-progress-bar \
+	IPYTHONDIR='$(abspath _build/ipython)' SBT_VARIANTS='$(abspath $(STAGE)/variants)' \
+	  $(BIN)/papermill --cwd notebooks -k python3 --no-progress-bar \
 	  $(if $(filter-out quick,$(PROFILE)),-p profile $(PROFILE)) $< $@
+
+$(IPYTHON):
+	@mkdir -p $(@D)
+	@echo 'c.InteractiveShellApp.extensions = ["sbt_book.pictures.variants"]' > $@
 
 book: $(STAGE)/.built ## run the notebooks, build the HTML, say where it is
 	@echo 'The book is in $(HTML)/index.html; `make serve` shows it.'

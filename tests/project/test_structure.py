@@ -32,7 +32,7 @@ LIBRARY = (
 CHAPTERS = {"law", "ruler", "chain", "phase_diagram", "in_time"}
 CHAPTERS |= {"generalisation", "gallery", "trained_models", "steering"}
 CHAPTERS |= {"gradients", "friction", "beyond", "language", "language_training"}
-COMPANION = ({"common"}, CHAPTERS, {"advice", "status", "live"})
+COMPANION = ({"common"}, CHAPTERS, {"advice", "status", "live", "pictures"})
 MOST_FILES, MOST_LINES = 12, 350
 
 

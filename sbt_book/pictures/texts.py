@@ -1,0 +1,137 @@
+"""Fitting the texts of a figure into less room, and telling whether they do fit."""
+
+import re
+from collections.abc import Iterator
+from itertools import combinations, pairwise
+from typing import Any
+
+from matplotlib.axes import Axes
+from matplotlib.axis import Axis
+from matplotlib.figure import Figure
+from matplotlib.legend import Legend
+from matplotlib.offsetbox import VPacker
+from matplotlib.text import Text
+from matplotlib.ticker import FixedLocator
+from matplotlib.transforms import Bbox
+
+
+def overlaps(figure: Figure) -> set[tuple[Any, Any]]:
+    """Return the pairs of texts of an arranged figure that lie on one another, by their places."""
+    boxes = [(place, box) for place, box in _texts(figure) if box.width and box.height]
+    return {
+        (one, other)
+        for (one, box), (other, of_other) in combinations(boxes, 2)
+        if min(box.x1, of_other.x1) - max(box.x0, of_other.x0) > -2
+        and min(box.y1, of_other.y1) - max(box.y0, of_other.y0) > 1
+    }
+
+
+def _texts(figure: Figure) -> Iterator[tuple[Any, Bbox]]:
+    """Yield the place and the box of each text that is shown."""
+    named: list[tuple[Any, Text]] = []
+    for number, axes in enumerate(figure.axes):
+        if axes.get_visible() and axes.axison:
+            named += [((number, *place), text) for place, text in _texts_of(axes)]
+    for legend in figure.legends:
+        named += [(("legend", index), text) for index, text in enumerate(legend.get_texts())]
+    named += [(("figure", index), text) for index, text in enumerate(figure.texts)]
+    for place, text in named:
+        if text.get_visible() and text.get_text().strip():
+            yield place, text.get_window_extent()
+
+
+def _texts_of(axes: Axes) -> Iterator[tuple[tuple[Any, ...], Text]]:
+    """Yield the place and each text of axes."""
+    yield ("title",), axes.title
+    for index, text in enumerate(axes.texts):
+        yield ("text", index), text
+    for axis in (axes.xaxis, axes.yaxis):
+        yield (axis.axis_name, "label"), axis.label
+        for index, tick in enumerate(shown_ticks(axis)):
+            yield (axis.axis_name, index), tick.label1
+    if isinstance(legend := axes.get_legend(), Legend):
+        for index, text in enumerate(legend.get_texts()):
+            yield ("legend", index), text
+
+
+def shown_ticks(axis: Axis) -> list[Any]:
+    """Return the ticks within the limits of an axis."""
+    return list(axis._update_ticks())  # type: ignore[attr-defined]  # there is no public way
+
+
+def enlarge(figure: Figure, least: float) -> None:
+    """Make all texts that are smaller than so many points as large as that."""
+    for text in figure.findobj(Text):
+        assert isinstance(text, Text)
+        text.set_fontsize(max(text.get_fontsize(), least))
+    for axes in figure.axes:
+        for axis in (axes.xaxis, axes.yaxis):
+            sizes = [label.get_fontsize() for label in axis.get_ticklabels()]
+            axis.set_tick_params(which="both", labelsize=max([least, *sizes]))
+
+
+def break_lines(figure: Figure) -> None:
+    """Break titles and labels that are longer than what they stand at."""
+    for axes in figure.axes:
+        spec = axes.get_subplotspec()
+        across = figure.bbox.width / (spec.get_gridspec().ncols if spec else 1) - 8
+        down = max(axes.get_window_extent().height, 0.3 * figure.dpi) * 1.25
+        _break(axes.title, axes.title.get_window_extent().width, across)
+        _break(axes.xaxis.label, axes.xaxis.label.get_window_extent().width, across)
+        _break(axes.yaxis.label, axes.yaxis.label.get_window_extent().height, down)
+
+
+def _break(text: Text, length: float, room: float) -> None:
+    """Break a text of a length between its words where there is less room."""
+    words, lines = text.get_text().split(), int(-(-length // room))
+    if lines > 1 and "\n" not in text.get_text() and len(words) >= lines:
+        text.set_text("\n".join(shared_out(words, lines)))
+
+
+def shared_out(words: list[str], count: int) -> list[str]:
+    r"""Share words among at most so many lines of about one length; formulas stay whole.
+
+    >>> shared_out(["share", "of", "votes", "$a", "b$"], 2)
+    ['share of', 'votes $a b$']
+    """
+    most = len(" ".join(words)) / count
+    lines = [words[0]]
+    for word in words[1:]:
+        longer = f"{lines[-1]} {word}"
+        if lines[-1].count("$") % 2 or len(longer) <= most + 3 or len(lines) == count:
+            lines[-1] = longer
+        else:
+            lines.append(word)
+    return lines
+
+
+def thin_levels(figure: Figure) -> None:
+    """Name every other level on axes where the names of all, which are numbers, have no room."""
+    for axes in figure.axes:
+        labels = [(tick.get_loc(), tick.label1) for tick in shown_ticks(axes.xaxis)]
+        labels = [(level, label) for level, label in labels if label.get_text()]
+        boxes = sorted([label.get_window_extent() for _, label in labels], key=lambda box: box.x0)
+        near = any(right.x0 - left.x1 < 3 for left, right in pairwise(boxes))
+        numbers = all(re.fullmatch(r"[-−\d.e]+", label.get_text()) for _, label in labels)
+        if near and numbers and isinstance(axes.xaxis.get_major_locator(), FixedLocator):
+            levels, names = zip(*labels[::2], strict=True)
+            axes.set_xticks(levels, [label.get_text() for label in names])
+
+
+def fold_legends(figure: Figure) -> None:
+    """Take a column from each legend that is too broad."""
+    legends = [(legend, figure.bbox.width) for legend in figure.legends]
+    for axes in figure.axes:
+        if isinstance(legend := axes.get_legend(), Legend):
+            legends.append((legend, axes.get_window_extent().width))
+    for legend, room in legends:
+        # A legend cannot be told to change, and a new one would not have the same samples.
+        box = legend._legend_handle_box  # type: ignore[attr-defined]
+        columns = box.get_children()
+        if len(columns) > 1 and legend.get_window_extent().width > room:
+            items = [item for column in columns for item in column.get_children()]
+            each = -(-len(items) // (len(columns) - 1))
+            parts = [items[start : start + each] for start in range(0, len(items), each)]
+            look = {"pad": 0, "sep": columns[0].sep, "align": columns[0].align}
+            box._children = [VPacker(children=part, **look) for part in parts]
+            box.set_figure(figure)
