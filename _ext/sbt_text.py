@@ -16,10 +16,11 @@ BLOCKS += ["h2", "h3", "h4", "h5", "h6", "ol", "p", "pre", "section", "summary",
 
 def plain_text(html):
     """Return the text of a page, in blocks with an empty line between them."""
-    # What live pictures are made of is most of a page, and none of its text.
+    # Most of a page is what its live pictures are made of, and what leads to others.
+    found = re.search(r'<article class="bd-article".*</article>', html, re.DOTALL)
+    html = found[0] if found else html  # as other themes have it
     html = re.sub(r"<(script|style)\b.*?</\1>", "", html, flags=re.DOTALL)
-    soup = BeautifulSoup(html, "html.parser")
-    article = soup.select_one("article.bd-article") or soup
+    article = BeautifulSoup(html, "html.parser")
     for each in article.select(LEFT_OUT):
         each.decompose()
     for image in article.select("img"):
