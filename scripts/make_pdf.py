@@ -165,6 +165,8 @@ def main(html: Path, target: Path) -> None:
         sys.exit("The book was built without npm, so its equations would be missing: install npm.")
     with sync_playwright() as p:
         found = next(filter(None, map(shutil.which, BROWSERS)), None)
+        if found is None and not Path(p.chromium.executable_path).exists():
+            sys.exit("There is no Chromium or Chrome on the path to print the book with.")
         browser = p.chromium.launch(executable_path=found, args=["--no-sandbox", "--disable-gpu"])
         write(browser, html, target, reading_order(html), book_url(repository_url()))
         browser.close()
