@@ -298,6 +298,25 @@ def test_first_weights_are_distributed_as_in_pytorch():
     assert weights.var() == pytest.approx(0.01 / 3, rel=0.1)
 
 
+def test_two_networks_of_a_seed_begin_with_the_same_weights():
+    code = f"""(() => {{
+      {BYTES}
+      return [settings, {{ ...settings, dropout: 0.5, batch_size: 8, negative_slope: 1 }}].map(
+        (each) => {{
+          const architecture = {{ width: 16, hidden_layers: 3, classes: 10, seed: 5 }};
+          const trainer = new Trainer(bytes(train), bytes(test), architecture, each);
+          const before = Array.from(trainer.network.parameters);
+          trainer.step();
+          return [before, Array.from(trainer.network.parameters)];
+        }},
+      );
+    }})()"""
+    train, test = digits()
+    one, other = run(code, train=train, test=test, settings=SETTINGS)
+    assert one[0] == other[0]
+    assert one[1] != other[1]
+
+
 def test_an_epoch_sees_every_image_once():
     batches = trained(
         """

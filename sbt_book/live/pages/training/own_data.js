@@ -94,6 +94,10 @@ export function ownData(parent, embedded, use) {
     use(data);
   }
 
+  function leave() {
+    if (saved) begin(embedded, null);
+  }
+
   function build() {
     if (parts) return;
     element("p", { class: "sbt-note" }, root, PRIVACY);
@@ -103,7 +107,7 @@ export function ownData(parent, embedded, use) {
     const table = tablePart(columns, tell);
     const row = element("div", { class: "sbt-buttons" }, root);
     const back = button(row, "Back to the embedded digits", () => {
-      begin(embedded, null);
+      leave();
       tell("Above is a new network for the embedded digits.");
     });
     back.disabled = !saved;
@@ -205,6 +209,8 @@ export function ownData(parent, embedded, use) {
     get saved() {
       return saved;
     },
+    /** Go back to the embedded digits. */
+    leave,
     /** Go back to data that `saved` gave; they were checked for their types. */
     restore(data) {
       build();

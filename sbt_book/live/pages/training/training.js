@@ -234,6 +234,7 @@ function render({ model, el }) {
   if (model.get("second")) follow();
   else renew();
   const restart = () => {
+    own.leave();
     renew();
     ghosts = []; // of what was there before the tour
     run(true);
@@ -317,10 +318,9 @@ export function embeddedDigits(model) {
     return new Uint8Array(buffer, byteOffset, byteLength);
   };
   const labels = bytes("_labels");
-  // Two pixels in a byte, each one of 16 greys.
-  const images = Uint8Array.from(
-    [...bytes("_images")].flatMap((pair) => [17 * (pair >> 4), 17 * (pair & 15)]),
-  );
+  const packed = bytes("_images"); // two pixels in a byte, each one of 16 greys
+  const images = new Uint8Array(2 * packed.length);
+  packed.forEach((pair, k) => images.set([17 * (pair >> 4), 17 * (pair & 15)], 2 * k));
   const inputs = images.length / labels.length;
   const count = model.get("_training_images");
   const part = (from, to) => {
