@@ -19,10 +19,10 @@ class RulerExplorable(Explorable):
 
     Six traits have the names, units and defaults of `sbt_utils.mechanics.ruler.FoldingRuler`.
     ``speed``, ``amplitude`` and ``reach`` are those of the pulls that the page replays
-    (`sbt_utils.mechanics.pulls.quick_and_jerky`), with ``phases`` of the seeds 0..4 in turn. Once
-    the ruler has come to rest the page writes ``hand_times``, ``hand_positions`` (x and y
-    alternate) and the ``angles`` of the sections. A value out of range raises
-    ``traitlets.TraitError``.
+    (`sbt_utils.mechanics.pulls.quick_and_jerky`), with ``phases`` of the seeds 0..4 in turn.
+    ``ghost`` is the shape to hit: what a pull of that name leaves of this ruler. Once the ruler has
+    come to rest the page writes ``hand_times``, ``hand_positions`` (x and y alternate) and the
+    ``angles`` of the sections. A value out of range raises ``traitlets.TraitError``.
     """
 
     _esm = joined("ruler/ruler.js")
@@ -37,6 +37,7 @@ class RulerExplorable(Explorable):
     speed = traitlets.Float(0.1, min=0.05, max=3.0).tag(sync=True)
     amplitude = traitlets.Float(0.0, min=0.0, max=0.015).tag(sync=True)
     reach = traitlets.Float(0.55, min=0.5, max=0.9).tag(sync=True)
+    ghost = traitlets.Enum(["none", "slow and steady", "quick and jerky"], "none").tag(sync=True)
     phases: Any = traitlets.List(read_only=True).tag(sync=True)
     hand_times = traitlets.List(traitlets.Float()).tag(sync=True)
     hand_positions = traitlets.List(traitlets.Float()).tag(sync=True)

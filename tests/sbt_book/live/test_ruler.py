@@ -79,7 +79,10 @@ def test_javascript_makes_the_same_hands_and_the_same_pulls(settings):
         "ruler/hand.js",
         """(() => {
           const made = quickAndJerky(ruler, pull, phases);
-          const after = pullRuler(ruler, hand, 1e-3);
+          const pulling = pullRuler(ruler, hand, 1e-3);
+          let step;
+          do step = pulling.next(); while (!step.done);
+          const after = step.value;
           const arrays = [made.times, made.positions, after.angles, after.points(), after.v];
           return arrays.map((each) => Array.from(each));
         })()""",
@@ -208,6 +211,26 @@ def test_an_impossible_replay_stops_where_the_ruler_balks():
     assert np.isfinite(found["angles"]).all()
 
 
+def test_the_score_is_the_mean_distance_of_the_openings():
+    ruler = FoldingRuler(sections=6, section_length=0.2)
+    slow, quick = (ruler.pull(hand(ruler)) for hand in (slow_and_steady, quick_and_jerky))
+    points = [motion.points[-1] for motion in (slow, quick)]
+    found = run(
+        "ruler/ruler.js",
+        "[ghostDistance(one, other, 0.2), ghostDistance(one, one, 0.2)]",
+        one=np.ravel(points[0]),
+        other=np.ravel(points[1]),
+    )
+    openings = [np.diff(each[:, 0]) for each in points]
+    assert found[0] == pytest.approx(abs(openings[0] - openings[1]).mean() / 0.2, abs=1e-12)
+    assert found == [pytest.approx(found[0]), 0]
+    assert found[0] > 0.05
+
+
+def test_ghosts_are_named_as_the_trait_has_them():
+    assert run("ruler/ruler.js", "['none', ...Object.keys(GHOSTS)]") == RulerExplorable.ghost.values
+
+
 # Traits
 
 
@@ -253,4 +276,4 @@ def test_the_still_picture_shows_both_pulls():
 
 
 def test_the_text_is_small_enough_to_be_saved_with_a_notebook():
-    assert len(RulerExplorable._esm) + len(RulerExplorable._css) < 70_000
+    assert len(RulerExplorable._esm) + len(RulerExplorable._css) < 90_000

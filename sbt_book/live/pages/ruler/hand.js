@@ -76,13 +76,14 @@ export function stepsOfHand({ times }, dt) {
   return 10 * Math.ceil(Math.ceil((times[times.length - 1] - times[0]) / dt - 1e-9) / 10);
 }
 
-/** Return the ruler after a whole pull, null where it cannot follow. */
-export function pullRuler(ruler, hand, dt) {
+/** Pull a ruler to the end, a pause every few steps; return it, null where it cannot follow. */
+export function* pullRuler(ruler, hand, dt) {
   const linkage = new Linkage(ruler);
   const at = followHand(hand);
   const steps = stepsOfHand(hand, dt);
   for (let n = 1; n <= steps; n++) {
     if (!linkage.advance(...at(hand.times[0] + dt * n), dt)) return null;
+    if (n % 20 === 0) yield;
   }
   return linkage;
 }

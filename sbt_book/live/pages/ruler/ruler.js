@@ -1,12 +1,16 @@
 /** The ruler explorable: pull a folding ruler by hand, and see which sections open. */
 
-import { animation, bind, button, element, panel } from "../shared/controls.js";
+import { animation, bind, button, choice, element, panel } from "../shared/controls.js";
 import { prefersReducedMotion, readout, saveSoon, slider } from "../shared/controls.js";
+import { keepInAddress } from "../shared/address.js";
+import { guide } from "../shared/guide.js";
 import { quickAndJerky } from "./hand.js";
 import { loadCurveChart } from "../shared/load_curve_chart.js";
+import { GHOSTS, REPLAYS, ghostDistance, ghostMaker } from "./ruler_ghosts.js";
 import { kindOfPull, rulerMeter } from "./ruler_meter.js";
 import { rulerPicture } from "./ruler_picture.js";
 import { RulerPull } from "./ruler_pull.js";
+import { rulerTour } from "./ruler_tour.js";
 import { verdict } from "../shared/shape.js";
 
 const RULER_FIELDS = [
@@ -48,15 +52,12 @@ const RULER_SLIDERS = {
     format: (value) => (1e3 * value).toFixed(1),
   },
 };
-const REPLAYS = {
-  "Slow and steady": { speed: 0.1, amplitude: 0.0 },
-  "Quick and jerky": { speed: 2.0, amplitude: 0.003 },
-};
 const STEPS_A_FRAME = 25; // of a millisecond: a page that draws 40 times a second keeps pace
 const BUSY = 8; // ms of simulation in a frame at most
 const ARROWS = { ArrowRight: [1, 0], ArrowLeft: [-1, 0], ArrowUp: [0, 1], ArrowDown: [0, -1] };
 const INVITATION =
   "Drag the ring away from the pin, slowly or with a jerk. By keyboard: arrow keys on the ring.";
+const NO_GHOST = "none";
 const BALKED = "The ruler cannot follow there: pull it another way, or fold it again.";
 
 function render({ model, el }) {
@@ -64,6 +65,7 @@ function render({ model, el }) {
   const hint = element("p", { class: "sbt-note" }, stage, INVITATION);
   const picture = rulerPicture(stage);
   const { handle } = picture;
+  const score = element("p", { class: "sbt-ruler-score" }, stage);
   const reach = slider(stage, {
     label: "Reach of the ruler",
     unit: "% of its length",
@@ -81,9 +83,11 @@ function render({ model, el }) {
   const meter = rulerMeter(side);
   side.append(controls);
   const tell = readout(chart.figure);
-  const initial = Object.keys(RULER_SLIDERS).map((trait) => [trait, model.get(trait)]);
+  const kept = [...Object.keys(RULER_SLIDERS), "ghost"];
+  const initial = kept.map((trait) => [trait, model.get(trait)]);
   const keys = new Set();
   let ruler, pull, before;
+  let ghost = null; // what was made of the trait of this name
   let grabbed = null;
   let trembles = 0;
   let debt = 0;
@@ -93,7 +97,10 @@ function render({ model, el }) {
     const { separation, linkage, highest } = pull;
     const full = ruler.sections * ruler.section_length;
     const share = Math.round((100 * pull.x) / full);
-    picture.draw(ruler, linkage.points(), fresh, `at ${share} % of the ruler's length`);
+    const points = linkage.points();
+    const off = pull.begun && ghost ? offGhost(points) : "";
+    const at = `at ${share} % of the ruler's length${off && `, ${off}`}`;
+    picture.draw(ruler, points, fresh, at);
     picture.arrow.style.display = pull.begun ? "none" : "";
     handle.setAttribute("aria-valuenow", Math.min(Math.max(share, 0), 99));
     if (pull.led.pace === Infinity || document.activeElement !== reach.input) reach.value = share;
@@ -102,7 +109,12 @@ function render({ model, el }) {
     const words = pull.begun
       ? `A ${kind} pull, and the ruler is ${verdict(separation)}`
       : "Folded, not yet pulled";
+    score.hidden = model.get("ghost") === NO_GHOST;
+    score.textContent = ghost
+      ? `Dashed: the ghost, what our ${ghost.name} pull leaves (simulated). ${off ? `${off}.` : "Hit it!"}`
+      : "The ghost is on its way.";
     const curves = [{ name: "this pull", kind: "own", values: separation }];
+    if (ghost) curves.push({ name: "the ghost", kind: "theory2", values: ghost.separation });
     if (before) curves.push({ name: before.name, kind: "other", values: before.separation });
     const all = curves.flatMap(({ values }) => values);
     const fifths = (round, most) => (round((5 * most) / full - 1e-9) / 5) * full;
@@ -112,6 +124,27 @@ function render({ model, el }) {
     tell(words);
     hint.textContent = balked > 20 ? BALKED : INVITATION;
   }
+
+  /** Say how far the openings are from those of the ghost. */
+  function offGhost(points) {
+    const distance = ghostDistance(points, ghost.points, ruler.section_length);
+    return `Off the ghost by ${Math.round(100 * distance)} % of a section, on average`;
+  }
+
+  /** Make the ghost that is asked for. */
+  function summon(fresh = false) {
+    const name = model.get("ghost");
+    ghost = null;
+    picture.ghost([]);
+    maker.stop();
+    if (name !== NO_GHOST) maker.make(name, ruler, model.get("reach"), model.get("phases")[0]);
+    show(fresh);
+  }
+  const maker = ghostMaker(root, (made) => {
+    ghost = made;
+    picture.ghost(made.points);
+    show();
+  });
 
   /** Tell Python what the hand did and what came of it. */
   function send() {
@@ -130,6 +163,7 @@ function render({ model, el }) {
     }
     const alike = now.sections === ruler?.sections && now.section_length === ruler.section_length;
     if (!alike) before = null;
+    const same = RULER_FIELDS.every((name) => now[name] === ruler?.[name]);
     ruler = now;
     pull = new RulerPull(ruler);
     movie.stop();
@@ -140,7 +174,8 @@ function render({ model, el }) {
       model.set(trait, []);
       saveSoon(model);
     }
-    show(true);
+    if (same) show(true);
+    else summon(true);
   }
 
   function replay() {
@@ -264,9 +299,25 @@ function render({ model, el }) {
     const refold = RULER_FIELDS.includes(trait) ? () => fold() : () => {};
     return bind(model, trait, slider(controls, look), refold);
   });
+  const options = [[NO_GHOST, "none"]];
+  for (const name of Object.keys(GHOSTS)) options.push([name, `our ${name} pull`]);
+  unbind.push(bind(model, "ghost", choice(controls, { label: "Ghost to hit", options }), summon));
   fold();
+  const endTour = guide(root, model, "ruler", rulerTour({ replay, fold }));
+  const between = ({ levels, min, max }) => (levels ? { levels } : { min, max });
+  const leaveAddress = keepInAddress(model, root, "ruler", {
+    ...Object.fromEntries(
+      Object.entries(RULER_SLIDERS).map(([trait, look]) => [trait, between(look)]),
+    ),
+    sections: { min: 4, max: 16, integer: true },
+    reach: { min: 0.5, max: 0.9 },
+    ghost: { options: options.map(([name]) => name) },
+  });
   return () => {
+    leaveAddress();
+    endTour();
     movie.stop();
+    maker.stop();
     unbind.forEach((each) => each());
   };
 }

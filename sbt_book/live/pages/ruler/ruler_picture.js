@@ -13,6 +13,7 @@ export function rulerPicture(parent) {
   const scaleBar = svg("g", { class: "sbt-ruler-scale" }, picture);
   const scaleLine = svg("path", {}, scaleBar);
   const scaleText = svg("text", { "text-anchor": "end" }, scaleBar);
+  const shadow = svg("path", { class: "sbt-ruler-ghost" }, picture);
   const trace = svg("path", { class: "sbt-ruler-trace" }, picture);
   const bars = svg("g", {}, picture);
   const pin = svg("g", { class: "sbt-ruler-pin" }, picture);
@@ -28,6 +29,7 @@ export function rulerPicture(parent) {
   let way = [];
   let wayShown = "";
   let latest;
+  let ghostPoints = [];
   new ResizeObserver(() => latest && draw(...latest)).observe(holder);
 
   /** Fit the view to the ruler and to the width that there is; build its sections anew. */
@@ -61,6 +63,7 @@ export function rulerPicture(parent) {
     scaleText.setAttribute("y", y - 8);
     wayShown = "";
     for (const [px, py] of way) wayShown += corner(px, py);
+    drawGhost();
   }
 
   const corner = (x, y) => {
@@ -68,6 +71,20 @@ export function rulerPicture(parent) {
     return `${wayShown ? "L" : "M"}${px.toFixed(1)} ${py.toFixed(1)}`;
   };
   const toPixels = (x, y) => [view.left + view.scale * x, view.middle - view.scale * y];
+
+  /** Show a shape to hit, the ends of its sections as in `draw`; none if they are empty. */
+  function ghost(points) {
+    ghostPoints = points;
+    drawGhost();
+  }
+  function drawGhost() {
+    let path = "";
+    for (let k = 0; k < ghostPoints.length; k += 2) {
+      const [px, py] = toPixels(ghostPoints[k], ghostPoints[k + 1]);
+      path += `${path ? "L" : "M"}${px.toFixed(1)} ${py.toFixed(1)}`;
+    }
+    shadow.setAttribute("d", path);
+  }
 
   /**
    * Show the ends of the sections (x, y in turn, in m); `fresh` forgets the hand's way.
@@ -127,7 +144,7 @@ export function rulerPicture(parent) {
     return [(px - view.left) / view.scale, (view.middle - py) / view.scale];
   }
 
-  return { handle, arrow, draw, inside, toMetres };
+  return { handle, arrow, draw, ghost, inside, toMetres };
 }
 
 /** Return the marks of a section: a tenth of it each where there is room, else its half. */
