@@ -107,11 +107,17 @@ def test_python_and_the_page_drive_each_other(notebook):
     assert slider.input_value() == "0.01"
 
     slider.focus()  # the page moves Python
-    for _ in range(4):
+    for _ in range(16):  # while Python answers to the first of them
         page.keyboard.press("ArrowRight")
-    assert slider.input_value() == "0.012"
+        page.wait_for_timeout(30)
+    assert slider.input_value() == "0.018"
     page.wait_for_timeout(1000)  # until Python has heard of it
-    assert run(page, 2) == "Python reads 0.012 lazy 7"
+    assert run(page, 2) == "Python reads 0.018 lazy 7"
+
+    page.locator(".sbt").get_by_role("button", name="Pull").click()
+    moment = page.get_by_role("slider", name="Time")
+    expect(moment).not_to_have_value("700")
+    expect(moment).to_have_value("700")  # what Python hears of it does not stop it
 
 
 def test_the_laboratory_trains_until_it_is_stopped(notebook):
