@@ -142,7 +142,7 @@ def test_digits_are_drawn_by_pointer_and_by_keys_and_trained_on(opened, view):
     part = open_part(frame, "Your own data")
     pad = part.get_by_role("grid")
     add = part.get_by_role("button", name="Add")
-    said = part.locator("[role=status]")
+    said = part.locator("fieldset").first.locator("[role=status]")
     add.click()
     expect(said).to_contain_text("The pad is empty")
     for digit in ("1", "7"):
@@ -181,7 +181,8 @@ def test_a_table_is_trained_on_and_goes_nowhere(opened):
     sent = []
     page.on("request", lambda request: sent.append(request.url))
     part = open_part(frame, "Your own data")
-    area, said = part.get_by_role("textbox"), part.locator("[role=status]")
+    area = part.get_by_role("textbox")
+    said = part.locator("fieldset").last.locator("[role=status]")
     train = part.get_by_role("button", name="Train on this table")
     for text, words in (
         ("", "There is no sample"),

@@ -8,9 +8,8 @@ const FORMAT = "spring-block training 1";
 const SLOT = "sbt-training";
 const MOST_CHARACTERS = 3e6;
 const KEPT =
-  "Saved are the knobs and the seed of the first weights, not what was trained: at the same " +
+  "What is kept: the knobs and the seed of the first weights, not what was learned. With the same " +
   "settings a new network begins in the same way.";
-
 const UNSAVED = "This browser lets the page save nothing; download a file instead.";
 const TOO_LARGE = "it is larger than 3 MB";
 

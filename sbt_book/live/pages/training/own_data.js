@@ -90,7 +90,10 @@ export function ownData(parent, embedded, use) {
 
   function begin(data, used) {
     saved = used;
-    if (parts) parts.back.disabled = !used;
+    if (parts) {
+      parts.back.disabled = !used;
+      parts.status.textContent = "";
+    }
     use(data);
   }
 
@@ -102,21 +105,23 @@ export function ownData(parent, embedded, use) {
     if (parts) return;
     element("p", { class: "sbt-note" }, root, PRIVACY);
     const columns = element("div", { class: "sbt-more-columns" }, root);
-    const tell = (words) => (status.textContent = words);
-    const drawn = drawingPart(columns, tell);
-    const table = tablePart(columns, tell);
+    const drawn = drawingPart(columns);
+    const table = tablePart(columns);
     const row = element("div", { class: "sbt-buttons" }, root);
     const back = button(row, "Back to the embedded digits", () => {
       leave();
-      tell("Above is a new network for the embedded digits.");
+      drawn.tell("");
+      table.tell("");
+      status.textContent = "Above is a new network for the embedded digits.";
     });
     back.disabled = !saved;
     const status = element("p", { role: "status" }, root);
-    parts = { back, drawn, table };
+    parts = { back, status, drawn, table };
   }
 
-  function drawingPart(columns, tell) {
+  function drawingPart(columns) {
     const part = element("fieldset", {}, columns);
+    const tell = (words) => (said.textContent = words);
     element("legend", {}, part, "Draw digits");
     const pad = drawingPad(part, side);
     const options = [...Array(embedded.classes).keys()].map((label) => [label, String(label)]);
@@ -159,12 +164,14 @@ export function ownData(parent, embedded, use) {
         each.append(drawing.label);
       });
     }
+    const said = element("p", { role: "status" }, part);
     list();
-    return { list, alone };
+    return { tell, list, alone };
   }
 
-  function tablePart(columns, tell) {
+  function tablePart(columns) {
     const part = element("fieldset", {}, columns);
+    const tell = (words) => (said.textContent = words);
     element("legend", {}, part, "Paste a table (CSV)");
     element("p", { class: "sbt-note" }, part, TABLE_WORDS);
     const words = { rows: 6, "aria-label": "Table as CSV text", spellcheck: "false", wrap: "off" };
@@ -201,7 +208,8 @@ export function ownData(parent, embedded, use) {
     button(element("div", { class: "sbt-buttons" }, part), "Train on this table", () => {
       tell(useTable(area.value, label.value) || "Above is a new network for your table.");
     });
-    return { area, label };
+    const said = element("p", { role: "status" }, part);
+    return { tell, area, label };
   }
 
   root.addEventListener("toggle", build);
