@@ -9,12 +9,12 @@ import { verdict } from "../shared/shape.js";
 import { keptSettings } from "./kept_settings.js";
 import { liveNetwork } from "./live_network.js";
 import { ownData } from "./own_data.js";
-import { KNOBS, SETTINGS, trainingFields } from "./training_fields.js";
+import { TRAINING_KNOBS, SETTINGS, trainingFields } from "./training_fields.js";
 import { trainingHistory } from "./training_history.js";
 
 const ARCHITECTURE = ["width", "hidden_layers", "seed"];
 const CLASSES = 10;
-const GHOSTS = 4; // past curves in the picture
+const MOST_GHOSTS = 4; // past curves in the picture
 const SAVING = 1000; // milliseconds between two messages to Python while it trains
 
 const MEMORY =
@@ -134,7 +134,7 @@ function render({ model, el }) {
     // One ghost for a slider's whole way, none of an untrained network.
     const drawn = told?.steps > 0 && told.separation.every(Number.isFinite);
     if (drawn && now - turned > 1500) {
-      ghosts = [told.separation, ...ghosts].slice(0, GHOSTS);
+      ghosts = [told.separation, ...ghosts].slice(0, MOST_GHOSTS);
       movie.start(); // the ghost is seen at once, not when the network is next heard of
     }
     turned = now;
@@ -168,7 +168,7 @@ function render({ model, el }) {
   });
   /** Append the knobs of a network; return a function that unbinds them. */
   function knobs(parent, prefix, suffix, onTurn) {
-    const bound = Object.entries(KNOBS).map(([trait, { levels, label, ...knob }]) => {
+    const bound = Object.entries(TRAINING_KNOBS).map(([trait, { levels, label, ...knob }]) => {
       const allowed = levels && model.get(levels);
       const control = slider(parent, { ...knob, label: label + suffix, levels: allowed });
       return bind(model, prefix + trait, control, onTurn);

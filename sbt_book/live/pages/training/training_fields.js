@@ -4,7 +4,7 @@ export const SETTINGS = ["negative_slope", "dropout", "learning_rate", "batch_si
 const MOST_SEED = 2 ** 31 - 1;
 
 const decimals = (digits) => (value) => value.toFixed(digits);
-export const KNOBS = {
+export const TRAINING_KNOBS = {
   negative_slope: { label: "Negative slope α", min: 0, max: 1, step: 0.05, format: decimals(2) },
   dropout: { label: "Dropout p", min: 0, max: 0.5, step: 0.01, format: decimals(2) },
   learning_rate: { label: "Learning rate", levels: "_learning_rates" },
@@ -20,7 +20,7 @@ export const KNOBS = {
 
 /** Return the traits that a reader may share or save, and the values each may have. */
 export function trainingFields(model) {
-  const knobs = Object.entries(KNOBS).map(([name, { levels, min, max }]) => {
+  const knobs = Object.entries(TRAINING_KNOBS).map(([name, { levels, min, max }]) => {
     return [name, levels ? { levels: model.get(levels) } : { min, max }];
   });
   const second = knobs.map(([name, field]) => [`second_${name}`, field]);
