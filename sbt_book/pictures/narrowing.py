@@ -22,6 +22,9 @@ HIGHEST = 11.0
 SLIMMEST = 1.2
 """The least width of a panel in inches."""
 
+THICKNESS = 0.16
+"""The thickness of an upright colour bar in inches."""
+
 SMALLEST = 7.0
 """The least size of text in points, as a phone shows it."""
 
@@ -139,7 +142,10 @@ def _restack(figure: Figure, width: float, columns: int, sizes: list[tuple[float
     assert engine is not None
     engine.set(h_pad=0.1)  # type: ignore[call-arg]
     for bar in _bars(figure):
-        bar["pad"] /= len(rows)  # a share of the height of all its panels
+        if bar["location"] in ("left", "right"):
+            bar["aspect"] = max(bar["aspect"], sum(rows) / THICKNESS)
+        else:
+            bar["pad"] /= len(rows)  # a share of the height of all its panels
     figure.set_size_inches(width, sum(rows) + 0.6 * len(rows) + 0.5)
     enlarge(figure, SMALLEST * width / SHOWN)
     for _ in range(2):  # what stands around the axes takes its room from them

@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Iterator
-from itertools import combinations, pairwise
+from itertools import chain, combinations, pairwise, product
 from typing import Any
 
 from matplotlib.axes import Axes
@@ -16,14 +16,26 @@ from matplotlib.transforms import Bbox
 
 
 def overlaps(figure: Figure) -> set[tuple[Any, Any]]:
-    """Return the pairs of texts of an arranged figure that lie on one another, by their places."""
-    boxes = [(place, box) for place, box in _texts(figure) if box.width and box.height]
+    """Return the pairs of texts and of axes of an arranged figure that lie on one another.
+
+    Texts lie on the axes of their panels; on a colour bar none may lie.
+    """
+    texts = [(place, box) for place, box in _texts(figure) if box.width and box.height]
+    boxes = [(("axes", number), axes.bbox) for number, axes in enumerate(figure.axes)]
+    bars = [box for box, axes in zip(boxes, figure.axes, strict=True) if _is_bar(axes)]
+    on_bars = (pair for pair in product(texts, bars) if pair[0][0][0] != pair[1][0][1])
+    pairs = chain(combinations(texts, 2), combinations(boxes, 2), on_bars)
     return {
         (one, other)
-        for (one, box), (other, of_other) in combinations(boxes, 2)
+        for (one, box), (other, of_other) in pairs
         if min(box.x1, of_other.x1) - max(box.x0, of_other.x0) > -2
         and min(box.y1, of_other.y1) - max(box.y0, of_other.y0) > 1
     }
+
+
+def _is_bar(axes: Axes) -> bool:
+    """Tell whether axes are a colour bar that the layout places."""
+    return hasattr(axes, "_colorbar_info")
 
 
 def _texts(figure: Figure) -> Iterator[tuple[Any, Bbox]]:
@@ -72,10 +84,14 @@ def enlarge(figure: Figure, least: float) -> None:
 
 def break_lines(figure: Figure) -> None:
     """Break titles and labels that are longer than what they stand at."""
+    bars = [axes.bbox.x0 for axes in figure.axes if _is_bar(axes)]
     for axes in figure.axes:
-        spec = axes.get_subplotspec()
-        across = figure.bbox.width / (spec.get_gridspec().ncols if spec else 1) - 8
-        down = max(axes.get_window_extent().height, 0.3 * figure.dpi) * 1.25
+        spec, middle = axes.get_subplotspec(), (axes.bbox.x0 + axes.bbox.x1) / 2
+        column = figure.bbox.width / (spec.get_gridspec().ncols if spec else 1)
+        left = column * (middle // column)
+        right = min([left + column, *(edge for edge in bars if edge > middle)])
+        across = 2 * min(middle - left, right - middle) - 8
+        down = max(axes.bbox.height, 0.3 * figure.dpi) * 1.25
         _break(axes.title, axes.title.get_window_extent().width, across)
         _break(axes.xaxis.label, axes.xaxis.label.get_window_extent().width, across)
         _break(axes.yaxis.label, axes.yaxis.label.get_window_extent().height, down)
