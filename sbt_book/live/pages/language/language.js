@@ -8,7 +8,7 @@ import { cellWords, removalWords } from "./language_words.js";
 import { lossChart } from "./loss_chart.js";
 import { sentencePicture } from "./sentence_picture.js";
 
-const NOTE =
+const LANGUAGE_NOTE =
   "Shades and load curve are those of the whole model. The loss is measured on other texts, those " +
   "of the chapter.";
 const TRAITS = ["sentence", "token", "depth", "start", "length"];
@@ -28,7 +28,7 @@ function render({ model, el }) {
   const chart = lossChart(charts, loss);
   const tell = readout(controls);
   const tellLoss = readout(controls);
-  element("p", { class: "sbt-note" }, controls, NOTE);
+  element("p", { class: "sbt-note" }, controls, LANGUAGE_NOTE);
   let sentence, chosen, shown;
   let setting = false;
 

@@ -47,7 +47,7 @@ function networkCurves(diagram, row, column) {
 }
 
 /** Return the range of D of a whole diagram. */
-function rangeOf({ separation }) {
+function diagramRange({ separation }) {
   const all = separation.flat(2);
   return [Math.floor(2 * Math.min(...all)) / 2, Math.ceil(2 * Math.max(...all)) / 2];
 }
@@ -111,7 +111,7 @@ function render({ model, el }) {
     const name = model.get("noise_axis");
     if (diagram !== diagrams[name]) {
       diagram = diagrams[name];
-      range = rangeOf(diagram);
+      range = diagramRange(diagram);
       axis.value = name;
       grid.show(diagram, names[name]);
       addSliders();
