@@ -27,12 +27,18 @@ FAULTS = {
     "damped": {"damping": 0.3, "blocks": 4},
     "easily pushed back": {"friction_left": 0.0001, "blocks": 6, "mass": 2.0},
 }
+# Slips, and of each how many blocks it moved.
 SLIPS = """(() => {
   const fault = stressedFault(chain, 3);
   const start = Array.from(fault.gaps);
-  const sizes = Array.from({ length: count }, () => nextSlip(fault));
+  const moved = [];
+  const sizes = Array.from({ length: count }, () => {
+    const size = nextSlip(fault);
+    moved.push(fault.gaps.filter((gap, l) => gap !== fault.before[l]).length);
+    return size;
+  });
   const draws = Array.from({ length: 20000 }, uniform(3));
-  return { start, sizes, draws, gaps: Array.from(fault.gaps), travel: fault.travel };
+  return { start, sizes, moved, draws, gaps: Array.from(fault.gaps), travel: fault.travel };
 })()"""
 
 
@@ -105,10 +111,18 @@ def test_gaps_hold_given_forces(drive):
 
 
 def test_slips_have_many_sizes_as_the_chapter_says():
-    sizes = np.array(run(SLIPS, chain=FAULT, count=1000)["sizes"])
-    assert sizes.max() / sizes.min() > 300
-    one_block = 2 * 0.2 * 0.003 * 1.1 / 0.1
-    assert 0.3 < (sizes < one_block).mean() < 0.7
+    found = run(SLIPS, chain=FAULT, count=1000)
+    sizes, moved = np.array(found["sizes"]), np.array(found["moved"])
+    assert sizes.max() > 1000 * sizes.min()
+    assert 440 < (moved == 1).sum() < 460
+    assert 25 <= (moved == 20).sum() <= 31
+    assert sizes[moved == 20].sum() / sizes.sum() == pytest.approx(0.7, abs=0.02)
+    assert 1.6 < run("fitSlips(sizes).exponent", sizes=sizes) < 1.73
+
+
+def test_without_a_loss_of_friction_nothing_slips():
+    sizes = run(SLIPS, chain=FAULT | {"weakening": 0.0}, count=300)["sizes"]
+    assert max(np.abs(sizes)) < 1e-7
 
 
 # What is made of the sizes
