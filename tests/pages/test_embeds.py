@@ -10,7 +10,7 @@ from sbt_book.live.embeds import EMBEDS
 
 PARTS = {
     "controls": ".sbt-slider, .sbt-choice, .sbt-checkbox",
-    "buttons": ".sbt-stage .sbt-button, .sbt-columns .sbt-button",
+    "buttons": ".sbt-button:not(.sbt-guide *, .sbt-share *)",
     "tour": ".sbt-guide",
     "charts": ".sbt-charts",
     "notes": ".sbt-note",
