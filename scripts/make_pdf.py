@@ -25,6 +25,12 @@ LEFT_OUT = (
     "script, button, source, a.headerlink, .cell_input, .still > p:first-child, .prev-next-footer,"
     " details.code, .cell details.hide, .film img, .toggle-button"
 )
+PAPER = {"width": 673, "height": 986}  # pixels of A4 within the margins of book.css
+# Equations that are wider than the paper become smaller.
+SHRINK = """for (const each of document.querySelectorAll("mjx-container[display=true]")) {
+    const share = each.clientWidth / each.firstElementChild.getBoundingClientRect().width;
+    if (share < 1) each.style.fontSize = `${parseFloat(getComputedStyle(each).fontSize) * share}px`;
+}"""
 STYLE = """
 @page { size: A4; @bottom-center { content: counter(page); font: 9pt sans-serif; color: #4a4a4a; } }
 @page :first { @bottom-center { content: none; } }
@@ -33,6 +39,8 @@ STYLE = """
 .book-contents { break-after: page; }
 .book-contents li { list-style: none; }
 .book-page { break-after: page; }
+.admonition, .sd-card { box-shadow: none !important; break-inside: avoid; }
+.admonition { border: 1px solid var(--pst-color-border); }
 /* Letters that stick out of their line at the top of a page would count for the page before as
    well, and their heading would be in the bookmarks twice. */
 .bd-article :is(h1, h2, h3, h4, h5, h6) { line-height: 1.35; }
@@ -147,11 +155,13 @@ def write(browser: Any, html: Path, target: Path, pages: list[str], address: str
         else:
             route.abort()
 
-    page = browser.new_page(color_scheme="light")
+    page = browser.new_page(color_scheme="light", viewport=PAPER)
+    page.emulate_media(media="print")
     page.set_default_timeout(PATIENCE)
     page.route("**/*", answer)
     page.goto(HOST, wait_until="load")
     page.evaluate("MathJax.startup.promise")
+    page.evaluate(SHRINK)
     page.evaluate("Promise.all([...document.images].map(each => each.decode().catch(() => {})))")
     page.pdf(path=target, outline=True, tagged=True, prefer_css_page_size=True)
     page.close()
