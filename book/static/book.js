@@ -1,8 +1,12 @@
 // Repairs to what the theme and its extensions leave to be desired, and how pages suit their reader.
 
+const pageRoot = document.documentElement;
+
+// Live pictures keep their settings in the address of a page of the book, and find the book's root.
+pageRoot.dataset.book = pageRoot.dataset.content_root;
+
 // The theme asks for the reader's colour scheme only in its deferred scripts; until then a first
 // page would be drawn without colours, and white. This script runs before anything is drawn.
-const pageRoot = document.documentElement;
 if (pageRoot.dataset.theme === "auto") {
   const { matches } = matchMedia("(prefers-color-scheme: dark)");
   pageRoot.dataset.theme = matches ? "dark" : "light";
