@@ -4,5 +4,5 @@ from sbt_utils.lazily import exports
 
 __getattr__, __dir__, __all__ = exports(
     __name__,
-    {"narrowing": "narrowed", "variants": "as_csv as_svg"},
+    {"narrowing": "narrowed", "variants": "as_csv as_svg write_variants"},
 )

@@ -41,13 +41,13 @@ def narrowed(figure: Figure) -> Figure | None:
     _arrange(wide)
     before = overlaps(wide)
     sizes = [_size(axes) for axes in panels_of(wide)]
-    for columns, width in product(range(_columns(wide), 0, -1), WIDTHS):
+    for columns, width in product(_columns(wide), WIDTHS):
         narrow = copied(figure)
         assert narrow is not None
         _restack(narrow, width, columns, sizes)
-        if min(_size(axes)[0] for axes in panels_of(narrow)) > SLIMMEST and (
-            overlaps(narrow) <= before
-        ):
+        slimmest = min(_size(axes)[0] for axes in panels_of(narrow))
+        kept = columns == _grid(wide).ncols
+        if (kept or slimmest > SLIMMEST) and overlaps(narrow) <= before:
             return narrow
     return None
 
@@ -94,16 +94,16 @@ def _is_restackable(figure: Figure) -> bool:
     if any(spec is None or spec.num1 != spec.num2 for spec in specs):
         return False
     grids = {id(spec.get_gridspec()) for spec in specs if spec}
-    return len(grids) == 1 and isinstance(_grid(figure), GridSpec) and _columns(figure) > 0
+    return len(grids) == 1 and isinstance(_grid(figure), GridSpec)
 
 
-def _columns(figure: Figure) -> int:
-    """Return in how many columns panels may stand on a phone; none where they are too small."""
+def _columns(figure: Figure) -> list[int]:
+    """Return in how many columns panels may stand on a phone; many small ones keep their grid."""
     columns = _grid(figure).ncols
     panel = figure.get_figwidth() / columns
     if columns == 1 or panel > 2.7:
-        return 1
-    return 2 if panel > 1.6 else 0
+        return [1]
+    return [2, 1] if panel > 1.6 else [columns]
 
 
 def _size(axes: Axes) -> tuple[float, float]:
@@ -127,7 +127,7 @@ def _restack(figure: Figure, width: float, columns: int, sizes: list[tuple[float
     """Put the panels of a figure, which had these sizes, below one another in columns."""
     panels = panels_of(figure)
     order = sorted(range(len(panels)), key=lambda index: _place(panels[index]))
-    if _grid(figure).ncols > 1:
+    if _grid(figure).ncols != columns:
         _complete(panels)
         if _have_bars_of_columns(figure):
             order.sort(key=lambda index: _place(panels[index])[::-1])

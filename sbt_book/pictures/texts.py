@@ -38,21 +38,20 @@ def _is_bar(axes: Axes) -> bool:
     return hasattr(axes, "_colorbar_info")
 
 
-def _texts(figure: Figure) -> Iterator[tuple[Any, Bbox]]:
-    """Yield the place and the box of each text that is shown."""
-    named: list[tuple[Any, Text]] = []
+def _texts(figure: Figure) -> Iterator[tuple[tuple[Any, ...], Bbox]]:
+    """Yield the place and the box of each text that is shown, and of each legend."""
+    named: list[tuple[tuple[Any, ...], Text | Legend]] = []
     for number, axes in enumerate(figure.axes):
         if axes.get_visible() and axes.axison:
             named += [((number, *place), text) for place, text in _texts_of(axes)]
-    for legend in figure.legends:
-        named += [(("legend", index), text) for index, text in enumerate(legend.get_texts())]
+    named += [(("legend", index), legend) for index, legend in enumerate(figure.legends)]
     named += [(("figure", index), text) for index, text in enumerate(figure.texts)]
-    for place, text in named:
-        if text.get_visible() and text.get_text().strip():
-            yield place, text.get_window_extent()
+    for place, shown in named:
+        if shown.get_visible() and (isinstance(shown, Legend) or shown.get_text().strip()):
+            yield place, shown.get_window_extent()
 
 
-def _texts_of(axes: Axes) -> Iterator[tuple[tuple[Any, ...], Text]]:
+def _texts_of(axes: Axes) -> Iterator[tuple[tuple[Any, ...], Text | Legend]]:
     """Yield the place and each text of axes."""
     yield ("title",), axes.title
     for index, text in enumerate(axes.texts):
@@ -62,8 +61,7 @@ def _texts_of(axes: Axes) -> Iterator[tuple[tuple[Any, ...], Text]]:
         for index, tick in enumerate(shown_ticks(axis)):
             yield (axis.axis_name, index), tick.label1
     if isinstance(legend := axes.get_legend(), Legend):
-        for index, text in enumerate(legend.get_texts()):
-            yield ("legend", index), text
+        yield ("legend",), legend
 
 
 def shown_ticks(axis: Axis) -> list[Any]:
@@ -84,17 +82,26 @@ def enlarge(figure: Figure, least: float) -> None:
 
 def break_lines(figure: Figure) -> None:
     """Break titles and labels that are longer than what they stand at."""
-    bars = [axes.bbox.x0 for axes in figure.axes if _is_bar(axes)]
     for axes in figure.axes:
-        spec, middle = axes.get_subplotspec(), (axes.bbox.x0 + axes.bbox.x1) / 2
-        column = figure.bbox.width / (spec.get_gridspec().ncols if spec else 1)
-        left = column * (middle // column)
-        right = min([left + column, *(edge for edge in bars if edge > middle)])
-        across = 2 * min(middle - left, right - middle) - 8
         down = max(axes.bbox.height, 0.3 * figure.dpi) * 1.25
+        across = _room(figure, axes)
         _break(axes.title, axes.title.get_window_extent().width, across)
         _break(axes.xaxis.label, axes.xaxis.label.get_window_extent().width, across)
         _break(axes.yaxis.label, axes.yaxis.label.get_window_extent().height, down)
+
+
+def _room(figure: Figure, axes: Axes) -> float:
+    """Return how long a text above the middle of axes may be: half of each gap, and up to bars."""
+    box, left, right = axes.bbox, 0.0, figure.bbox.width
+    for other in figure.axes:
+        if other.bbox.y0 < box.y1 and box.y0 < other.bbox.y1:
+            share = 1.0 if _is_bar(other) else 0.5
+            if other.bbox.x0 >= box.x1:
+                right = min(right, box.x1 + share * (other.bbox.x0 - box.x1))
+            elif other.bbox.x1 <= box.x0:
+                left = max(left, box.x0 - share * (box.x0 - other.bbox.x1))
+    middle = (box.x0 + box.x1) / 2
+    return 2 * min(middle - left, right - middle) - 4
 
 
 def _break(text: Text, length: float, room: float) -> None:

@@ -42,14 +42,19 @@ def keep(shown: Any, data: dict[str, Any], folder: Path) -> None:
     """Write the variants of a figure or a table, of which `data` is shown, into a folder."""
     if isinstance(shown, Figure) and "image/png" in data:
         name = hashlib.sha256(base64.b64decode(data["image/png"])).hexdigest()
-        folder.mkdir(parents=True, exist_ok=True)
-        (folder / f"{name}.svg").write_text(as_svg(shown), encoding="utf-8")
-        if narrow := narrowed(shown):
-            narrow.savefig(folder / f"{name}-narrow.png", dpi=180, bbox_inches="tight")
+        write_variants(shown, folder / name)
     elif isinstance(shown, Styler | pd.DataFrame) and "text/html" in data:
         name = hashlib.sha256(data["text/html"].encode()).hexdigest()
         folder.mkdir(parents=True, exist_ok=True)
         (folder / f"{name}.csv").write_text(as_csv(shown), encoding="utf-8")
+
+
+def write_variants(figure: Figure, path: Path) -> None:
+    """Write `path`.svg and, where the figure can be narrowed, `path`-narrow.png."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.with_name(f"{path.name}.svg").write_text(as_svg(figure), encoding="utf-8")
+    if narrow := narrowed(figure):
+        narrow.savefig(path.with_name(f"{path.name}-narrow.png"), dpi=180, bbox_inches="tight")
 
 
 def as_svg(figure: Figure) -> str:
