@@ -79,5 +79,5 @@ def visit(page, address):
     if VENDORED:
         page.evaluate("window.MathJax?.startup?.promise")
         views = page.locator(LIVE).count()
-        expect(page.locator("section.sbt")).to_have_count(views)
+        expect(page.locator("section.sbt:not(.sbt-landing)")).to_have_count(views)
     page.wait_for_load_state("networkidle")
