@@ -17,9 +17,10 @@ def open_page(browser, site):
     """Return a function that opens a page in a browser that has not seen the book before."""
     contexts = []
 
-    def open_page(path, **settings):
+    def open_page(path, script="", **settings):
         contexts.append(browser.new_context(**{"viewport": DESKTOP} | settings))
         page = contexts[-1].new_page()
+        page.add_init_script(script)
         if settings.get("java_script_enabled", True):
             visit(page, f"{site}/{path}")
         else:
@@ -63,30 +64,22 @@ def test_code_is_folded_until_the_switch_is_pressed_and_the_choice_is_kept(open_
     assert shown_codes(page) == (count, 0)
 
 
-def test_a_page_keeps_its_code_folded_while_it_loads(open_page, site):
-    # Noted at each frame: how many folds there are, and how many are open.
-    page = open_page("book/index.html")
-    page.add_init_script(
-        """window.frames_seen = [];
+def test_a_page_keeps_its_code_folded_while_it_loads(open_page):
+    # Noted at each frame: how many folds are open.
+    script = """window.open_folds = [];
         const look = () => {
-            const open = document.querySelectorAll("details.code[open]").length;
-            window.frames_seen.push([document.querySelectorAll("details.code").length, open]);
+            window.open_folds.push(document.querySelectorAll("details.code[open]").length);
             if (document.readyState !== "complete") requestAnimationFrame(look);
         };
         requestAnimationFrame(look);"""
-    )
-    visit(page, f"{site}/{CHAPTER}")
-    frames = page.evaluate("window.frames_seen")
-    assert frames
-    assert all(opened == 0 for _, opened in frames)
+    seen = open_page(CHAPTER, script).evaluate("window.open_folds")
+    assert seen
+    assert not any(seen)
 
 
-def test_a_browser_that_keeps_nothing_still_unfolds(open_page, site):
-    page = open_page("book/index.html")
-    page.add_init_script(
-        "Object.defineProperty(window, 'localStorage', { get() { throw new Error('no'); } });"
-    )
-    visit(page, f"{site}/{CHAPTER}")
+def test_a_browser_that_keeps_nothing_still_unfolds(open_page):
+    script = "Object.defineProperty(window, 'localStorage', { get() { throw new Error('no'); } });"
+    page = open_page(CHAPTER, script)
     page.get_by_role("button", name="Show all code").click()
     count, shown = shown_codes(page)
     assert shown == count > 0
