@@ -8,6 +8,7 @@ import matplotlib as mpl
 import numpy as np
 import xarray as xr
 from matplotlib.figure import Figure
+from matplotlib.patheffects import withStroke
 
 from sbt_book.common.noise_axes import NOISES, level_name
 from sbt_book.common.panels import MARKERS, panels, series_look, shade_equiseparated
@@ -114,7 +115,9 @@ def accuracy_and_shape(
                 if np.isfinite(level.convexity):
                     where = level.convexity.item(), 100 * level.accuracy.item()
                     text = level_name(level.noise.item())
-                    axes.annotate(text, where, xytext=(6, -12), textcoords="offset points")
+                    place: Any = {"xytext": (6, -12), "textcoords": "offset points"}
+                    halo = [withStroke(linewidth=3, foreground="white")]  # dots lie close
+                    axes.annotate(text, where, **place, path_effects=halo)
             axes.set(title=words, xlabel="convexity", ylabel="test accuracy, %")
             axes.margins(y=0.12)  # a name below the lowest point stays inside
         handle = mpl.lines.Line2D(
