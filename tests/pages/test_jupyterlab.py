@@ -23,14 +23,26 @@ LABORATORY = (
     "laboratory",
     "print('runs:', laboratory.dataset.sizes['run'], laboratory.training)",
 )
+COMPARED = (
+    "from sbt_book import live\nshown = live.compare([2.0, 1.9, 1.7, 1.4, 1.0, 0.5])\nshown",
+    "shown.drive = 0.2",
+    "print('Python reads', shown.friction, shown.residual > 0.03)",
+)
+EXPLORABLES = ("Chain", "Ruler", "PhaseDiagram", "Training", "Language")
+# In one cell: JupyterLab keeps only the cells in view in its page.
+EACH = (
+    "from sbt_book import live\n"
+    + "".join(f"display(live.{name}Explorable())\n" for name in EXPLORABLES),
+)
+NOTEBOOKS = {"chain": CHAIN, "laboratory": LABORATORY, "compared": COMPARED, "each": EACH}
 
 
 @pytest.fixture(scope="module")
 def lab(tmp_path_factory):
-    """Serve two notebooks with JupyterLab; yield its address."""
+    """Serve notebooks with JupyterLab; yield its address."""
     pytest.importorskip("jupyterlab")
     tmp_path = tmp_path_factory.mktemp("lab")
-    for name, cells in (("chain", CHAIN), ("laboratory", LABORATORY)):
+    for name, cells in NOTEBOOKS.items():
         notebook = nbformat.v4.new_notebook(cells=list(map(nbformat.v4.new_code_cell, cells)))
         notebook.metadata.kernelspec = {"name": "python3", "display_name": "Python 3"}
         nbformat.write(notebook, tmp_path / f"{name}.ipynb")
@@ -118,6 +130,25 @@ def test_python_and_the_page_drive_each_other(notebook):
     moment = page.get_by_role("slider", name="Time")
     expect(moment).not_to_have_value("700")
     expect(moment).to_have_value("700")  # what Python hears of it does not stop it
+
+
+def test_a_load_curve_of_ones_own_stands_beside_a_chain_to_turn(notebook):
+    page = notebook("compared")
+    friction = page.get_by_role("slider", name="Friction")
+    readout = page.locator(".sbt-readout")
+    expect(readout).to_contain_text("a match")
+    page.keyboard.press("Shift+Enter")  # Python moves the page
+    expect(readout).to_contain_text("no match")
+    assert page.get_by_role("slider", name="Drive").input_value() == "0.2"
+    friction.press("Home")  # the page moves Python
+    page.wait_for_timeout(1000)  # until Python has heard of it
+    assert run(page, 2) == "Python reads 0.0 True"  # Python's own residual is as large
+
+
+def test_each_explorable_takes_two_lines(notebook):
+    page = notebook("each")
+    expect(page.locator("section.sbt")).to_have_count(len(EXPLORABLES))
+    expect(page.locator("section.sbt .sbt-readout:not(:empty)")).not_to_have_count(0)
 
 
 def test_the_laboratory_trains_until_it_is_stopped(notebook):

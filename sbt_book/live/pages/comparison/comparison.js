@@ -15,8 +15,9 @@ const KNOBS = {
   drive: { label: "Drive", min: 0, max: 1, step: 0.005, format },
 };
 const ABOUT =
-  "Friction and shaking in units of k y, the force that stretches one spring over the whole " +
-  "chain; the drive, with which the hand draws every block (dashed), in units of k.";
+  "Friction and shaking in units of k y, the force that stretches a single spring (k) over the " +
+  "length of the whole chain (y); the drive, with which the hand draws every block (dashed), in " +
+  "units of k.";
 
 /** Return the chain of the traits, with the parameters that the others share. */
 export function comparedChain({ chain, units }, traits) {
