@@ -1,6 +1,7 @@
 """Narrow variants of figures, for the screens of phones."""
 
 import pickle
+import warnings
 from itertools import product
 from typing import Any
 
@@ -8,7 +9,8 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.gridspec import GridSpec
 
-from sbt_book.pictures.texts import break_lines, enlarge, fold_legends, overlaps, thin_levels
+from sbt_book.pictures.legends import fold_legends, points_behind_legend, put_legend_below
+from sbt_book.pictures.texts import break_lines, enlarge, overlaps, thin_levels
 
 SHOWN = 3.75
 """Inches that a phone of 390 px leaves to a figure: 360 px, at 96 in an inch."""
@@ -18,6 +20,9 @@ WIDTHS = (3.9, 4.4, 5.0)
 
 HIGHEST = 11.0
 """Inches of panels above one another from which on they are made lower."""
+
+MOST = 8
+"""More panels than these keep their grid, small as they are."""
 
 SLIMMEST = 1.2
 """The least width of a panel in inches."""
@@ -39,15 +44,19 @@ def narrowed(figure: Figure) -> Figure | None:
     if wide is None or not _is_restackable(wide):
         return None
     _arrange(wide)
-    before = overlaps(wide)
-    sizes = [_size(axes) for axes in panels_of(wide)]
+    before, sizes = overlaps(wide), [_size(axes) for axes in panels_of(wide)]
+    hidden = [points_behind_legend(axes) for axes in panels_of(wide)]
     for columns, width in product(_columns(wide), WIDTHS):
         narrow = copied(figure)
         assert narrow is not None
         _restack(narrow, width, columns, sizes)
+        for axes, count in zip(panels_of(narrow), hidden, strict=True):
+            if points_behind_legend(axes) > count:
+                put_legend_below(axes)
+                _arrange(narrow)
         slimmest = min(_size(axes)[0] for axes in panels_of(narrow))
         kept = columns == _grid(wide).ncols
-        if (kept or slimmest > SLIMMEST) and overlaps(narrow) <= before:
+        if slimmest > (0.3 if kept else SLIMMEST) and overlaps(narrow) <= before:
             return narrow
     return None
 
@@ -98,9 +107,14 @@ def _is_restackable(figure: Figure) -> bool:
 
 
 def _columns(figure: Figure) -> list[int]:
-    """Return in how many columns panels may stand on a phone; many small ones keep their grid."""
+    """Return in how many columns panels may stand on a phone; many keep their grid.
+
+    Pictures, with axes of equal units, would be too small in it.
+    """
     columns = _grid(figure).ncols
     panel = figure.get_figwidth() / columns
+    if len(panels_of(figure)) > MOST:
+        return [columns] * all(axes.get_aspect() == "auto" for axes in panels_of(figure))
     if columns == 1 or panel > 2.7:
         return [1]
     return [2, 1] if panel > 1.6 else [columns]
@@ -118,7 +132,9 @@ def _arrange(figure: Figure) -> None:
     """Let the layout place everything, which drawing does as well, but more slowly."""
     engine = figure.get_layout_engine()
     assert engine is not None
-    engine.execute(figure)
+    with warnings.catch_warnings():  # of panels without a size, which `narrowed` refuses
+        warnings.simplefilter("ignore", UserWarning)
+        engine.execute(figure)
     for axes in figure.axes:
         axes.apply_aspect()
 

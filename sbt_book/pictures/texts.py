@@ -9,7 +9,6 @@ from matplotlib.axes import Axes
 from matplotlib.axis import Axis
 from matplotlib.figure import Figure
 from matplotlib.legend import Legend
-from matplotlib.offsetbox import VPacker
 from matplotlib.text import Text
 from matplotlib.ticker import FixedLocator
 from matplotlib.transforms import Bbox
@@ -57,6 +56,7 @@ def _texts_of(axes: Axes) -> Iterator[tuple[tuple[Any, ...], Text | Legend]]:
     for index, text in enumerate(axes.texts):
         yield ("text", index), text
     for axis in (axes.xaxis, axes.yaxis):
+        axis.get_tightbbox()  # which moves the label to its place
         yield (axis.axis_name, "label"), axis.label
         for index, tick in enumerate(shown_ticks(axis)):
             yield (axis.axis_name, index), tick.label1
@@ -139,22 +139,3 @@ def thin_levels(figure: Figure) -> None:
         if near and numbers and isinstance(axes.xaxis.get_major_locator(), FixedLocator):
             levels, names = zip(*labels[::2], strict=True)
             axes.set_xticks(levels, [label.get_text() for label in names])
-
-
-def fold_legends(figure: Figure) -> None:
-    """Take a column from each legend that is too broad."""
-    legends = [(legend, figure.bbox.width) for legend in figure.legends]
-    for axes in figure.axes:
-        if isinstance(legend := axes.get_legend(), Legend):
-            legends.append((legend, axes.get_window_extent().width))
-    for legend, room in legends:
-        # A legend cannot be told to change, and a new one would not have the same samples.
-        box = legend._legend_handle_box  # type: ignore[attr-defined]
-        columns = box.get_children()
-        if len(columns) > 1 and legend.get_window_extent().width > room:
-            items = [item for column in columns for item in column.get_children()]
-            each = -(-len(items) // (len(columns) - 1))
-            parts = [items[start : start + each] for start in range(0, len(items), each)]
-            look = {"pad": 0, "sep": columns[0].sep, "align": columns[0].align}
-            box._children = [VPacker(children=part, **look) for part in parts]
-            box.set_figure(figure)

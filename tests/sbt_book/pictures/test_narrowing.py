@@ -9,6 +9,7 @@ from matplotlib.figure import Figure
 from matplotlib.text import Text
 
 from sbt_book.pictures import narrowed
+from sbt_book.pictures.legends import points_behind_legend
 from sbt_book.pictures.narrowing import SHOWN, SMALLEST, panels_of
 from sbt_book.pictures.texts import shared_out
 from sbt_utils.drawing import STYLE
@@ -166,6 +167,29 @@ def test_many_small_panels_keep_their_grid():
     assert not any(axes.get_xlabel() for axes in panels_of(narrow))
 
 
+def test_a_legend_that_would_hide_what_is_drawn_moves_below():
+    figure, grid = figure_of(1, 1, size=(9, 4))
+    (axes,) = grid[0]
+    for number in range(5):
+        axes.plot([0.6, 1], [number, 1], label=f"a line with a rather long name, {number}")
+    axes.legend(loc="upper left")
+    narrow = narrowed(figure)
+    narrow.draw_without_rendering()
+    (panel,) = panels_of(narrow)
+    legend = panel.get_legend().get_window_extent()
+    assert legend.y1 < panel.xaxis.label.get_window_extent().y0
+    assert legend.y0 > 0
+    assert points_behind_legend(panel) == 0
+
+
+def filmstrip():
+    """Return a figure of many pictures of equal units, which would be too small side by side."""
+    figure, grid = figure_of(5, 3)
+    for axes in grid.ravel():
+        axes.set_aspect("equal")
+    return figure
+
+
 def nested():
     figure = Figure(layout="constrained")
     grid = figure.add_gridspec(2, 2)
@@ -200,6 +224,8 @@ def crowded():
     return figure
 
 
-@pytest.mark.parametrize("draw", [nested, of_subfigures, without_layout, uncopied, crowded, Figure])
+@pytest.mark.parametrize(
+    "draw", [nested, filmstrip, of_subfigures, without_layout, uncopied, crowded, Figure]
+)
 def test_figures_that_cannot_be_narrowed_stay_as_they_are(draw):
     assert narrowed(draw()) is None
