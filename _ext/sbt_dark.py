@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-GROUND = np.array([20, 24, 30]) / 255  # of the theme's dark pages
+GROUND = np.array([18, 18, 18]) / 255  # of the theme's dark pages
 INK = 0.9  # how light black becomes
 STRONG = 4.5  # contrast that a colour need not exceed
 STRONGER = 1.25  # power of the contrast on white that a colour has here

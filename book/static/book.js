@@ -121,26 +121,45 @@ function breakLines(formula, width) {
   }
 }
 
-function fitEquations() {
-  for (const equation of document.querySelectorAll(".bd-article .math mjx-container")) {
-    const formula = equation.querySelector("mjx-math");
+function widthFor(equation) {
+  const inLine = equation.getAttribute("display") !== "true";
+  return (inLine ? equation.closest("p, li, dd, td, div") : equation).clientWidth;
+}
+
+const formulaOf = (equation) => equation.querySelector("mjx-math");
+
+function fit(equation) {
+  const [formula, width] = [formulaOf(equation), widthFor(equation)];
+  const isLine = equation.getAttribute("display") === "true";
+  if (isLine && width / formula.offsetWidth < LEAST_SIZE) {
+    breakLines(formula, width / SIZE_IN_LINES);
+  }
+  const size = Math.max(LEAST_SIZE, Math.min(1, width / (formula.offsetWidth + 1)));
+  equation.style.fontSize = `${size * equation.dataset.size}%`;
+}
+
+function fitEquations(within) {
+  const equations = [...within.querySelectorAll(".bd-article .math mjx-container")];
+  for (const equation of equations) {
     equation.dataset.size ??= parseFloat(equation.style.fontSize) || 100;
     equation.style.fontSize = `${equation.dataset.size}%`;
     equation.querySelectorAll(".new-line").forEach((line) => line.remove());
     equation.querySelectorAll(".at-break").forEach((space) => space.classList.remove("at-break"));
-    const inLine = equation.getAttribute("display") !== "true";
-    const width = (inLine ? equation.closest("p, li, dd, td, div") : equation).clientWidth;
-    if (!width || formula.offsetWidth <= width) continue;
-    if (!inLine && width / formula.offsetWidth < LEAST_SIZE) {
-      breakLines(formula, width / SIZE_IN_LINES);
-    }
-    const size = Math.max(LEAST_SIZE, Math.min(1, width / (formula.offsetWidth + 1)));
-    equation.style.fontSize = `${size * equation.dataset.size}%`;
   }
+  // What is folded away may have no width yet.
+  const isWide = (each) => widthFor(each) > 0 && formulaOf(each).offsetWidth > widthFor(each);
+  equations.filter(isWide).forEach(fit);
 }
-window.addEventListener("load", () => window.MathJax?.startup?.promise?.then(fitEquations));
-window.addEventListener("resize", fitEquations);
-document.addEventListener("toggle", fitEquations, true); // what was folded away had no width
+
+let fittedWidth;
+function fitPage() {
+  if (fittedWidth === innerWidth) return; // a phone's bars come and go
+  fittedWidth = innerWidth;
+  fitEquations(document);
+}
+window.addEventListener("load", () => window.MathJax?.startup?.promise?.then(fitPage));
+window.addEventListener("resize", () => fittedWidth && fitPage());
+document.addEventListener("toggle", ({ target }) => fitEquations(target), true);
 
 // For keyboards and screen readers.
 function mend() {
