@@ -74,10 +74,10 @@ function slopeWords(slope) {
   return { 0: "ReLU", 1: "linear" }[slope] ?? `slope ${slope}`;
 }
 
-/** Build the live picture in a place with a still one and four links, and take the still away. */
+/** Build the live picture in a place whose last paragraph has four links; take the still away. */
 export function landing(place, cells) {
   const still = [...place.children];
-  const [toNetwork, toCurve, toChain, toMap] = place.querySelectorAll("a");
+  const [toNetwork, toCurve, toChain, toMap] = place.querySelectorAll(":scope > p:last-child a");
   const { root, stage, charts, controls } = panel(place, "A network and a chain");
   root.classList.add("sbt-landing");
   const network = networkPicture(part(stage, toNetwork, "each gap is a layer’s work"));
