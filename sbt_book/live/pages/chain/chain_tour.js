@@ -45,7 +45,7 @@ export function chainTour({ replay, shake, quake }) {
     {
       words: "Take the wall away and pull for ever: earthquakes.",
       look:
-        "Most slips move one block, a few move the whole chain. Compute a thousand of them, and " +
+        "Nearly half of the slips move one block alone, a few the whole chain. Compute a thousand, and " +
         "see how the sizes are distributed.",
       set: { ...ONE_PULL, earthquakes: true, blocks: 20, damping: 0.1, weakening: 0.2 },
       act: quake,

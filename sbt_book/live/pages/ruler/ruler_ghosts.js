@@ -8,7 +8,7 @@ export const REPLAYS = {
   "Quick and jerky": { speed: 2.0, amplitude: 0.003 },
 };
 const GHOST_DT = 1e-3;
-const GHOST_TIME = 8; // ms of simulation in a frame at most
+const GHOST_TIME = 5; // ms of simulation in a frame at most
 
 /** Return the names of ghosts as the trait has them, each with its pull. */
 export const GHOSTS = Object.fromEntries(
