@@ -110,7 +110,11 @@ class OfferVariants(SphinxPostTransform):
         code = f"<code>{escape(whole if len(whole) <= LONGEST else f'{function}(…)')}</code>"
         ends = f".{function.rpartition('.')[2]}"
         objects = self.env.domaindata.get("py", {}).get("objects", {})
-        named = [found for path, found in objects.items() if path.endswith(ends)]
+        named = [
+            found
+            for path, found in objects.items()
+            if path.endswith(ends) and found.objtype == "function"
+        ]
         if "." not in function or len(named) != 1:
             return code
         page = self.app.builder.get_target_uri(named[0].docname)

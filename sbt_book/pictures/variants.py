@@ -22,6 +22,9 @@ from pandas.io.formats.style import Styler
 
 from sbt_book.pictures.narrowing import copied, narrowed
 
+DOTS = 120
+"""Dots in an inch of a narrow picture, which then weighs what the wide one does."""
+
 DENSE = 3000
 """More points than these are a picture within a vector graphic, which would weigh megabytes."""
 
@@ -54,7 +57,8 @@ def write_variants(figure: Figure, path: Path) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     path.with_name(f"{path.name}.svg").write_text(as_svg(figure), encoding="utf-8")
     if narrow := narrowed(figure):
-        narrow.savefig(path.with_name(f"{path.name}-narrow.png"), dpi=180, bbox_inches="tight")
+        path = path.with_name(f"{path.name}-narrow.png")
+        narrow.savefig(path, dpi=DOTS, bbox_inches="tight")
 
 
 def as_svg(figure: Figure) -> str:
