@@ -178,7 +178,6 @@ function mend() {
   document.querySelectorAll(".theme-switch").forEach((icon) => {
     icon.setAttribute("aria-hidden", "true");
     icon.removeAttribute("title");
-    icon.querySelectorAll("title").forEach((title) => title.remove());
   });
   // What scrolls sideways must be within reach of the keyboard.
   for (const box of document.querySelectorAll(
@@ -189,7 +188,7 @@ function mend() {
   }
 }
 
-// Icons are drawn and equations set while a page loads: before and after that.
+// Equations are set while a page loads: before and after that.
 window.addEventListener("DOMContentLoaded", mend);
 window.addEventListener("load", mend);
 window.addEventListener("resize", mend);

@@ -303,3 +303,12 @@ def test_a_dark_figure_has_no_ground_light_ink_and_the_same_hues(extensions, tmp
     for before, after in zip(given[3:], shown[3:], strict=True):
         hues = [colorsys.rgb_to_hsv(*colour)[0] for colour in (before, after)]
         assert abs(hues[0] - hues[1]) < 0.03
+
+
+def test_icons_come_from_their_font_alone(extensions, tmp_path):
+    app = SimpleNamespace(builder=SimpleNamespace(format="html"), outdir=tmp_path)
+    other = '<script src="_static/scripts/bootstrap.js?digest=1"></script>\n'
+    icons = '  <script defer src="../_static/scripts/fontawesome.js?digest=1"></script>\n'
+    (tmp_path / "a.html").write_text(f"<head>{other}{icons}</head>")
+    extensions("sbt_html").leave_icons_to_their_font(app, None)
+    assert (tmp_path / "a.html").read_text() == f"<head>{other}</head>"
