@@ -114,14 +114,15 @@ def compare(curve: LoadCurve | StressMap | ArrayLike) -> ComparisonExplorable:
     Parameters
     ----------
     curve : LoadCurve, StressMap or array_like
-        Of the network: from `sbt_utils.load_curve`, from `sbt_utils.report` (then that of the
-        training inputs), or D_0..D_L itself, shape (L + 1,) or (repeats, L + 1). 4 to 50 layers.
+        Of the network: from `sbt_utils.measuring.probe.load_curve`, from
+        `sbt_utils.reporting.stress_map.report` (then that of the training inputs), or D_0..D_L
+        itself, shape (L + 1,) or (repeats, L + 1). 4 to 50 layers.
 
     Returns
     -------
     ComparisonExplorable
-        With the fitted ``match``, of `sbt_utils.fit_chain`, and the traits ``friction``, ``noise``
-        and ``drive``.
+        With the ``match`` that `sbt_utils.mechanics.matching.fit_chain` found, and the traits
+        ``friction``, ``noise`` and ``drive``.
 
     Raises
     ------
