@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 import yaml
 from address import book_url, repository_url
+from PIL import Image
 from stage import stage
 
 ROOT = Path(__file__).parents[2]
@@ -80,6 +81,10 @@ def small_book(folder, url):
     shutil.copytree(ROOT / "book/static", source / "book/static")
     shutil.copytree(ROOT / "_ext", source / "_ext", ignore=shutil.ignore_patterns("__pycache__"))
     shutil.copy(ROOT / "book/references.bib", source / "book")
+    names = ("book/index", "book/glossary", "notebooks/chapter")
+    about = {name: {"title": name, "description": "What one learns."} for name in names}
+    (source / "_ext/pages.yml").write_text(yaml.safe_dump(about), encoding="utf-8")
+    Image.new("RGB", (60, 40), "white").save(source / "book/picture.png")
     toc = {
         "format": "jb-book",
         "root": "book/index",
@@ -97,7 +102,7 @@ def small_book(folder, url):
         "cell_type": "markdown",
         "id": "title",
         "metadata": {},
-        "source": "# Chapter\n\nWords.",
+        "source": "# Chapter\n\nWords.\n\n![A curve.](../book/picture.png)",
     }
     chapter["cells"] = [title, first]
     (source / "notebooks").mkdir()
@@ -118,7 +123,7 @@ def test_with_an_address_every_page_leads_there(tmp_path):
     chapter = pages["notebooks/chapter.html"]
     assert f'<link rel="canonical" href="{BOOK}notebooks/chapter.html" />' in chapter
     assert f'<meta property="og:url" content="{BOOK}notebooks/chapter.html" />' in chapter
-    assert f'<meta property="og:image" content="{BOOK}_images/load_curves.png" />' in chapter
+    assert f'<meta property="og:image" content="{BOOK}previews/notebooks/chapter.png" />' in chapter
     slug = ADDRESS.removeprefix("https://github.com/")
     assert f'"https://colab.research.google.com/github/{slug}/blob/main/notebooks/' in chapter
     assert f'"https://mybinder.org/v2/gh/{slug}/main?urlpath=lab/tree/notebooks/' in chapter
