@@ -215,11 +215,11 @@ PIECES += ["dropout", "a fact", "batch_size", "width", "hidden_layers", "💥", 
 @pytest.mark.parametrize("name", EMBEDS)
 def test_hostile_fragments_leave_the_page_as_it_was(fresh, site, name):
     drawn = random.Random(name)
-    # Browsers ignore what comes after 200 changes of the address in ten seconds.
+    # A thousand are tried in Node; browsers ignore what comes after 200 changes in ten seconds.
     fragments = [
         drawn.choice([f"{name}=", f"{name}=noise:", "", f"{name}=seed:1,{name}="])
         + "".join(drawn.choices(PIECES, k=drawn.randint(0, 12)))
-        for _ in range(190)
+        for _ in range(100)
     ]
     page = fresh(f"{site}/embed/{name}.html")
     frame = frame_of(page, name)
@@ -240,6 +240,5 @@ def test_hostile_fragments_leave_the_page_as_it_was(fresh, site, name):
         fragments,
     )
     assert not changed
-    page.wait_for_timeout(10_000)  # until the browser takes addresses again
     page.evaluate("name => { location.hash = `${name}=`; }", name)
     assert at_rest(page, frame) == seen

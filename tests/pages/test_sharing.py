@@ -86,7 +86,8 @@ def test_a_chapter_prints_alone_light_and_whole(browser, site, path):
     assert not cut
     folded = page.evaluate(
         """[...document.querySelectorAll('.bd-article details:not(.hide)')]
-            .filter(e => e.lastElementChild.getBoundingClientRect().height < 1)
+            .filter(e => e.checkVisibility()
+                         && e.lastElementChild.getBoundingClientRect().height < 1)
             .map(e => e.outerHTML.slice(0, 200))"""
     )
     assert not folded
