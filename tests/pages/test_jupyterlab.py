@@ -86,10 +86,18 @@ def notebook(lab, browser):
 
     def open_notebook(name):
         page.goto(f"{lab}lab/tree/{name}.ipynb?token=secret&reset")
-        page.locator(".jp-Notebook .jp-CodeCell").first.click()
+        cell = page.locator(".jp-Notebook .jp-CodeCell").first
+        cell.click()
         page.locator(".jp-Notebook-ExecutionIndicator[data-status=idle]").wait_for()
-        page.keyboard.press("Shift+Enter")
-        return page
+        # It may say so before it is connected to the kernel, and drop what is run until then.
+        for _ in range(20):
+            cell.locator(".cm-content").click()
+            page.keyboard.press("Shift+Enter")
+            with suppress(AssertionError):
+                prompt = cell.locator(".jp-InputPrompt").first
+                expect(prompt).not_to_have_text("[ ]:", timeout=6_000)
+                return page
+        raise TimeoutError(f"{name}: the first cell does not run")
 
     yield open_notebook
     assert not [each for each in complaints if "outside request" in each]
