@@ -79,7 +79,7 @@ def test_the_live_chain_ends_where_the_fit_says():
           const own = chainInUnits(chain, packed.chain_friction[r], packed.chain_noise[r][c]);
           const states = pullChain(own, standardNormal(0, 14000));
           const final = chainSeparation(own, states.at(-1));
-          return toScale(packed.separation[r][c], final)(final);
+          return laidOver(packed.separation[r][c], final)(final);
         })""",
         packed=packed,
         chain=sent["chain"],
@@ -97,7 +97,7 @@ def test_the_live_chain_ends_where_the_fit_says():
 
 
 def test_a_chain_at_the_start_has_separated_nothing():
-    start = run("toScale([2, 1, -1], [1, 0.6, 0.2])([1, 1, 1])")
+    start = run("laidOver([2, 1, -1], [1, 0.6, 0.2])([1, 1, 1])")
     assert start == pytest.approx([2, 2, 2])
 
 

@@ -1,7 +1,7 @@
 /** The chain explorable: pull a spring-block chain, shake it, watch its load curve. */
 
 import { animation, bind, button, checkbox, choice, element, panel } from "../shared/controls.js";
-import { prefersReducedMotion, readout, saveSoon, slider } from "../shared/controls.js";
+import { prefersReducedMotion, readout, slider } from "../shared/controls.js";
 import { keepInAddress } from "../shared/address.js";
 import { guide } from "../shared/guide.js";
 import { ChainCourse } from "./chain_course.js";
@@ -105,7 +105,7 @@ function render({ model, el }) {
     tell(`At time ${time.value}: ${words}`);
     model.set("positions", Array.from(positions));
     model.set("time", time.value);
-    saveSoon(model);
+    model.save_changes();
   }
   /** Pull the chain anew: once, or for ever. */
   function pull() {
@@ -183,7 +183,7 @@ function render({ model, el }) {
     const change = isFault() ? { earthquakes: false, ...before } : FAULT;
     if (!isFault()) before = { blocks: model.get("blocks"), damping: model.get("damping") };
     for (const [trait, value] of Object.entries(change)) model.set(trait, value);
-    saveSoon(model);
+    model.save_changes();
   });
   const taps = element("div", { class: "sbt-buttons" }, controls);
   const holder = element("span", {}, taps);

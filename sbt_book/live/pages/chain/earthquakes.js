@@ -1,6 +1,6 @@
 /** Earthquakes of the chain: pulled for ever, its slips shown, counted and, if asked for, heard. */
 
-import { animation, button, element, prefersReducedMotion, saveSoon } from "../shared/controls.js";
+import { animation, button, element, prefersReducedMotion } from "../shared/controls.js";
 import { advanceHand, beginSlip, endSlip, nextSlip } from "./fault.js";
 import { reachOfHold, slipSteps, stressedFault } from "./fault.js";
 import { slipHistogram } from "./histogram.js";
@@ -105,7 +105,7 @@ export function earthquakes({ root, picture, charts, controls, model, tell, mark
     pulling = false;
     pull.textContent = "Pull for ever";
     model.set("slip_sizes", [...sizes]);
-    saveSoon(model);
+    model.save_changes();
     return false;
   }
   function atOnce(count) {

@@ -1,6 +1,6 @@
 /** A network's load curve beside that of a chain to turn. */
 
-import { bind, button, element, panel, readout, saveSoon, slider } from "../shared/controls.js";
+import { bind, button, element, panel, readout, slider } from "../shared/controls.js";
 import { chainPicture } from "../chain/chain_picture.js";
 import { DT, DURATION, chainSeparation, pullChain } from "../chain/chain_steps.js";
 import { laidOver, scaledDifference } from "../shared/laid_over.js";
@@ -68,7 +68,7 @@ function render({ model, el }) {
   const buttons = element("div", { class: "sbt-buttons" }, controls);
   button(buttons, "Matched chain", () => {
     for (const [trait, value] of Object.entries(best)) model.set(trait, value);
-    saveSoon(model);
+    model.save_changes();
   });
   element("p", { class: "sbt-note" }, controls, ABOUT);
   show();

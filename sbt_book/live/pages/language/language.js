@@ -1,6 +1,6 @@
 /** The language model explorable: follow a sentence through the blocks, and leave some out. */
 
-import { choice, element, panel, readout, saveSoon, slider } from "../shared/controls.js";
+import { choice, element, panel, readout, slider } from "../shared/controls.js";
 import { keepInAddress } from "../shared/address.js";
 import { guide } from "../shared/guide.js";
 import { LANGUAGE_TOUR } from "./language_tour.js";
@@ -63,7 +63,7 @@ function render({ model, el }) {
     setting = true; // each of them would be heard by itself
     for (const [name, value] of Object.entries(traits)) model.set(name, value);
     setting = false;
-    saveSoon(model);
+    model.save_changes();
     follow();
   }
 

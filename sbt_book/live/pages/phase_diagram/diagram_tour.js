@@ -25,7 +25,7 @@ export const DIAGRAM_TOUR = [
   {
     words: "Now take the nonlinearity away: the bottom row, where the network is linear (α = 1).",
     look:
-      "The curve sags even without dropout, and the chain comes less close: the dark corners of " +
+      "The curve sags even without dropout, and the chain comes less close: the filled corners of " +
       "the cells mark where none of the chains does.",
     set: { noise_axis: "dropout", noise: 0, slope: 1 },
   },

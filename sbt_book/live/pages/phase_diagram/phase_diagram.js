@@ -1,7 +1,7 @@
 /** The phase diagram explorable: choose a cell, see its networks and the chain that matches it. */
 
 import { animation, button, choice, element, panel } from "../shared/controls.js";
-import { nearest, prefersReducedMotion, readout, saveSoon, slider } from "../shared/controls.js";
+import { nearest, prefersReducedMotion, readout, slider } from "../shared/controls.js";
 import { chainPicture } from "../chain/chain_picture.js";
 import { DT, DURATION, EVERY } from "../chain/chain_steps.js";
 import { chainAmplitude, chainSeparation, pullChain } from "../chain/chain_steps.js";
@@ -10,6 +10,7 @@ import { guide } from "../shared/guide.js";
 import { diagramPicture } from "./diagram_picture.js";
 import { DIAGRAM_TOUR } from "./diagram_tour.js";
 import { cellVerdict, chainWords, networkWords, slopeName } from "./diagram_words.js";
+import { laidOver } from "../shared/laid_over.js";
 import { loadCurveChart } from "../shared/load_curve_chart.js";
 import { standardNormal } from "../shared/random.js";
 
@@ -23,16 +24,6 @@ export function chainInUnits(chain, friction, noise) {
   return { ...chain, friction_right: friction * pull, noise: (noise * pull) / one };
 }
 
-/**
- * Return a function that draws a chain's load curve to the scale of the networks': the curve that
- * the chain has in the end falls as far as theirs.
- */
-export function toScale(networks, final) {
-  const [least, most] = [Math.min(...networks), Math.max(...networks)];
-  const [bottom, top] = [Math.min(...final), Math.max(...final)];
-  return (curve) => curve.map((D) => least + ((most - least) * (D - bottom)) / (top - bottom));
-}
-
 /** Return the load curves of a cell's networks as charts take them: ours, the published one. */
 function networkCurves(diagram, row, column) {
   const values = diagram.separation[row][column];
@@ -42,7 +33,7 @@ function networkCurves(diagram, row, column) {
   const own = { name, kind: "own", values, low, high };
   const theirs = diagram.published[row][column];
   if (!theirs) return [own];
-  const scaled = toScale(values, theirs)(theirs);
+  const scaled = laidOver(values, theirs)(theirs);
   return [own, { name: "published, to this scale", kind: "theory2", values: scaled }];
 }
 
@@ -96,7 +87,7 @@ function render({ model, el }) {
     chain = chainInUnits(common, diagram.chain_friction[row], noise);
     states = pullChain(chain, normals);
     const final = chainSeparation(chain, states.at(-1));
-    scale = toScale(diagram.separation[row][column], final);
+    scale = laidOver(diagram.separation[row][column], final);
     ownWords = cellVerdict(diagram, row, column);
     draw();
     about.textContent = networkWords(diagram, row, column);
@@ -130,7 +121,7 @@ function render({ model, el }) {
     setting = true; // each of them would be heard by itself
     for (const [name, value] of Object.entries(traits)) model.set(name, value);
     setting = false;
-    saveSoon(model);
+    model.save_changes();
     follow();
     pullSoon();
   }

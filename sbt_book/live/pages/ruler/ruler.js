@@ -1,7 +1,7 @@
 /** The ruler explorable: pull a folding ruler by hand, and see which sections open. */
 
 import { animation, bind, button, choice, element, panel } from "../shared/controls.js";
-import { prefersReducedMotion, readout, saveSoon, slider } from "../shared/controls.js";
+import { prefersReducedMotion, readout, slider } from "../shared/controls.js";
 import { keepInAddress } from "../shared/address.js";
 import { guide } from "../shared/guide.js";
 import { quickAndJerky } from "./hand.js";
@@ -151,7 +151,7 @@ function render({ model, el }) {
     model.set("hand_times", pull.times.slice());
     model.set("hand_positions", pull.positions.slice());
     model.set("angles", Array.from(pull.linkage.angles));
-    saveSoon(model);
+    model.save_changes();
   }
 
   /** Fold the ruler again; the load curve of the last pull stays for comparison. */
@@ -172,7 +172,7 @@ function render({ model, el }) {
     for (const trait of ["hand_times", "hand_positions", "angles"]) {
       if (model.get(trait).length === 0) continue;
       model.set(trait, []);
-      saveSoon(model);
+      model.save_changes();
     }
     if (same) show(true);
     else summon(true);
@@ -282,7 +282,7 @@ function render({ model, el }) {
   for (const [label, set] of Object.entries(REPLAYS)) {
     button(buttons, label, () => {
       for (const [trait, value] of Object.entries(set)) model.set(trait, value);
-      saveSoon(model);
+      model.save_changes();
       replay();
     });
   }
@@ -290,7 +290,7 @@ function render({ model, el }) {
   button(buttons, "Fold", fold);
   button(buttons, "Reset", () => {
     for (const [trait, value] of initial) model.set(trait, value);
-    saveSoon(model);
+    model.save_changes();
     before = null;
     pull = null;
     fold();

@@ -138,7 +138,13 @@ export function readout(parent) {
   };
 }
 
-/** Let a control and a trait of the model follow each other; `onChange` hears of both. */
+/**
+ * Let a control and a trait of the model follow each other; `onChange` hears of both.
+ *
+ * What changes is sent to Python at once, here and elsewhere: the widget manager sends one message
+ * at a time and joins what changes meanwhile. What it had not been told of, Python's echo of the
+ * message before would undo: a slider would jump back.
+ */
 export function bind(model, trait, control, onChange) {
   const follow = () => {
     control.value = model.get(trait);
@@ -147,20 +153,10 @@ export function bind(model, trait, control, onChange) {
   control.value = model.get(trait);
   control.onInput = (value) => {
     model.set(trait, value);
-    saveSoon(model);
+    model.save_changes();
   };
   model.on(`change:${trait}`, follow);
   return () => model.off(`change:${trait}`, follow);
-}
-
-/**
- * Send what changed to Python, if there is one; to be called as soon as it has changed.
- *
- * The widget manager sends one message at a time and joins what changes meanwhile. What it had not
- * been told of, Python's echo of the message before would undo: a slider would jump back.
- */
-export function saveSoon(model) {
-  model.save_changes();
 }
 
 /** Call `advance(seconds)` once a frame until it returns false; at rest while out of sight. */

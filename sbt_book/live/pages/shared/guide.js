@@ -1,6 +1,6 @@
 /** A guided tour of an explorable: a few steps, each with something to see. */
 
-import { button, element, saveSoon } from "./controls.js";
+import { button, element } from "./controls.js";
 
 const TOUR_ENDED = "end";
 
@@ -56,7 +56,7 @@ export function guide(root, model, name, steps) {
     if (document.activeElement === document.body) next.focus({ preventScroll: true });
     next.textContent = place < steps.length - 1 ? "Next" : "Done";
     for (const [trait, value] of Object.entries(steps[place].set ?? {})) model.set(trait, value);
-    saveSoon(model);
+    model.save_changes();
     steps[place].act?.();
   }
   function end() {

@@ -1,6 +1,6 @@
 /** Settings of a training that a reader keeps: in the browser, or as a small JSON file. */
 
-import { button, checkbox, element, saveSoon } from "../shared/controls.js";
+import { button, checkbox, element } from "../shared/controls.js";
 import { savedDataProblem } from "./own_data.js";
 import { refusal } from "./training_fields.js";
 
@@ -109,7 +109,7 @@ export function keptSettings(parent, model, fields, own, { size, classes }) {
       const problem = found.problem ?? (found.data ? own.restore(found.data) : "");
       if (problem) return `Not restored: in ${called}, ${problem}`.replace(/\.?$/, ".");
       for (const [name, value] of Object.entries(found.settings)) model.set(name, value);
-      saveSoon(model);
+      model.save_changes();
       return `Restored: ${what(found.data)}.`;
     }
     function look() {

@@ -2,7 +2,7 @@
 
 import { keepInAddress } from "../shared/address.js";
 import { animation, bind, button, checkbox, element, panel } from "../shared/controls.js";
-import { prefersReducedMotion, readout, saveSoon, slider } from "../shared/controls.js";
+import { prefersReducedMotion, readout, slider } from "../shared/controls.js";
 import { guide } from "../shared/guide.js";
 import { loadCurveChart } from "../shared/load_curve_chart.js";
 import { verdict } from "../shared/shape.js";
@@ -92,7 +92,7 @@ function render({ model, el }) {
     for (const name of ["steps", "loss", "accuracy_train", "accuracy_test"]) {
       if (first.live.told) model.set(name, first.live.told[name]);
     }
-    saveSoon(model);
+    model.save_changes();
   }
 
   const movie = animation(root, (seconds) => {
@@ -164,7 +164,7 @@ function render({ model, el }) {
   const start = button(buttons, "Start", () => run(!running));
   button(buttons, "New network", () => {
     model.set("seed", model.get("seed") + 1);
-    saveSoon(model);
+    model.save_changes();
   });
   /** Append the knobs of a network; return a function that unbinds them. */
   function knobs(parent, prefix, suffix, onTurn) {
@@ -181,7 +181,7 @@ function render({ model, el }) {
   for (const [name, preset] of model.get("_presets")) {
     button(presets, name, () => {
       for (const [trait, value] of Object.entries(preset)) model.set(trait, value);
-      saveSoon(model);
+      model.save_changes();
       renew();
       run(true);
     });
