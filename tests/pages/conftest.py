@@ -31,3 +31,27 @@ def browser():
         browser = launch(p)
         yield browser
         browser.close()
+
+
+@pytest.fixture
+def explorable_on(browser, site):
+    """Yield a function that opens a page at an explorable; return both. Nothing may complain."""
+    from serving import DESKTOP, PHONE, visit, watched
+
+    opened = []
+
+    def open_page(path, title, viewport=DESKTOP, script=None, **options):
+        context = browser.new_context(viewport=viewport, has_touch=viewport == PHONE, **options)
+        if script is not None:
+            context.add_init_script(script)
+        page, complaints = watched(context, site)
+        opened.append((context, complaints))
+        visit(page, f"{site}/{path}")
+        frame = page.locator(f"section.sbt[aria-label='{title}']")
+        frame.scroll_into_view_if_needed()
+        return page, frame
+
+    yield open_page
+    for context, _ in opened:
+        context.close()
+    assert not [complaint for _, complaints in opened for complaint in complaints]

@@ -3,7 +3,7 @@
 import re
 
 import pytest
-from serving import DESKTOP, PHONE, ROOT, expect, visit, watched
+from serving import DESKTOP, PHONE, ROOT, expect
 
 AXE = ROOT / "node_modules/axe-core/axe.min.js"
 PAGE = "notebooks/03_spring_block_chain.html"
@@ -19,24 +19,14 @@ window.OscillatorNode = class extends Oscillator {
 
 
 @pytest.fixture
-def chain(browser, site):
-    """Yield a function that opens the chain and returns the page and the explorable."""
-    opened = []
+def chain(explorable_on):
+    """Return a function that opens the chain and returns the page and the explorable."""
 
     def open_chain(settings="", viewport=DESKTOP, **options):
-        context = browser.new_context(viewport=viewport, has_touch=viewport == PHONE, **options)
-        context.add_init_script(LISTEN)
-        page, complaints = watched(context, site)
-        opened.append((context, complaints))
-        visit(page, f"{site}/{PAGE}{settings and f'#chain={settings}'}")
-        frame = page.locator("section.sbt[aria-label='Spring-block chain']")
-        frame.scroll_into_view_if_needed()
-        return page, frame
+        path = f"{PAGE}{settings and f'#chain={settings}'}"
+        return explorable_on(path, "Spring-block chain", viewport, LISTEN, **options)
 
-    yield open_chain
-    for context, _ in opened:
-        context.close()
-    assert not [complaint for _, complaints in opened for complaint in complaints]
+    return open_chain
 
 
 def blocks(frame):

@@ -3,30 +3,21 @@
 import re
 
 import pytest
-from serving import DESKTOP, PHONE, ROOT, expect, visit, watched
+from serving import DESKTOP, PHONE, ROOT, expect
 
 AXE = ROOT / "node_modules/axe-core/axe.min.js"
 PAGE = "notebooks/02_folding_ruler.html"
 
 
 @pytest.fixture
-def ruler(browser, site):
-    """Yield a function that opens the ruler and returns the page and the explorable."""
-    opened = []
+def ruler(explorable_on):
+    """Return a function that opens the ruler and returns the page and the explorable."""
 
     def open_ruler(settings="", viewport=DESKTOP, **options):
-        context = browser.new_context(viewport=viewport, has_touch=viewport == PHONE, **options)
-        page, complaints = watched(context, site)
-        opened.append((context, complaints))
-        visit(page, f"{site}/{PAGE}{settings and f'#ruler={settings}'}")
-        frame = page.locator("section.sbt[aria-label='Folding ruler']")
-        frame.scroll_into_view_if_needed()
-        return page, frame
+        path = f"{PAGE}{settings and f'#ruler={settings}'}"
+        return explorable_on(path, "Folding ruler", viewport, **options)
 
-    yield open_ruler
-    for context, _ in opened:
-        context.close()
-    assert not [complaint for _, complaints in opened for complaint in complaints]
+    return open_ruler
 
 
 def score(frame):
